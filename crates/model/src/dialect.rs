@@ -1,0 +1,97 @@
+//! Wire protocols and the operations they carry, by name only.
+//!
+//! Owns the two enums that select a codec. Must not know how any dialect is encoded: that is `wire`.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A wire protocol, spoken by clients, providers or both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialect {
+    /// OpenAI chat completions and its sibling endpoints (embeddings, models).
+    #[serde(rename = "openai")]
+    OpenAi,
+    /// Anthropic messages.
+    Anthropic,
+    /// Gemini `generateContent`.
+    Gemini,
+}
+
+impl Dialect {
+    /// Every dialect, in the order of the glossary.
+    pub const ALL: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Gemini];
+
+    /// The name used in configuration, logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// What a request asks for; together with the dialect it selects the codec and the upstream path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// A conversation turn: chat completions, messages, `generateContent`.
+    Chat,
+    /// Text to vectors.
+    Embeddings,
+    /// Size of a prompt in tokens, nothing generated.
+    CountTokens,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Embeddings, Self::CountTokens];
+
+    /// The name used in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embeddings => "embeddings",
+            Self::CountTokens => "count_tokens",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Whether an answer travels as one body or as a stream of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// One body.
+    Plain,
+    /// Server-sent events.
+    Stream,
+}
+
+impl Delivery {
+    /// `Stream` when `stream` is true.
+    #[must_use]
+    pub const fn from_stream_flag(stream: bool) -> Self {
+        if stream { Self::Stream } else { Self::Plain }
+    }
+
+    /// Whether the answer is a stream of events.
+    #[must_use]
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Stream)
+    }
+}

@@ -1,0 +1,25 @@
+//! The vocabulary every other crate speaks: requests, events, usage, money, failures, the catalogue.
+//!
+//! Owns the canonical forms (N + M codecs meet here) and the plain facts of a request's life. Must not know wire formats,
+//! vendors, sockets, clocks or storage. It is one crate so that a word means the same thing everywhere.
+
+pub mod capability;
+pub mod catalogue;
+pub mod content;
+pub mod dialect;
+pub mod error;
+pub mod event;
+pub mod facts;
+pub mod failure;
+pub mod headroom;
+pub mod id;
+pub mod json;
+pub mod moment;
+pub mod money;
+pub mod nearest;
+pub mod record;
+pub mod request;
+pub mod secret;
+pub mod shape;
+pub mod usage;
+pub mod warning;

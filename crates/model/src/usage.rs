@@ -1,0 +1,118 @@
+//! Token usage in disjoint classes.
+//!
+//! Owns the classes and their sum. Must not know how any provider counts: adapters subtract what their provider counts
+//! twice (cached inside prompt, reasoning inside completion) before a value of this type exists.
+
+use crate::catalogue::TokenCounts;
+use serde::{Deserialize, Serialize};
+
+/// Tokens of one call, in classes that never overlap and add up to the provider's total.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Prompt tokens billed at the plain input price (cache hits and cache writes excluded).
+    pub input: u64,
+    /// Prompt tokens read from the provider's prompt cache.
+    pub cache_read: u64,
+    /// Prompt tokens written to the provider's cache with its short (5 minute) lifetime.
+    pub cache_write: u64,
+    /// Prompt tokens written to the provider's cache with its long (1 hour) lifetime.
+    pub cache_write_long: u64,
+    /// Generated tokens that the client sees (reasoning excluded).
+    pub output: u64,
+    /// Generated tokens spent on reasoning.
+    pub reasoning: u64,
+}
+
+impl Usage {
+    /// Everything on the prompt side.
+    #[must_use]
+    pub const fn prompt(&self) -> u64 {
+        self.input
+            .saturating_add(self.cache_read)
+            .saturating_add(self.cache_write)
+            .saturating_add(self.cache_write_long)
+    }
+
+    /// Everything that was generated.
+    #[must_use]
+    pub const fn completion(&self) -> u64 {
+        self.output.saturating_add(self.reasoning)
+    }
+
+    /// The provider's total.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.prompt().saturating_add(self.completion())
+    }
+
+    /// Class by class sum, for requests that took several attempts.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            cache_write_long: self.cache_write_long.saturating_add(other.cache_write_long),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+        }
+    }
+
+    /// Splits a prompt count that includes `cache_read` tokens; a cached part larger than the prompt is capped to it.
+    #[must_use]
+    pub fn from_inclusive(prompt: u64, cache_read: u64, completion: u64, reasoning: u64) -> Self {
+        let cache_read = cache_read.min(prompt);
+        let reasoning = reasoning.min(completion);
+        Self {
+            input: prompt - cache_read,
+            cache_read,
+            output: completion - reasoning,
+            reasoning,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&Usage> for TokenCounts {
+    fn from(usage: &Usage) -> Self {
+        Self {
+            input: usage.input,
+            cache_read: usage.cache_read,
+            cache_write_5m: usage.cache_write,
+            cache_write_1h: usage.cache_write_long,
+            output: usage.output,
+            reasoning: usage.reasoning,
+        }
+    }
+}
+
+/// Where a usage figure comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The provider reported it.
+    Reported,
+    /// Counted here, because the provider said nothing (a cut stream, a provider without usage).
+    Estimated,
+    /// Neither known nor estimated.
+    #[default]
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn classes_add_up_to_what_the_provider_reported(
+            prompt in 0u64..1 << 40, cached in 0u64..1 << 41, completion in 0u64..1 << 40, reasoning in 0u64..1 << 41,
+        ) {
+            let usage = Usage::from_inclusive(prompt, cached, completion, reasoning);
+            prop_assert_eq!(usage.prompt(), prompt);
+            prop_assert_eq!(usage.completion(), completion);
+            prop_assert_eq!(usage.total(), prompt + completion);
+        }
+    }
+}
