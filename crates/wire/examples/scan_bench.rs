@@ -1,0 +1,43 @@
+//! Times the scan of request bodies and prints nanoseconds per body.
+//!
+//! Owns no check: figures are for reading, a timed test would only measure the neighbours.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "an example that times needs a clock; the crate itself has none"
+)]
+
+use std::hint::black_box;
+use std::time::Instant;
+use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_wire::codec::PathParts;
+use trunkline_wire::scan::envelope;
+
+fn main() {
+    let word = "The quick brown fox jumps over the lazy dog. ";
+    let line = "The quick brown fox jumps over the lazy dog.\\n";
+    for (name, text, size) in [
+        ("0.5 kB", word, 400),
+        ("10 kB", word, 10_000),
+        ("100 kB, one line", word, 100_000),
+        ("100 kB, a line end every 45 bytes", line, 100_000),
+        ("100 kB, not ASCII", "Übergrößenträger 漢字 ", 100_000),
+    ] {
+        let content = text.repeat(size / text.len());
+        let body = format!(
+            r#"{{"model":"gpt-4o-mini","messages":[{{"role":"system","content":"You are helpful."}},{{"role":"user","content":"{content}"}}],"temperature":0.7,"stream":true,"max_tokens":100}}"#
+        );
+        let path = PathParts::default();
+        let rounds = (200_000_000 / body.len()).min(200_000);
+        let mut best = f64::INFINITY;
+        for _ in 0..5 {
+            let start = Instant::now();
+            for _ in 0..rounds {
+                let envelope = envelope(Dialect::OpenAi, Operation::Chat, black_box(body.as_bytes()), &path);
+                black_box(envelope.is_ok());
+            }
+            best = best.min(start.elapsed().as_nanos() as f64 / rounds as f64);
+        }
+        println!("{name}: {} bytes, {best:.0} ns", body.len());
+    }
+}

@@ -1,0 +1,163 @@
+//! JSON Schemas in the forms Anthropic takes.
+//!
+//! Owns the small changes a schema needs: tool inputs must say that they are objects, answer schemas must close every object
+//! and may not hold numeric or length limits (vendor's structured outputs page). Must not change a schema that fits: its
+//! text is passed as it came.
+
+use crate::json_text::JsonText;
+use bytes::BytesMut;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use trunkline_model::json::Json;
+use trunkline_model::warning::Warning;
+
+/// Asks for JSON where the API has no switch for it.
+pub(super) const JSON_INSTRUCTION: &str =
+    "Answer with one valid JSON object and nothing else: no prose before or after it, no code fence.";
+
+/// Keywords that answer schemas may not hold.
+const REFUSED: [&str; 11] = [
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+];
+
+/// Writes the input schema of a tool: `type` must be there and `object`.
+pub(super) fn write_input(schema: &Json, out: &mut BytesMut) {
+    let text = schema.text().trim_ascii();
+    let empty = text.strip_prefix('{').is_none_or(|rest| rest.trim_ascii_start() == "}");
+    if empty {
+        out.raw(r#"{"type":"object","properties":{}}"#);
+        return;
+    }
+    #[derive(serde::Deserialize)]
+    struct Head<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Option<&'a serde_json::value::RawValue>,
+    }
+    let has_type = schema.read::<Head<'_>>().is_ok_and(|head| head.kind.is_some());
+    if has_type {
+        out.raw(text);
+        return;
+    }
+    out.open_object();
+    out.field("type", "object");
+    // The rest of the object, without its opening brace.
+    out.raw(&text[1..]);
+}
+
+/// Whether the schema's root is an object.
+pub(super) fn describes_an_object(schema: &Json) -> bool {
+    match schema.value() {
+        Value::Object(root) => match root.get("type") {
+            Some(kind) => kind == "object",
+            None => root.contains_key("properties"),
+        },
+        _ => false,
+    }
+}
+
+/// The answer schema as structured outputs take it.
+pub(super) fn native(schema: &Json, warnings: &mut Vec<Warning>) -> Json {
+    let mut value = schema.value();
+    let mut changed = Changes::default();
+    clean(&mut value, &mut changed);
+    if !changed.removed.is_empty() {
+        let names: Vec<&str> = changed.removed.into_iter().collect();
+        let reason = format!("limits Anthropic does not check are left out: {}", names.join(", "));
+        warnings.push(Warning::dropped("response_format.json_schema.schema", reason));
+        return Json::of(&value);
+    }
+    if changed.closed { Json::of(&value) } else { schema.clone() }
+}
+
+#[derive(Default)]
+struct Changes {
+    removed: BTreeSet<&'static str>,
+    closed: bool,
+}
+
+fn clean(value: &mut Value, changes: &mut Changes) {
+    let Value::Object(schema) = value else { return };
+    for name in REFUSED {
+        if schema.shift_remove(name).is_some() {
+            changes.removed.insert(name);
+        }
+    }
+    if is_object_schema(schema) && schema.get("additionalProperties") != Some(&Value::Bool(false)) {
+        if schema.contains_key("additionalProperties") {
+            changes.removed.insert("additionalProperties");
+        }
+        schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+        changes.closed = true;
+    }
+    for (name, child) in schema.iter_mut() {
+        match name.as_str() {
+            "properties" | "$defs" | "definitions" | "patternProperties" => {
+                if let Value::Object(children) = child {
+                    children.values_mut().for_each(|child| clean(child, changes));
+                }
+            }
+            "items" | "not" => clean(child, changes),
+            "anyOf" | "oneOf" | "allOf" | "prefixItems" => {
+                if let Value::Array(children) = child {
+                    children.iter_mut().for_each(|child| clean(child, changes));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_object_schema(schema: &Map<String, Value>) -> bool {
+    match schema.get("type") {
+        Some(Value::String(kind)) => kind == "object",
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "object"),
+        _ => schema.contains_key("properties"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Json {
+        Json::parse(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_fitting_schema_keeps_its_text() {
+        let text = r#"{ "type":"object", "properties":{"a":{"type":"number","const":1.0}}, "additionalProperties":false }"#;
+        let mut warnings = Vec::new();
+        assert_eq!(native(&json(text), &mut warnings).text(), text);
+        assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn objects_are_closed_and_limits_left_out() {
+        let text = r#"{"type":"object","properties":{"minimum":{"type":"integer","minimum":1},"b":{"type":"array","items":{"type":"object","properties":{}}}}}"#;
+        let mut warnings = Vec::new();
+        insta::assert_snapshot!(native(&json(text), &mut warnings).text(), @r#"{"type":"object","properties":{"minimum":{"type":"integer"},"b":{"type":"array","items":{"type":"object","properties":{},"additionalProperties":false}}},"additionalProperties":false}"#);
+        insta::assert_snapshot!(warnings[0].to_string(), @"response_format.json_schema.schema dropped: limits Anthropic does not check are left out: minimum");
+    }
+
+    #[test]
+    fn tool_inputs_say_that_they_are_objects() {
+        let written = |text: &str| {
+            let mut out = BytesMut::new();
+            write_input(&json(text), &mut out);
+            String::from_utf8(out.to_vec()).unwrap()
+        };
+        assert_eq!(written("{}"), r#"{"type":"object","properties":{}}"#);
+        assert_eq!(written(r#"{"type":"object"}"#), r#"{"type":"object"}"#);
+        assert_eq!(written(r#"{"properties":{}}"#), r#"{"type":"object","properties":{}}"#);
+    }
+}

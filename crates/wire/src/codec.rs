@@ -1,0 +1,290 @@
+//! The seam between dialects and everything else: what a codec takes and gives.
+//!
+//! Owns the traits and the values that cross them. Must not know any one dialect's words. Three roles on purpose:
+//! a `Decode` understands an answer fully, an `Observe` only watches it pass (same dialect on both sides: bytes go through
+//! untouched, and watching costs a fraction of decoding), an `Encode` writes the client's side.
+
+use bytes::{Bytes, BytesMut};
+use std::ops::Range;
+use trunkline_model::capability::Support;
+use trunkline_model::dialect::Delivery;
+use trunkline_model::error::{ClientError, ErrorCode};
+use trunkline_model::event::{Event, Finish};
+use trunkline_model::failure::Failure;
+use trunkline_model::id::RequestId;
+use trunkline_model::request::VectorEncoding;
+use trunkline_model::shape::Shape;
+use trunkline_model::usage::Usage;
+use trunkline_model::warning::Warning;
+
+/// A client's body that is not what its dialect asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadRequest {
+    /// One sentence: what is wrong, what is expected, where (path or byte offset).
+    pub message: String,
+    /// Path of the offending value, for example `messages[0].content`.
+    pub path: Option<String>,
+    /// Byte offset of a syntax error.
+    pub offset: Option<usize>,
+}
+
+impl BadRequest {
+    /// A wrong value at a path.
+    pub fn at(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { message: message.into(), path: Some(path.into()), offset: None }
+    }
+
+    /// What the client is told.
+    #[must_use]
+    pub fn into_client_error(self) -> ClientError {
+        let mut error = ClientError::new(ErrorCode::InvalidRequest, self.message);
+        error.parameter = self.path;
+        error
+    }
+}
+
+/// What the URL says of a request, for dialects that put it there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathParts {
+    /// The model in the path.
+    pub model: Option<String>,
+    /// Plain or streamed, by the path's verb.
+    pub delivery: Option<Delivery>,
+}
+
+/// A request body looked at in one pass: enough to authenticate, decide and pass it on, without a tree.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// The cheap facts.
+    pub shape: Shape,
+    /// The top-level fields in order, as byte ranges of the body.
+    pub fields: Vec<Field>,
+    /// The client asked for usage in the stream (always so in dialects whose streams always carry it).
+    pub wants_stream_usage: bool,
+}
+
+impl Envelope {
+    /// The last top-level field of that name (JSON parsers let the last duplicate win).
+    #[must_use]
+    pub fn field(&self, body: &[u8], name: &str) -> Option<&Field> {
+        self.fields.iter().rev().find(|field| body.get(field.name.clone()) == Some(name.as_bytes()))
+    }
+}
+
+/// A top-level field of a JSON object, by place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The name without its quotes (raw, escapes not resolved).
+    pub name: Range<usize>,
+    /// The value, without surrounding blanks; strings with their quotes.
+    pub value: Range<usize>,
+}
+
+/// What a target accepts, as far as encoders need it. Built once per deployment when the configuration compiles.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// The model's name as the provider knows it.
+    pub model: String,
+    /// The most the model can generate; the default where the dialect requires a limit.
+    pub max_output_tokens: Option<u64>,
+    /// OpenAI-compatible targets: how the output limit is spelled.
+    pub output_limit: OutputLimitName,
+    /// Whether temperature, top_p and top_k are accepted.
+    pub sampling: Support,
+    /// Whether a JSON schema for the answer is accepted natively.
+    pub json_schema: Support,
+    /// How reasoning is asked for.
+    pub reasoning: ReasoningStyle,
+    /// Whether inline pictures may be given as URLs.
+    pub image_urls: Support,
+    /// OpenAI-compatible targets: whether `stream_options.include_usage` is accepted.
+    pub stream_usage: bool,
+    /// Parameters (top-level names in the target's dialect) the target refuses: left out with a warning.
+    pub refused: Vec<String>,
+    /// Parameters the target spells otherwise: `(ours, theirs)`.
+    pub renamed: Vec<(String, String)>,
+}
+
+impl Profile {
+    /// A profile that assumes nothing but the model's name.
+    pub fn new(model: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            max_output_tokens: None,
+            output_limit: OutputLimitName::MaxTokens,
+            sampling: Support::Unknown,
+            json_schema: Support::Unknown,
+            reasoning: ReasoningStyle::Unknown,
+            image_urls: Support::Unknown,
+            stream_usage: true,
+            refused: Vec::new(),
+            renamed: Vec::new(),
+        }
+    }
+
+    /// Whether the target refuses a parameter.
+    #[must_use]
+    pub fn refuses(&self, name: &str) -> bool {
+        self.refused.iter().any(|refused| refused == name)
+    }
+}
+
+/// How an OpenAI-compatible target spells the output limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputLimitName {
+    /// `max_tokens`.
+    MaxTokens,
+    /// `max_completion_tokens` (OpenAI's newer models refuse the other).
+    MaxCompletionTokens,
+}
+
+/// How a target is asked to reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReasoningStyle {
+    /// It cannot.
+    None,
+    /// Not known: passed as given.
+    Unknown,
+    /// By a named effort.
+    Effort,
+    /// By a token budget.
+    Budget,
+    /// Adaptive, steered by an effort.
+    Adaptive,
+    /// By a named level (Gemini 3 `thinkingLevel`).
+    Level,
+}
+
+/// A request ready for the target.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The JSON body.
+    pub body: Bytes,
+    /// What did not pass unchanged.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why a request cannot be encoded for a target.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The target has nothing like it and leaving it out would change the meaning.
+    #[error("{feature} cannot be expressed for this target: {reason}")]
+    Unsupported {
+        /// The client's parameter.
+        feature: String,
+        /// Why, and a way out.
+        reason: String,
+    },
+    /// The request contradicts itself or the target's rules.
+    #[error("{path}: {reason}")]
+    Invalid {
+        /// Path in the client's request.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// One unit of an upstream answer: an SSE event, an array element, or a whole plain body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The SSE event name; empty where there is none.
+    pub event: &'a str,
+    /// The payload: SSE data lines joined by newline, or the body.
+    pub data: &'a [u8],
+}
+
+/// Reads a provider's answer into canonical events.
+pub trait Decode: Send {
+    /// Takes one frame and appends its events.
+    ///
+    /// # Errors
+    /// The typed failure: `Malformed` for nonsense, or what an error event inside the stream says.
+    fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), Failure>;
+
+    /// The body ended. Appends `End` if not yet given and the answer was complete.
+    ///
+    /// # Errors
+    /// `Cut` when the provider never said that the answer is complete.
+    fn end(&mut self, events: &mut Vec<Event>) -> Result<(), Failure>;
+}
+
+/// Watches a provider's answer pass through unchanged.
+pub trait Observe: Send {
+    /// Looks at one frame.
+    ///
+    /// # Errors
+    /// As `Decode::frame`.
+    fn frame(&mut self, frame: Frame<'_>) -> Result<Seen, Failure>;
+
+    /// The body ended.
+    ///
+    /// # Errors
+    /// `Cut` when the provider never said that the answer is complete.
+    fn end(&mut self) -> Result<(), Failure>;
+
+    /// What was learnt so far.
+    fn summary(&self) -> &Summary;
+}
+
+/// What an observer tells of one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// It carries something of the answer: the commit point is the first such frame.
+    pub semantic: bool,
+    /// It is there only because we asked for it (usage the client did not ask for): do not pass it on.
+    pub hide: bool,
+}
+
+/// What an observer learnt of an answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// The last usage the provider gave.
+    pub usage: Option<Usage>,
+    /// Why the first answer ended.
+    pub finish: Option<Finish>,
+    /// The provider said the answer is complete.
+    pub complete: bool,
+    /// Bytes of answer text, for an estimate where the provider gives no usage.
+    pub output_bytes: u64,
+}
+
+/// What an encoder must know beyond the events.
+#[derive(Clone, Debug)]
+pub struct EncodeContext {
+    /// Our id of the request: the answer's id is made from it where the provider gives none.
+    pub request_id: RequestId,
+    /// Unix seconds, for dialects that want a time.
+    pub created: u64,
+    /// The model's name shown where the provider gives none.
+    pub model: String,
+    /// The client asked for usage in the stream.
+    pub stream_usage: bool,
+    /// How embedding vectors are written.
+    pub encoding: VectorEncoding,
+    /// How embeddings were asked for, in dialects with two forms.
+    pub embedding_form: EmbeddingForm,
+}
+
+/// How embeddings were asked for (Gemini): the answer has the same form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmbeddingForm {
+    /// A list of requests, answered by a list.
+    #[default]
+    Batch,
+    /// One content, answered by one vector.
+    Single,
+}
+
+/// Writes an answer in the client's dialect.
+pub trait Encode: Send {
+    /// Takes one event; a stream encoder appends what the client is to get now, a plain one collects.
+    fn event(&mut self, event: &Event, out: &mut BytesMut);
+
+    /// The answer is complete (after `End`): a stream encoder appends its terminal event, a plain one the whole body.
+    fn finish(&mut self, out: &mut BytesMut);
+
+    /// The answer broke off: a stream encoder appends the dialect's error event and nothing that looks like an end.
+    fn fail(&mut self, error: &ClientError, out: &mut BytesMut);
+}

@@ -1,0 +1,203 @@
+//! From a dialect to its codec.
+//!
+//! Owns the one `match` on `Dialect` per function; adding a dialect is one module and one arm in each. Must not know what
+//! any codec does.
+
+use crate::codec::{
+    BadRequest, Decode, EmbeddingForm, Encode, EncodeContext, EncodeError, Encoded, Envelope, Observe,
+    PathParts, Profile,
+};
+use crate::frame::Framing;
+use crate::names::{FittedNames, NameRule};
+use crate::splice::Edits;
+use crate::{anthropic, gemini, openai};
+use bytes::{Bytes, BytesMut};
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
+use trunkline_model::error::ClientError;
+use trunkline_model::failure::Failure;
+use trunkline_model::id::RequestId;
+use trunkline_model::request::Request;
+
+pub use crate::scan::envelope;
+
+/// Reads a client's request.
+///
+/// # Errors
+/// What is wrong with the body, by path or byte offset.
+pub fn decode_request(
+    dialect: Dialect,
+    operation: Operation,
+    body: &[u8],
+    path: &PathParts,
+) -> Result<Request, BadRequest> {
+    match dialect {
+        Dialect::OpenAi => openai::decode_request(operation, body, path),
+        Dialect::Anthropic => anthropic::decode_request(operation, body, path),
+        Dialect::Gemini => gemini::decode_request(operation, body, path),
+    }
+}
+
+/// An encoder of answers for a client of that dialect.
+#[must_use]
+pub fn encoder(
+    dialect: Dialect,
+    operation: Operation,
+    delivery: Delivery,
+    context: EncodeContext,
+) -> Box<dyn Encode> {
+    match dialect {
+        Dialect::OpenAi => openai::encoder(operation, delivery, context),
+        Dialect::Anthropic => anthropic::encoder(operation, delivery, context),
+        Dialect::Gemini => gemini::encoder(operation, delivery, context),
+    }
+}
+
+/// The body of an HTTP error for a client of that dialect.
+#[must_use]
+pub fn encode_error(dialect: Dialect, error: &ClientError, request_id: RequestId) -> Bytes {
+    match dialect {
+        Dialect::OpenAi => openai::encode_error(error, request_id),
+        Dialect::Anthropic => anthropic::encode_error(error, request_id),
+        Dialect::Gemini => gemini::encode_error(error, request_id),
+    }
+}
+
+/// The error event that ends a broken stream for a client of that dialect.
+pub fn encode_error_frame(dialect: Dialect, error: &ClientError, request_id: RequestId, out: &mut BytesMut) {
+    match dialect {
+        Dialect::OpenAi => openai::encode_error_frame(error, request_id, out),
+        Dialect::Anthropic => anthropic::encode_error_frame(error, request_id, out),
+        Dialect::Gemini => gemini::encode_error_frame(error, request_id, out),
+    }
+}
+
+/// Writes a request for a provider of that dialect.
+///
+/// # Errors
+/// What the target cannot express.
+pub fn encode_request(
+    dialect: Dialect,
+    request: &Request,
+    profile: &Profile,
+    delivery: Delivery,
+) -> Result<Encoded, EncodeError> {
+    match dialect {
+        Dialect::OpenAi => openai::encode_request(request, profile, delivery),
+        Dialect::Anthropic => anthropic::encode_request(request, profile, delivery),
+        Dialect::Gemini => gemini::encode_request(request, profile, delivery),
+    }
+}
+
+/// A decoder of answers from a provider of that dialect.
+#[must_use]
+pub fn decoder(dialect: Dialect, operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
+    match dialect {
+        Dialect::OpenAi => openai::decoder(operation, delivery),
+        Dialect::Anthropic => anthropic::decoder(operation, delivery),
+        Dialect::Gemini => gemini::decoder(operation, delivery),
+    }
+}
+
+/// An observer of answers that pass between a client and a provider of that dialect.
+#[must_use]
+pub fn observer(
+    dialect: Dialect,
+    operation: Operation,
+    delivery: Delivery,
+    client_wants_usage: bool,
+) -> Box<dyn Observe> {
+    match dialect {
+        Dialect::OpenAi => openai::observer(operation, delivery, client_wants_usage),
+        Dialect::Anthropic => anthropic::observer(operation, delivery, client_wants_usage),
+        Dialect::Gemini => gemini::observer(operation, delivery, client_wants_usage),
+    }
+}
+
+/// Reads the error answer of a provider of that dialect.
+#[must_use]
+pub fn decode_error(dialect: Dialect, status: u16, body: &[u8]) -> Failure {
+    match dialect {
+        Dialect::OpenAi => openai::decode_error(status, body),
+        Dialect::Anthropic => anthropic::decode_error(status, body),
+        Dialect::Gemini => gemini::decode_error(status, body),
+    }
+}
+
+/// What changes of a body that passes between a client and a provider of that dialect.
+#[must_use]
+pub fn pass_edits(
+    dialect: Dialect,
+    envelope: &Envelope,
+    body: &[u8],
+    profile: &Profile,
+    delivery: Delivery,
+) -> Edits {
+    match dialect {
+        Dialect::OpenAi => openai::pass_edits(envelope, body, profile, delivery),
+        Dialect::Anthropic => anthropic::pass_edits(envelope, body, profile, delivery),
+        Dialect::Gemini => gemini::pass_edits(envelope, body, profile, delivery),
+    }
+}
+
+/// Writes a token count request for a provider of that dialect.
+///
+/// # Errors
+/// What the target cannot express; OpenAI's dialect counts no tokens.
+pub fn encode_count_request(
+    dialect: Dialect,
+    request: &Request,
+    profile: &Profile,
+) -> Result<Encoded, EncodeError> {
+    match dialect {
+        Dialect::OpenAi => Err(EncodeError::Unsupported {
+            feature: "count_tokens".to_owned(),
+            reason: "the dialect has no endpoint that counts tokens".to_owned(),
+        }),
+        Dialect::Anthropic => anthropic::encode_count_request(request, profile),
+        Dialect::Gemini => gemini::encode_count_request(request, profile),
+    }
+}
+
+/// Whether a body may pass between a client and a provider of that dialect; where not, it is translated, also to its own
+/// dialect (state of another provider must be taken out).
+#[must_use]
+pub fn may_pass(dialect: Dialect, operation: Operation, envelope: &Envelope, body: &[u8]) -> bool {
+    match dialect {
+        Dialect::OpenAi => true,
+        Dialect::Anthropic => anthropic::may_pass(operation, envelope, body),
+        Dialect::Gemini => gemini::may_pass(operation, envelope, body),
+    }
+}
+
+/// The tools of a request whose names a provider of that dialect gets in another form.
+#[must_use]
+pub fn fitted_names(dialect: Dialect, request: &Request) -> FittedNames {
+    let rule = match dialect {
+        Dialect::OpenAi => NameRule::STRICT_64,
+        Dialect::Gemini => NameRule { length: 64, dots: true },
+        Dialect::Anthropic => NameRule::STRICT_128,
+    };
+    match request {
+        Request::Chat(chat) => FittedNames::of(chat, rule),
+        Request::Embeddings(_) => FittedNames::default(),
+    }
+}
+
+/// In which form a client of that dialect asked for embeddings.
+#[must_use]
+pub fn embedding_form(dialect: Dialect, envelope: &Envelope, body: &[u8]) -> EmbeddingForm {
+    match dialect {
+        Dialect::OpenAi | Dialect::Anthropic => EmbeddingForm::default(),
+        Dialect::Gemini => gemini::embedding_form(envelope, body),
+    }
+}
+
+/// How a provider's answer of that delivery is cut into frames. All dialects stream by server-sent events; the adapter asks
+/// Gemini for them with `alt=sse`.
+#[must_use]
+pub const fn framing(delivery: Delivery) -> Framing {
+    match delivery {
+        Delivery::Plain => Framing::Body,
+        Delivery::Stream => Framing::Sse,
+    }
+}

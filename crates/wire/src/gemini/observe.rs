@@ -1,0 +1,252 @@
+//! Watching Gemini answers pass to Gemini clients.
+//!
+//! Owns what is read of bytes that go through unchanged: usage, the end, errors. Must not build text: strings are passed
+//! over where they lie. Chunks are parsed by shape and not searched for words, because a call's arguments are free JSON and
+//! may hold any of these words.
+
+use super::answer_decode::{PromptFeedback, counted, finish, whole};
+use super::error::ErrorObject;
+use super::usage::WireUsage;
+use crate::anthropic::malformed;
+use crate::codec::{Frame, Observe, Seen, Summary};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::fmt;
+use trunkline_model::dialect::Delivery;
+use trunkline_model::failure::{Failure, FailureClass};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Watched<'a> {
+    #[serde(borrow)]
+    candidates: Option<Candidates<'a>>,
+    prompt_feedback: Option<PromptFeedback>,
+    usage_metadata: Option<WireUsage>,
+    error: Option<ErrorObject>,
+}
+
+/// What the candidates of one chunk say, without a list of them.
+#[derive(Default)]
+struct Candidates<'a> {
+    /// By candidate number, as bits; numbers beyond share the last.
+    seen: u128,
+    finished: u128,
+    first_finish: Option<&'a RawValue>,
+    content: Content,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Content {
+    bytes: u64,
+    semantic: bool,
+    calls: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate<'a> {
+    content: Option<Parts>,
+    #[serde(borrow)]
+    finish_reason: Option<&'a RawValue>,
+    index: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Parts {
+    parts: Option<Content>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Part<'a> {
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    thought_signature: Option<IgnoredAny>,
+    #[serde(borrow)]
+    function_call: Option<&'a RawValue>,
+    inline_data: Option<IgnoredAny>,
+    executable_code: Option<IgnoredAny>,
+    code_execution_result: Option<IgnoredAny>,
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Content;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an array of parts")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
+                let mut content = Content::default();
+                while let Some(part) = list.next_element::<Part<'_>>()? {
+                    let text = part.text.map_or(0, |raw| raw.get().len().saturating_sub(2));
+                    let call = part.function_call.map_or(0, |raw| raw.get().len());
+                    content.bytes += (text + call) as u64;
+                    content.calls |= part.function_call.is_some();
+                    content.semantic |= text > 0
+                        || call > 0
+                        || part.thought_signature.is_some()
+                        || part.inline_data.is_some()
+                        || part.executable_code.is_some()
+                        || part.code_execution_result.is_some();
+                }
+                Ok(content)
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Candidates<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Candidates<'de>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an array of candidates")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Candidates<'de>, A::Error> {
+                let mut all = Candidates::default();
+                while let Some(candidate) = list.next_element::<Candidate<'_>>()? {
+                    let index = candidate.index.unwrap_or_default().min(127);
+                    all.seen |= 1 << index;
+                    if let Some(reason) = candidate.finish_reason {
+                        all.finished |= 1 << index;
+                        if index == 0 {
+                            all.first_finish = Some(reason);
+                        }
+                    }
+                    if let Some(content) = candidate.content.and_then(|content| content.parts) {
+                        all.content.bytes += content.bytes;
+                        all.content.semantic |= content.semantic;
+                        all.content.calls |= content.calls;
+                    }
+                }
+                Ok(all)
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// Observes answers, plain or chunk by chunk.
+pub(super) struct ChatObserver {
+    delivery: Delivery,
+    seen: u128,
+    finished: u128,
+    has_calls: bool,
+    summary: Summary,
+}
+
+impl ChatObserver {
+    pub(super) fn new(delivery: Delivery) -> Self {
+        Self { delivery, seen: 0, finished: 0, has_calls: false, summary: Summary::default() }
+    }
+}
+
+impl Observe for ChatObserver {
+    fn frame(&mut self, frame: Frame<'_>) -> Result<Seen, Failure> {
+        if frame.data.is_empty() {
+            return Ok(Seen { semantic: false, hide: false });
+        }
+        let watched: Watched<'_> = serde_json::from_slice(frame.data).map_err(|error| malformed(&error))?;
+        if let Some(error) = watched.error {
+            return Err(error.into_failure(None));
+        }
+        let candidates = watched.candidates.unwrap_or_default();
+        if candidates.seen == 0 {
+            if let Some(failure) = watched.prompt_feedback.and_then(PromptFeedback::into_failure) {
+                return Err(failure);
+            }
+            if self.delivery == Delivery::Plain {
+                let message = "the provider's answer has no candidates";
+                return Err(Failure::new(FailureClass::Malformed, message));
+            }
+        }
+        self.seen |= candidates.seen;
+        self.finished |= candidates.finished;
+        self.has_calls |= candidates.content.calls;
+        self.summary.output_bytes += candidates.content.bytes;
+        if let Some(reason) = candidates.first_finish {
+            self.summary.finish = Some(finish(reason.get().trim_matches('"'), self.has_calls));
+        }
+        if let Some(usage) = watched.usage_metadata.and_then(|usage| usage.usage()) {
+            self.summary.usage = Some(usage);
+        }
+        let plain = self.delivery == Delivery::Plain;
+        self.summary.complete = plain || (self.seen != 0 && self.seen == self.finished);
+        Ok(Seen { semantic: plain || candidates.content.semantic || candidates.finished != 0, hide: false })
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        if self.summary.complete {
+            return Ok(());
+        }
+        Err(Failure::new(FailureClass::Cut, "the provider's stream ended without a finish reason"))
+    }
+
+    fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}
+
+/// Observes a token count.
+#[derive(Default)]
+pub(super) struct CountObserver {
+    summary: Summary,
+}
+
+impl Observe for CountObserver {
+    fn frame(&mut self, frame: Frame<'_>) -> Result<Seen, Failure> {
+        self.summary.usage = Some(counted(frame.data)?);
+        self.summary.complete = true;
+        Ok(Seen { semantic: true, hide: false })
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        whole(self.summary.complete)
+    }
+
+    fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}
+
+/// Observes vectors.
+#[derive(Default)]
+pub(super) struct EmbeddingObserver {
+    summary: Summary,
+}
+
+impl Observe for EmbeddingObserver {
+    fn frame(&mut self, frame: Frame<'_>) -> Result<Seen, Failure> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Vectors {
+            embedding: Option<IgnoredAny>,
+            embeddings: Option<Vec<IgnoredAny>>,
+            usage_metadata: Option<WireUsage>,
+            error: Option<ErrorObject>,
+        }
+        let vectors: Vectors = serde_json::from_slice(frame.data).map_err(|error| malformed(&error))?;
+        if let Some(error) = vectors.error {
+            return Err(error.into_failure(None));
+        }
+        if vectors.embedding.is_none() && vectors.embeddings.is_none() {
+            return Err(Failure::new(FailureClass::Malformed, "the provider's answer has no embeddings"));
+        }
+        self.summary.usage = vectors.usage_metadata.and_then(|usage| usage.usage());
+        self.summary.complete = true;
+        Ok(Seen { semantic: true, hide: false })
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        whole(self.summary.complete)
+    }
+
+    fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}

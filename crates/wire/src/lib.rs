@@ -1,0 +1,30 @@
+//! Dialect codecs and stream framing: bytes in, values out.
+//!
+//! Owns every byte format Trunkline speaks. Must not know providers, prices, policies, sockets or time. N + M codecs meet
+//! in the canonical form of `trunkline-model`; what passes between equal dialects is scanned, not parsed.
+//!
+//! A request's way: `scan` looks at the body once. Same dialect on both sides: `dispatch::pass_edits` says which fields
+//! change and `splice` lays the changes over the bytes. Otherwise `dispatch::decode_request` and `dispatch::encode_request`.
+//! An answer's way: `frame` cuts the bytes; an observer watches the frames pass, or a decoder turns them into events that
+//! an encoder writes for the client.
+
+pub mod anthropic;
+mod carried;
+pub mod codec;
+#[cfg(test)]
+mod collected;
+pub mod dispatch;
+pub mod frame;
+pub mod gemini;
+mod json_text;
+pub mod names;
+pub mod openai;
+pub mod scan;
+pub mod splice;
+mod tree;
+pub(crate) mod write;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,55 @@
+//! OpenAI chat completions and embeddings, and the many servers that speak them.
+//!
+//! Owns both sides of the dialect. Must not know which provider it talks to: what differs between look-alikes is in the
+//! profile, and what they answer beyond the specification is accepted wherever it is met.
+
+mod answer_decode;
+mod answer_encode;
+mod calls;
+mod chunk;
+mod embeddings;
+mod error;
+mod finish;
+mod media;
+mod message_decode;
+mod message_encode;
+mod observe;
+mod pass;
+mod request_decode;
+mod request_encode;
+
+#[cfg(test)]
+mod tests;
+
+use crate::codec::{Decode, Encode, EncodeContext, Observe};
+use trunkline_model::dialect::{Delivery, Operation};
+
+pub use error::{decode_error, encode_error, encode_error_frame};
+pub use pass::pass_edits;
+pub use request_decode::decode_request;
+pub use request_encode::encode_request;
+
+/// An encoder of answers for a client of this dialect.
+#[must_use]
+pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext) -> Box<dyn Encode> {
+    match (operation, delivery) {
+        (Operation::Embeddings, _) => Box::new(embeddings::Encoder::new(context)),
+        (_, Delivery::Stream) => Box::new(answer_encode::StreamEncoder::new(context)),
+        (_, Delivery::Plain) => Box::new(answer_encode::PlainEncoder::new(context)),
+    }
+}
+
+/// A decoder of answers from a provider of this dialect.
+#[must_use]
+pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
+    match operation {
+        Operation::Embeddings => Box::new(embeddings::Decoder::default()),
+        Operation::Chat | Operation::CountTokens => Box::new(answer_decode::Decoder::new(delivery)),
+    }
+}
+
+/// An observer of answers that pass through.
+#[must_use]
+pub fn observer(operation: Operation, delivery: Delivery, client_wants_usage: bool) -> Box<dyn Observe> {
+    Box::new(observe::Observer::new(operation, delivery, client_wants_usage))
+}

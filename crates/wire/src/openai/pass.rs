@@ -1,0 +1,106 @@
+//! Same dialect on both sides: which fields of the body change.
+//!
+//! Owns these edits. Must not rewrite what the target takes as it is.
+
+use super::request_encode::{REFUSED, limit_name};
+use crate::codec::{Envelope, OutputLimitName, Profile};
+use crate::splice::Edits;
+use bytes::Bytes;
+use trunkline_model::capability::Support;
+use trunkline_model::dialect::{Delivery, Operation};
+use trunkline_model::warning::Warning;
+
+/// What changes of a body on its way to a target of the same dialect.
+#[must_use]
+pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, delivery: Delivery) -> Edits {
+    let mut edits = Edits::default();
+    edits.set_string(envelope, body, "model", &profile.model);
+    let is_chat = envelope.shape.operation == Operation::Chat;
+    if is_chat {
+        limit(&mut edits, envelope, body, profile);
+        stream(&mut edits, envelope, body, profile, delivery);
+        if profile.sampling == Support::No {
+            sampling(&mut edits, envelope, body);
+        }
+    }
+    for name in &profile.refused {
+        // The limit's names are taken care of above; the stream's options are ours to set.
+        if matches!(name.as_str(), "max_tokens" | "max_completion_tokens" | "stream_options" | "model")
+            && is_chat
+        {
+            continue;
+        }
+        if edits.remove(envelope, body, name) {
+            edits.warnings.push(Warning::dropped(name.clone(), REFUSED));
+        }
+    }
+    for (ours, theirs) in &profile.renamed {
+        edits.rename(envelope, body, ours, theirs);
+    }
+    edits
+}
+
+/// The output limit goes by the name the target knows.
+fn limit(edits: &mut Edits, envelope: &Envelope, body: &[u8], profile: &Profile) {
+    let ours = limit_name(profile);
+    let other = match profile.output_limit {
+        OutputLimitName::MaxTokens => "max_completion_tokens",
+        OutputLimitName::MaxCompletionTokens => "max_tokens",
+    };
+    let both = envelope.field(body, ours).is_some() && envelope.field(body, other).is_some();
+    if both && other == "max_tokens" {
+        // The newer name wins where a client gives both.
+        edits.remove(envelope, body, other);
+    } else {
+        edits.rename(envelope, body, other, ours);
+    }
+}
+
+/// Usage is asked for on every stream: what it cost is recorded whether the client wants to see it or not.
+fn stream(edits: &mut Edits, envelope: &Envelope, body: &[u8], profile: &Profile, delivery: Delivery) {
+    let options = envelope.field(body, "stream_options").map(|field| field.value.clone());
+    if !delivery.is_stream() || !profile.stream_usage {
+        // Without a stream the options are an error, and so they are for targets that do not know them.
+        if options.is_some() {
+            edits.remove(envelope, body, "stream_options");
+        }
+        if delivery.is_stream() && envelope.wants_stream_usage {
+            edits.warnings.push(Warning::dropped("stream_options.include_usage", REFUSED));
+        }
+    } else if !envelope.wants_stream_usage {
+        let given = options.and_then(|range| body.get(range)).unwrap_or_default();
+        edits.set(envelope, body, "stream_options", with_usage(given));
+    }
+    let wants = envelope.shape.delivery;
+    if wants != delivery {
+        edits.set(
+            envelope,
+            body,
+            "stream",
+            Bytes::from_static(if delivery.is_stream() { b"true" } else { b"false" }),
+        );
+    }
+}
+
+/// The client's stream options with usage switched on.
+fn with_usage(given: &[u8]) -> Bytes {
+    const ALONE: &[u8] = br#"{"include_usage":true}"#;
+    let Ok(serde_json::Value::Object(mut options)) = serde_json::from_slice(given) else {
+        return Bytes::from_static(ALONE);
+    };
+    options.insert("include_usage".to_owned(), serde_json::Value::Bool(true));
+    serde_json::to_vec(&options).map_or_else(|_| Bytes::from_static(ALONE), Bytes::from)
+}
+
+fn sampling(edits: &mut Edits, envelope: &Envelope, body: &[u8]) {
+    for name in ["temperature", "top_p", "top_k"] {
+        let Some(field) = envelope.field(body, name) else { continue };
+        // One is what such models do anyway, and they accept it said.
+        let given = body.get(field.value.clone()).unwrap_or_default();
+        if name != "top_k" && matches!(given, b"1" | b"1.0" | b"null") {
+            continue;
+        }
+        edits.remove(envelope, body, name);
+        edits.warnings.push(Warning::dropped(name, "the model does not take sampling parameters"));
+    }
+}

@@ -1,0 +1,660 @@
+//! A pull reader over JSON text that validates and never builds.
+//!
+//! Owns the grammar of RFC 8259: values are visited in place, by span. Must not know any dialect's keys. Strings are the
+//! bulk of every prompt, so they are skipped 64 bytes at a time; the three tests of a block (quote, backslash, control
+//! character) are written so that the compiler turns them into vector instructions on any target.
+
+use crate::codec::BadRequest;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// The deepest nesting accepted.
+pub(crate) const DEPTH_LIMIT: u32 = 128;
+
+/// Boxed, because results are returned at every step and errors once.
+pub(crate) type Fault = Box<BadRequest>;
+
+/// What a value is, by its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Boolean,
+    /// A number.
+    Number,
+    /// A string.
+    Text,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+    /// Not the start of a value.
+    Invalid,
+}
+
+impl Kind {
+    /// The kind with its article, for error messages.
+    pub(crate) const fn described(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "a boolean",
+            Self::Number => "a number",
+            Self::Text => "a string",
+            Self::Array => "an array",
+            Self::Object => "an object",
+            Self::Invalid => "no value",
+        }
+    }
+}
+
+/// A string in place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text<'a> {
+    /// The text between the quotes, escapes not resolved.
+    pub(crate) raw: &'a str,
+    /// Whether there are escapes to resolve.
+    pub(crate) escaped: bool,
+    /// Offset of the first byte after the opening quote.
+    pub(crate) start: usize,
+}
+
+impl<'a> Text<'a> {
+    /// The text with escapes resolved; borrowed where there are none. Lone surrogates become U+FFFD.
+    pub(crate) fn resolve(&self) -> Cow<'a, str> {
+        if self.escaped { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
+    }
+
+    /// The place of the raw text in the body.
+    pub(crate) const fn range(&self) -> Range<usize> {
+        self.start..self.start + self.raw.len()
+    }
+}
+
+/// The reader.
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: u32,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts before the first byte.
+    pub(crate) const fn new(text: &'a str) -> Self {
+        Self { text, at: 0, depth: 0 }
+    }
+
+    /// The offset of the next byte.
+    pub(crate) const fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Text read so far, from an earlier position.
+    pub(crate) fn since(&self, start: usize) -> &'a str {
+        &self.text[start..self.at]
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Skips blanks.
+    pub(crate) fn blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
+            self.at += 1;
+        }
+    }
+
+    /// What comes next, blanks skipped before.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.byte() {
+            Some(b'"') => Kind::Text,
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b't' | b'f') => Kind::Boolean,
+            Some(b'n') => Kind::Null,
+            Some(b'-' | b'0'..=b'9') => Kind::Number,
+            _ => Kind::Invalid,
+        }
+    }
+
+    /// A syntax error here.
+    #[cold]
+    pub(crate) fn unexpected(&self, expected: &str) -> Fault {
+        syntax_error(self.text, self.at, expected)
+    }
+
+    /// Nothing but blanks may follow.
+    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+        self.blanks();
+        if self.at == self.text.len() {
+            Ok(())
+        } else {
+            Err(self.unexpected("nothing after the end of the JSON value"))
+        }
+    }
+
+    /// Reads a string; the next byte is its quote.
+    pub(crate) fn string(&mut self) -> Result<Text<'a>, Fault> {
+        let bytes = self.text.as_bytes();
+        let start = self.at + 1;
+        let mut at = start;
+        let mut escaped = false;
+        loop {
+            at += plain_prefix(&bytes[at..]);
+            match bytes.get(at) {
+                Some(b'"') => {
+                    self.at = at + 1;
+                    return Ok(Text { raw: &self.text[start..at], escaped, start });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    at = self.escape(at)?;
+                    at = self.escapes(at)?;
+                }
+                Some(_) => {
+                    return Err(syntax_error(self.text, at, "control characters in strings to be escaped"));
+                }
+                None => return Err(syntax_error(self.text, at, "`\"` at the end of a string")),
+            }
+        }
+    }
+
+    /// Where escapes are, more are near: goes on block by block, each looked at once however many escapes it holds. Gives
+    /// the offset of the first byte that is neither plain nor part of an escape, or of the last bytes too few for a block.
+    fn escapes(&self, mut at: usize) -> Result<usize, Fault> {
+        let bytes = self.text.as_bytes();
+        while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<64>()) {
+            let mut hits = specials(block);
+            let mut next = at + 64;
+            while hits != 0 {
+                let found = at + hits.trailing_zeros() as usize;
+                if bytes[found] != b'\\' {
+                    return Ok(found);
+                }
+                let after = self.escape(found)?;
+                if after - at >= 64 {
+                    next = after;
+                    break;
+                }
+                hits &= u64::MAX << (after - at);
+            }
+            at = next;
+        }
+        Ok(at)
+    }
+
+    /// Checks the escape whose backslash is at `at`; gives the offset after it.
+    fn escape(&self, at: usize) -> Result<usize, Fault> {
+        let bytes = self.text.as_bytes();
+        match bytes.get(at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+            Some(b'u') => {
+                let digits = bytes.get(at + 2..at + 6).unwrap_or_default();
+                if digits.len() == 4 && digits.iter().all(u8::is_ascii_hexdigit) {
+                    Ok(at + 6)
+                } else {
+                    let valid = digits.iter().take_while(|digit| digit.is_ascii_hexdigit()).count();
+                    Err(syntax_error(self.text, at + 2 + valid, "four hexadecimal digits after `\\u`"))
+                }
+            }
+            _ => Err(syntax_error(self.text, at + 1, "one of `\" \\ / b f n r t u` after a backslash")),
+        }
+    }
+
+    /// Reads a number; the next byte starts it.
+    pub(crate) fn number(&mut self) -> Result<&'a str, Fault> {
+        let start = self.at;
+        if self.byte() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.byte() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits(),
+            _ => return Err(self.unexpected("a digit")),
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.some_digits("a digit after the decimal point")?;
+        }
+        if let Some(b'e' | b'E') = self.byte() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.byte() {
+                self.at += 1;
+            }
+            self.some_digits("a digit of the exponent")?;
+        }
+        Ok(self.since(start))
+    }
+
+    fn digits(&mut self) {
+        while let Some(b'0'..=b'9') = self.byte() {
+            self.at += 1;
+        }
+    }
+
+    fn some_digits(&mut self, expected: &str) -> Result<(), Fault> {
+        let start = self.at;
+        self.digits();
+        if self.at == start { Err(self.unexpected(expected)) } else { Ok(()) }
+    }
+
+    /// Reads `true` or `false`; the next byte starts it.
+    pub(crate) fn boolean(&mut self) -> Result<bool, Fault> {
+        if self.byte() == Some(b't') {
+            self.word("true")?;
+            Ok(true)
+        } else {
+            self.word("false")?;
+            Ok(false)
+        }
+    }
+
+    /// Reads one of the three words; the next byte starts it.
+    pub(crate) fn word(&mut self, word: &'static str) -> Result<(), Fault> {
+        for expected in word.bytes() {
+            if self.byte() != Some(expected) {
+                return Err(self.unexpected(&format!("`{word}`")));
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    /// Visits the fields of an object; the next byte is its brace. The visitor must read the value, which comes next.
+    pub(crate) fn object(
+        &mut self,
+        mut visit: impl FnMut(&mut Self, Text<'a>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.descend()?;
+        self.blanks();
+        if self.byte() == Some(b'}') {
+            return self.ascend();
+        }
+        loop {
+            if self.byte() != Some(b'"') {
+                return Err(self.unexpected("`\"` at the start of a key"));
+            }
+            let key = self.string()?;
+            self.blanks();
+            if self.byte() != Some(b':') {
+                return Err(self.unexpected("`:` after a key"));
+            }
+            self.at += 1;
+            self.blanks();
+            visit(self, key)?;
+            self.blanks();
+            match self.byte() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => return self.ascend(),
+                _ => return Err(self.unexpected("`,` or `}` after a value")),
+            }
+            self.blanks();
+        }
+    }
+
+    /// Visits the elements of an array; the next byte is its bracket. The visitor must read the element, which comes next.
+    pub(crate) fn array(
+        &mut self,
+        mut visit: impl FnMut(&mut Self, usize) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.descend()?;
+        self.blanks();
+        if self.byte() == Some(b']') {
+            return self.ascend();
+        }
+        let mut index = 0;
+        loop {
+            visit(self, index)?;
+            index += 1;
+            self.blanks();
+            match self.byte() {
+                Some(b',') => self.at += 1,
+                Some(b']') => return self.ascend(),
+                _ => return Err(self.unexpected("`,` or `]` after an element")),
+            }
+            self.blanks();
+        }
+    }
+
+    fn descend(&mut self) -> Result<(), Fault> {
+        if self.depth == DEPTH_LIMIT {
+            return Err(Box::new(BadRequest {
+                message: format!("JSON nested deeper than {DEPTH_LIMIT} levels at byte {}", self.at),
+                path: None,
+                offset: Some(self.at),
+            }));
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the counterpart of descend ends the visitors in tail position"
+    )]
+    fn ascend(&mut self) -> Result<(), Fault> {
+        self.depth -= 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Checks any value and gives its text.
+    pub(crate) fn skip(&mut self) -> Result<&'a str, Fault> {
+        let start = self.at;
+        match self.kind() {
+            Kind::Text => {
+                self.string()?;
+            }
+            Kind::Number => {
+                self.number()?;
+            }
+            Kind::Boolean => {
+                self.boolean()?;
+            }
+            Kind::Null => self.word("null")?,
+            Kind::Array => self.array(|reader, _| reader.skip().map(drop))?,
+            Kind::Object => self.object(|reader, _| reader.skip().map(drop))?,
+            Kind::Invalid => return Err(self.unexpected("a JSON value")),
+        }
+        Ok(self.since(start))
+    }
+
+    /// Reads a string or null; another kind is an error at that path.
+    pub(crate) fn optional_string(&mut self, path: &str) -> Result<Option<Text<'a>>, Fault> {
+        match self.kind() {
+            Kind::Text => self.string().map(Some),
+            kind => self.only_null(kind, path, "a string").map(|()| None),
+        }
+    }
+
+    /// Reads a boolean or null; another kind is an error at that path.
+    pub(crate) fn optional_boolean(&mut self, path: &str) -> Result<Option<bool>, Fault> {
+        match self.kind() {
+            Kind::Boolean => self.boolean().map(Some),
+            kind => self.only_null(kind, path, "a boolean").map(|()| None),
+        }
+    }
+
+    /// Reads a whole number of at least zero, or null; another kind or value is an error at that path.
+    pub(crate) fn optional_count(&mut self, path: &str) -> Result<Option<u64>, Fault> {
+        const EXPECTED: &str = "a whole number of at least 0";
+        if self.kind() != Kind::Number {
+            return self.only_null(self.kind(), path, EXPECTED).map(|()| None);
+        }
+        let digits = self.number()?;
+        match digits.parse() {
+            Ok(count) => Ok(Some(count)),
+            Err(_) => Err(wrong_type(path, EXPECTED, digits)),
+        }
+    }
+
+    fn only_null(&mut self, kind: Kind, path: &str, expected: &str) -> Result<(), Fault> {
+        match kind {
+            Kind::Null => self.word("null"),
+            Kind::Invalid => Err(self.unexpected("a JSON value")),
+            kind => Err(wrong_type(path, expected, kind.described())),
+        }
+    }
+}
+
+/// A value of the wrong kind.
+#[cold]
+pub(crate) fn wrong_type(path: &str, expected: &str, found: &str) -> Fault {
+    Box::new(BadRequest::at(path, format!("{path}: expected {expected}, found {found}")))
+}
+
+/// The body is not JSON.
+#[cold]
+fn syntax_error(text: &str, at: usize, expected: &str) -> Fault {
+    let found = match text.as_bytes().get(at) {
+        None => "the end of the body".to_owned(),
+        Some(byte @ 0x21..=0x7e) => format!("`{}`", char::from(*byte)),
+        Some(byte) => format!("byte 0x{byte:02x}"),
+    };
+    Box::new(BadRequest {
+        message: format!("invalid JSON at byte {at}: expected {expected}, found {found}"),
+        path: None,
+        offset: Some(at),
+    })
+}
+
+/// Length of the prefix without quote, backslash or control character: what needs no escape either.
+pub(crate) fn plain_prefix(bytes: &[u8]) -> usize {
+    // Keys and other short strings end within the first words: no block set-up for them.
+    let mut at = 0;
+    for _ in 0..4 {
+        match special_in_word(bytes, at) {
+            Some(None) => at += 8,
+            Some(Some(found)) => return at + found,
+            None => return at + plain_tail(&bytes[at..]),
+        }
+    }
+    let (blocks, _) = bytes[at..].as_chunks::<64>();
+    at += 64 * blocks.iter().take_while(|block| !has_special(block)).count();
+    loop {
+        match special_in_word(bytes, at) {
+            Some(None) => at += 8,
+            Some(Some(found)) => return at + found,
+            None => return at + plain_tail(&bytes[at..]),
+        }
+    }
+}
+
+const fn is_special(byte: u8) -> bool {
+    byte == b'"' || byte == b'\\' || byte < 0x20
+}
+
+/// No early exit, so that it vectorises.
+fn has_special(block: &[u8; 64]) -> bool {
+    let mut found = false;
+    for &byte in block {
+        found |= is_special(byte);
+    }
+    found
+}
+
+/// The first special byte among the eight at `at`; outer `None` when fewer than eight are left.
+fn special_in_word(bytes: &[u8], at: usize) -> Option<Option<usize>> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(*bytes.get(at..)?.first_chunk::<8>()?);
+    // The classic zero-byte test; bytes above the lowest hit may be false positives, the lowest never is.
+    let quote = word ^ (ONES * b'"' as u64);
+    let backslash = word ^ (ONES * b'\\' as u64);
+    let hits = ((word.wrapping_sub(ONES * 0x20) & !word)
+        | (quote.wrapping_sub(ONES) & !quote)
+        | (backslash.wrapping_sub(ONES) & !backslash))
+        & HIGH;
+    Some((hits != 0).then(|| (hits.trailing_zeros() / 8) as usize))
+}
+
+/// Where the special bytes of a block are, a bit each.
+fn specials(block: &[u8; 64]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const LOW: u64 = 0x7f * ONES;
+    let (words, _) = block.as_chunks::<8>();
+    let mut mask = 0;
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // Exact for every byte, unlike the test for the first hit: no carry leaves a byte.
+        let quote = word ^ (ONES * b'"' as u64);
+        let backslash = word ^ (ONES * b'\\' as u64);
+        let plain = (((quote & LOW) + LOW) | quote)
+            & (((backslash & LOW) + LOW) | backslash)
+            & (((word & LOW) + ONES * 0x60) | word);
+        let hits = (!plain >> 7) & ONES;
+        // Gathers the lowest bit of each byte in the highest byte.
+        mask |= (hits.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * index);
+    }
+    mask
+}
+
+fn plain_tail(bytes: &[u8]) -> usize {
+    bytes.iter().position(|&byte| is_special(byte)).unwrap_or(bytes.len())
+}
+
+/// Resolves escapes already checked by the reader.
+fn unescape(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        text.push_str(&rest[..at]);
+        let code = rest.as_bytes().get(at + 1).copied().unwrap_or(b'\\');
+        rest = rest.get(at + 2..).unwrap_or_default();
+        match code {
+            b'b' => text.push('\u{8}'),
+            b'f' => text.push('\u{c}'),
+            b'n' => text.push('\n'),
+            b'r' => text.push('\r'),
+            b't' => text.push('\t'),
+            b'u' => {
+                let (character, length) = unicode_escape(rest);
+                text.push(character);
+                rest = rest.get(length..).unwrap_or_default();
+            }
+            other => text.push(char::from(other)),
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The character of the four digits at the start (and of the low surrogate that may follow), and how long it is.
+fn unicode_escape(rest: &str) -> (char, usize) {
+    let unit = |at: usize| rest.get(at..at + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let Some(first) = unit(0) else { return (char::REPLACEMENT_CHARACTER, 0) };
+    if let Some(character) = char::from_u32(first) {
+        return (character, 4);
+    }
+    if first < 0xdc00
+        && rest.get(4..6) == Some("\\u")
+        && let Some(second @ 0xdc00..=0xdfff) = unit(6)
+    {
+        let scalar = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+        return (char::from_u32(scalar).unwrap_or(char::REPLACEMENT_CHARACTER), 10);
+    }
+    (char::REPLACEMENT_CHARACTER, 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(text: &str) -> Result<(), Fault> {
+        let mut reader = Reader::new(text);
+        reader.blanks();
+        reader.skip()?;
+        reader.end()
+    }
+
+    proptest! {
+        #[test]
+        fn accepts_exactly_what_serde_accepts(text in r#"[\[\]{}:,"a0-9eE.+\-tru \\nl/u]{0,24}"#) {
+            // Ranges of numbers are not syntax: serde refuses 1e999, the grammar does not.
+            let serde = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
+            prop_assert_eq!(check(&text).is_ok(), serde, "{}", text);
+        }
+
+        #[test]
+        fn strings_of_any_length_end_where_they_end(
+            before in "[ -!#-\\[\\]-~é漢]{0,300}", after in "[ -~]{0,80}",
+        ) {
+            let text = format!("\"{before}\"{after}");
+            let mut reader = Reader::new(&text);
+            let string = reader.string().unwrap();
+            prop_assert_eq!(string.raw, before.as_str());
+            prop_assert_eq!(reader.position(), before.len() + 2);
+        }
+
+        #[test]
+        fn blocks_show_every_special_byte(block in proptest::collection::vec(any::<u8>(), 64)) {
+            let mask = specials(block.first_chunk().unwrap());
+            for (index, &byte) in block.iter().enumerate() {
+                prop_assert_eq!(mask >> index & 1 == 1, is_special(byte));
+            }
+        }
+
+        #[test]
+        fn escapes_at_any_distance_are_read(pieces in proptest::collection::vec(("[a-zé]{0,70}", "\\\\(n|\"|\\\\|u00e9|ud83d)|"), 0..12)) {
+            let raw: String = pieces.iter().flat_map(|(plain, escape)| [plain.as_str(), escape]).collect();
+            let text = format!("\"{raw}\" ,\"next\"");
+            let mut reader = Reader::new(&text);
+            prop_assert_eq!(reader.string().unwrap().raw, raw.as_str());
+            let broken = format!("\"{raw}\\q\"{}", "x".repeat(80));
+            prop_assert_eq!(Reader::new(&broken).string().unwrap_err().offset, Some(raw.len() + 2));
+            let open = format!("\"{raw}");
+            prop_assert_eq!(Reader::new(&open).string().unwrap_err().offset, Some(open.len()));
+        }
+
+        #[test]
+        fn escapes_resolve_as_serde_does(content in any::<String>(), ascii in any::<bool>()) {
+            let mut text = serde_json::to_string(&content).unwrap();
+            if ascii {
+                text = text.chars().map(|character| {
+                    if character.is_ascii() { return character.to_string() }
+                    character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+                }).collect();
+            }
+            let mut reader = Reader::new(&text);
+            let resolved = reader.string().unwrap().resolve();
+            prop_assert_eq!(resolved.as_ref(), content.as_str());
+        }
+    }
+
+    #[test]
+    fn a_control_character_anywhere_in_a_string_is_found() {
+        for length in 0..200 {
+            let text = format!("\"{}\u{1f}{}\"", "x".repeat(length), "y".repeat(100));
+            assert_eq!(check(&text).unwrap_err().offset, Some(length + 1));
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(check(&deep(128)).is_ok());
+        insta::assert_snapshot!(check(&deep(129)).unwrap_err(), @"JSON nested deeper than 128 levels at byte 128");
+        assert!(check(&"[".repeat(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn a_lone_surrogate_is_valid_json_and_reads_as_the_replacement_character() {
+        let mut reader = Reader::new(r#""a\ud800b\udc00\ud83d\ude00""#);
+        assert_eq!(reader.string().unwrap().resolve(), "a\u{fffd}b\u{fffd}😀");
+    }
+
+    #[test]
+    fn syntax_errors_name_the_byte_and_what_was_expected() {
+        let cases = [
+            "",
+            "{",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1 \"b\"}",
+            "{a:1}",
+            "[1,]",
+            "[1 2]",
+            "tru",
+            "nul1",
+            "-",
+            "01",
+            "1.",
+            "1e",
+            "1e+",
+            "\"a",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\\u12",
+            "\"a\nb\"",
+            "1 2",
+            "\u{feff}{}",
+        ];
+        let report: Vec<String> =
+            cases.iter().map(|case| format!("{case:?} -> {}", check(case).unwrap_err())).collect();
+        insta::assert_snapshot!(report.join("\n"));
+    }
+}

@@ -1,0 +1,347 @@
+//! A borrowed tree of a request body, for decoders that must name the place of a mistake.
+//!
+//! Owns the tree and the typed access to it with paths. Must not know any dialect. A tree and not typed structs, because
+//! the fields of a part may come in any order, duplicates are legal, and "messages[2].content[0].image_url.url: expected
+//! a string, found a number" is the message a client can use. Strings without escapes and raw values are not copied.
+
+use super::reader::{Fault, Kind, Reader, wrong_type};
+use crate::codec::BadRequest;
+use std::borrow::Cow;
+use std::fmt;
+use trunkline_model::json::Json;
+
+/// The most values one body may hold: bounds the memory of the tree to some 80 MB.
+const NODE_LIMIT: usize = 1 << 20;
+
+/// A value and its text.
+#[derive(Debug)]
+pub(crate) struct Node<'a> {
+    /// The text of the value, as it came.
+    pub(crate) raw: &'a str,
+    /// What it is.
+    pub(crate) value: Value<'a>,
+}
+
+/// What a value is.
+#[derive(Debug)]
+pub(crate) enum Value<'a> {
+    Null,
+    Boolean(bool),
+    /// Its text is the node's.
+    Number,
+    Text(Cow<'a, str>),
+    Array(Vec<Node<'a>>),
+    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+    /// Checked but not entered: a value under one of the opaque keys.
+    Opaque(Kind),
+}
+
+/// Reads a body; values under `opaque` keys (schemas, tool arguments) are kept as text.
+///
+/// # Errors
+/// Syntax errors with their byte offset; too many values.
+pub(crate) fn parse<'a>(body: &'a [u8], opaque: &[&str]) -> Result<Node<'a>, BadRequest> {
+    let text = super::utf8(body)?;
+    parse_text(text, opaque)
+}
+
+/// As `parse`, of text.
+pub(crate) fn parse_text<'a>(text: &'a str, opaque: &[&str]) -> Result<Node<'a>, BadRequest> {
+    let mut builder = Builder { opaque, left: NODE_LIMIT };
+    let mut reader = Reader::new(text);
+    reader.blanks();
+    let node = builder.node(&mut reader).map_err(|fault| *fault)?;
+    reader.end().map_err(|fault| *fault)?;
+    Ok(node)
+}
+
+struct Builder<'k> {
+    opaque: &'k [&'k str],
+    left: usize,
+}
+
+impl Builder<'_> {
+    fn node<'a>(&mut self, reader: &mut Reader<'a>) -> Result<Node<'a>, Fault> {
+        let start = reader.position();
+        self.left = self.left.checked_sub(1).ok_or_else(|| {
+            Box::new(BadRequest {
+                message: format!("the body holds more than {NODE_LIMIT} JSON values"),
+                path: None,
+                offset: Some(start),
+            })
+        })?;
+        let value = match reader.kind() {
+            Kind::Null => {
+                reader.word("null")?;
+                Value::Null
+            }
+            Kind::Boolean => Value::Boolean(reader.boolean()?),
+            Kind::Number => {
+                reader.number()?;
+                Value::Number
+            }
+            Kind::Text => Value::Text(reader.string()?.resolve()),
+            Kind::Array => {
+                let mut elements = Vec::new();
+                reader.array(|reader, _| {
+                    elements.push(self.node(reader)?);
+                    Ok(())
+                })?;
+                Value::Array(elements)
+            }
+            Kind::Object => {
+                let mut fields = Vec::with_capacity(4);
+                reader.object(|reader, key| {
+                    let name = key.resolve();
+                    let kind = reader.kind();
+                    let is_opaque =
+                        matches!(kind, Kind::Array | Kind::Object) && self.opaque.contains(&name.as_ref());
+                    let node = if is_opaque {
+                        Node { raw: reader.skip()?, value: Value::Opaque(kind) }
+                    } else {
+                        self.node(reader)?
+                    };
+                    fields.push((name, node));
+                    Ok(())
+                })?;
+                Value::Object(fields)
+            }
+            Kind::Invalid => return Err(reader.unexpected("a JSON value")),
+        };
+        Ok(Node { raw: reader.since(start), value })
+    }
+}
+
+impl<'a> Node<'a> {
+    /// What it is.
+    pub(crate) const fn kind(&self) -> Kind {
+        match &self.value {
+            Value::Null => Kind::Null,
+            Value::Boolean(_) => Kind::Boolean,
+            Value::Number => Kind::Number,
+            Value::Text(_) => Kind::Text,
+            Value::Array(_) => Kind::Array,
+            Value::Object(_) => Kind::Object,
+            Value::Opaque(kind) => *kind,
+        }
+    }
+
+    /// The last field of that name; a null counts as absent.
+    pub(crate) fn field(&self, name: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Object(fields) => fields
+                .iter()
+                .rev()
+                .find(|(key, _)| key == name)
+                .map(|(_, node)| node)
+                .filter(|node| !matches!(node.value, Value::Null)),
+            _ => None,
+        }
+    }
+
+    /// The fields of an object that are not shadowed by a later field of the same name.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &Self)> {
+        let fields: &[(Cow<'a, str>, Self)] = match &self.value {
+            Value::Object(fields) => fields,
+            _ => &[],
+        };
+        fields
+            .iter()
+            .enumerate()
+            .filter(move |(index, (key, _))| !fields[index + 1..].iter().any(|(later, _)| later == key))
+            .map(|(_, (key, node))| (key.as_ref(), node))
+    }
+
+    /// The text of a string.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value as canonical JSON text.
+    pub(crate) fn json(&self) -> Json {
+        Json::parse(self.raw.to_owned()).unwrap_or_else(|_| Json::null())
+    }
+}
+
+/// Where a node is; a chain on the stack, written out only for errors.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'p> {
+    parent: Option<&'p Place<'p>>,
+    step: Step<'p>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'p> {
+    Root,
+    Key(&'p str),
+    Index(usize),
+}
+
+impl Place<'static> {
+    /// The body itself.
+    pub(crate) const ROOT: Self = Self { parent: None, step: Step::Root };
+}
+
+impl<'p> Place<'p> {
+    /// A field of this place.
+    pub(crate) const fn key(&'p self, name: &'p str) -> Self {
+        Self { parent: Some(self), step: Step::Key(name) }
+    }
+
+    /// An element of this place.
+    pub(crate) const fn index(&'p self, index: usize) -> Self {
+        Self { parent: Some(self), step: Step::Index(index) }
+    }
+
+    /// A value of the wrong kind here.
+    pub(crate) fn expected(&self, expected: &str, found: &Node<'_>) -> BadRequest {
+        let described = found.kind().described();
+        *wrong_type(&self.to_string(), expected, described)
+    }
+
+    /// A value missing here.
+    pub(crate) fn missing(&self, expected: &str) -> BadRequest {
+        self.wrong(format_args!("missing; expected {expected}"))
+    }
+
+    /// Anything else that is wrong here.
+    pub(crate) fn wrong(&self, what: impl fmt::Display) -> BadRequest {
+        BadRequest::at(self.to_string(), format!("{self}: {what}"))
+    }
+
+    /// Reads a string.
+    pub(crate) fn text<'n>(&self, node: &'n Node<'_>) -> Result<&'n str, BadRequest> {
+        node.as_text().ok_or_else(|| self.expected("a string", node))
+    }
+
+    /// Reads a boolean.
+    pub(crate) fn boolean(&self, node: &Node<'_>) -> Result<bool, BadRequest> {
+        match node.value {
+            Value::Boolean(flag) => Ok(flag),
+            _ => Err(self.expected("a boolean", node)),
+        }
+    }
+
+    /// Reads a number.
+    pub(crate) fn number(&self, node: &Node<'_>) -> Result<f64, BadRequest> {
+        match node.value {
+            Value::Number => match node.raw.parse::<f64>() {
+                Ok(number) if number.is_finite() => Ok(number),
+                _ => Err(*wrong_type(&self.to_string(), "a finite number", node.raw)),
+            },
+            _ => Err(self.expected("a number", node)),
+        }
+    }
+
+    /// Reads a whole number; `10.0` is one.
+    pub(crate) fn whole<T: TryFrom<i128>>(&self, node: &Node<'_>, expected: &str) -> Result<T, BadRequest> {
+        let Value::Number = node.value else { return Err(self.expected(expected, node)) };
+        let wrong = || *wrong_type(&self.to_string(), expected, node.raw);
+        let whole = match node.raw.parse::<i128>() {
+            Ok(whole) => whole,
+            Err(_) => {
+                let number: f64 = node.raw.parse().map_err(|_| wrong())?;
+                // Beyond 2^53 a float cannot tell which whole number was meant.
+                if number.fract() != 0.0 || number.abs() > 9_007_199_254_740_992.0 {
+                    return Err(wrong());
+                }
+                number as i128
+            }
+        };
+        T::try_from(whole).map_err(|_| wrong())
+    }
+
+    /// Reads an array.
+    pub(crate) fn array<'n, 'a>(&self, node: &'n Node<'a>) -> Result<&'n [Node<'a>], BadRequest> {
+        match &node.value {
+            Value::Array(elements) => Ok(elements),
+            _ => Err(self.expected("an array", node)),
+        }
+    }
+
+    /// Checks for an object.
+    pub(crate) fn object<'n, 'a>(&self, node: &'n Node<'a>) -> Result<&'n Node<'a>, BadRequest> {
+        match node.kind() {
+            Kind::Object => Ok(node),
+            _ => Err(self.expected("an object", node)),
+        }
+    }
+
+    /// Reads a field as a string, if it is there.
+    pub(crate) fn text_field<'n>(
+        &self,
+        node: &'n Node<'_>,
+        name: &str,
+    ) -> Result<Option<&'n str>, BadRequest> {
+        node.field(name).map(|field| self.key(name).text(field)).transpose()
+    }
+
+    /// Reads a field as a string that must be there.
+    pub(crate) fn needed_text<'n>(&self, node: &'n Node<'_>, name: &str) -> Result<&'n str, BadRequest> {
+        self.text_field(node, name)?.ok_or_else(|| self.key(name).missing("a string"))
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_first = match self.parent {
+            Some(parent) => {
+                parent.fmt(formatter)?;
+                matches!(parent.step, Step::Root)
+            }
+            None => true,
+        };
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Key(name) if is_first => formatter.write_str(name),
+            Step::Key(name) => write!(formatter, ".{name}"),
+            Step::Index(index) => write!(formatter, "[{index}]"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_duplicate_fields_wins() {
+        let node = parse(br#"{"a":1,"b":2,"a":3}"#, &[]).unwrap();
+        assert_eq!(node.field("a").unwrap().raw, "3");
+        let names: Vec<_> = node.fields().map(|(name, node)| format!("{name}={}", node.raw)).collect();
+        assert_eq!(names, ["b=2", "a=3"]);
+    }
+
+    #[test]
+    fn places_read_like_paths() {
+        let messages = Place::ROOT.key("messages");
+        let message = messages.index(2);
+        let content = message.key("content");
+        assert_eq!(content.to_string(), "messages[2].content");
+    }
+
+    #[test]
+    fn whole_numbers_are_read_exactly_or_refused() {
+        let read = |text: &str| {
+            let node = parse_text(text, &[]).unwrap();
+            Place::ROOT.key("seed").whole::<i64>(&node, "a whole number")
+        };
+        assert_eq!(read("9223372036854775807"), Ok(i64::MAX));
+        assert_eq!(read("10.0"), Ok(10));
+        assert_eq!(read("1e3"), Ok(1000));
+        let errors: Vec<String> = ["1.5", "1e40", "9223372036854775808", "\"7\""]
+            .iter()
+            .map(|text| read(text).unwrap_err().message)
+            .collect();
+        insta::assert_snapshot!(errors.join("\n"));
+    }
+
+    #[test]
+    fn the_number_of_values_is_bounded() {
+        let body = format!("[{}0]", "0,".repeat(NODE_LIMIT));
+        insta::assert_snapshot!(parse(body.as_bytes(), &[]).unwrap_err(), @"the body holds more than 1048576 JSON values");
+    }
+}

@@ -1,0 +1,513 @@
+//! A JSON body as a tree of borrowed text, read with a path in hand.
+//!
+//! Owns the parser that request decoders of the Anthropic and Gemini dialects share, and the cursor that names the place of
+//! every mistake. Must not know any dialect. It is not `serde_json::Value` because every node keeps its own text: schemas and
+//! tool arguments leave exactly as they came, a 20 MB picture is borrowed until the one copy that keeps it, and a wrong value
+//! is reported by its path in the client's own words.
+
+use crate::codec::BadRequest;
+use memchr::memchr2;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use trunkline_model::json::Json;
+
+/// Nesting deeper than this is refused: no request needs it, and recursion must be bounded.
+const MAX_DEPTH: usize = 128;
+
+/// One JSON value and its text.
+#[derive(Debug)]
+pub(crate) struct Node<'a> {
+    raw: &'a str,
+    kind: Kind<'a>,
+}
+
+#[derive(Debug)]
+enum Kind<'a> {
+    Null,
+    Boolean(bool),
+    Number,
+    Text { escaped: bool },
+    Array(Vec<Node<'a>>),
+    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+}
+
+/// Parses a whole body.
+///
+/// # Errors
+/// Invalid UTF-8, a syntax error or too deep nesting, with the byte offset.
+pub(crate) fn parse(body: &[u8]) -> Result<Node<'_>, BadRequest> {
+    let text = match simdutf8::basic::from_utf8(body) {
+        Ok(text) => text,
+        Err(_) => {
+            let offset = std::str::from_utf8(body).err().map_or(0, |error| error.valid_up_to());
+            return Err(syntax(offset, "the body is not valid UTF-8"));
+        }
+    };
+    let mut parser = Parser { text, bytes: text.as_bytes(), at: 0 };
+    parser.blanks();
+    if parser.at == parser.bytes.len() {
+        return Err(syntax(0, "the body is empty, expected a JSON object"));
+    }
+    let node = parser.value(0)?;
+    parser.blanks();
+    if parser.at < parser.bytes.len() {
+        return Err(syntax(parser.at, "unexpected text after the JSON value"));
+    }
+    Ok(node)
+}
+
+fn syntax(offset: usize, what: &str) -> BadRequest {
+    BadRequest { message: format!("{what} (byte {offset})"), path: None, offset: Some(offset) }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn blanks(&mut self) {
+        while matches!(self.bytes.get(self.at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn wrong<T>(&self, expected: &str) -> Result<T, BadRequest> {
+        if self.at >= self.bytes.len() {
+            return Err(syntax(self.at, &format!("the JSON ends early, expected {expected}")));
+        }
+        Err(syntax(self.at, &format!("the body is not valid JSON, expected {expected}")))
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Node<'a>, BadRequest> {
+        let start = self.at;
+        let kind = match self.bytes.get(self.at) {
+            Some(b'{') => self.object(depth)?,
+            Some(b'[') => self.array(depth)?,
+            Some(b'"') => Kind::Text { escaped: self.string()? },
+            Some(b't') => self.word("true", Kind::Boolean(true))?,
+            Some(b'f') => self.word("false", Kind::Boolean(false))?,
+            Some(b'n') => self.word("null", Kind::Null)?,
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            _ => return self.wrong("a value"),
+        };
+        Ok(Node { raw: &self.text[start..self.at], kind })
+    }
+
+    fn word(&mut self, word: &str, kind: Kind<'a>) -> Result<Kind<'a>, BadRequest> {
+        if self.bytes[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            return Ok(kind);
+        }
+        self.wrong("a value")
+    }
+
+    fn digits(&mut self) -> Result<(), BadRequest> {
+        let start = self.at;
+        while matches!(self.bytes.get(self.at), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == start { self.wrong("a digit") } else { Ok(()) }
+    }
+
+    fn number(&mut self) -> Result<Kind<'a>, BadRequest> {
+        if self.bytes[self.at] == b'-' {
+            self.at += 1;
+        }
+        if self.bytes.get(self.at) == Some(&b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.bytes.get(self.at), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.bytes.get(self.at), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(Kind::Number)
+    }
+
+    /// Passes over a string and tells whether it holds escapes.
+    fn string(&mut self) -> Result<bool, BadRequest> {
+        let start = self.at;
+        self.at += 1;
+        let mut escaped = false;
+        loop {
+            let Some(step) = memchr2(b'"', b'\\', &self.bytes[self.at..]) else {
+                self.at = self.bytes.len();
+                return self.wrong("the end of a string");
+            };
+            // Control characters must be escaped; JSON parsers downstream refuse them.
+            if let Some(control) = self.bytes[self.at..self.at + step].iter().position(|byte| *byte < 0x20) {
+                return Err(syntax(self.at + control, "a string holds a raw control character"));
+            }
+            self.at += step;
+            if self.bytes[self.at] == b'"' {
+                self.at += 1;
+                debug_assert!(self.at > start);
+                return Ok(escaped);
+            }
+            escaped = true;
+            self.escape()?;
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), BadRequest> {
+        self.at += 1;
+        match self.bytes.get(self.at) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                let digits = self.bytes.get(self.at + 1..self.at + 5).unwrap_or_default();
+                if digits.len() < 4 || !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return self.wrong("four hexadecimal digits after `\\u`");
+                }
+                self.at += 5;
+            }
+            _ => return self.wrong("a valid escape"),
+        }
+        Ok(())
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Kind<'a>, BadRequest> {
+        self.deeper(depth)?;
+        let mut items = Vec::new();
+        self.at += 1;
+        self.blanks();
+        if self.bytes.get(self.at) == Some(&b']') {
+            self.at += 1;
+            return Ok(Kind::Array(items));
+        }
+        loop {
+            self.blanks();
+            items.push(self.value(depth + 1)?);
+            self.blanks();
+            match self.bytes.get(self.at) {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(Kind::Array(items));
+                }
+                _ => return self.wrong("`,` or `]`"),
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Kind<'a>, BadRequest> {
+        self.deeper(depth)?;
+        let mut fields = Vec::new();
+        self.at += 1;
+        self.blanks();
+        if self.bytes.get(self.at) == Some(&b'}') {
+            self.at += 1;
+            return Ok(Kind::Object(fields));
+        }
+        loop {
+            self.blanks();
+            if self.bytes.get(self.at) != Some(&b'"') {
+                return self.wrong("a field name in quotes");
+            }
+            let start = self.at;
+            let escaped = self.string()?;
+            let name = unquote(&self.text[start..self.at], escaped)
+                .ok_or_else(|| syntax(start, "a field name holds half a surrogate pair"))?;
+            self.blanks();
+            if self.bytes.get(self.at) != Some(&b':') {
+                return self.wrong("`:`");
+            }
+            self.at += 1;
+            self.blanks();
+            fields.push((name, self.value(depth + 1)?));
+            self.blanks();
+            match self.bytes.get(self.at) {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(Kind::Object(fields));
+                }
+                _ => return self.wrong("`,` or `}`"),
+            }
+        }
+    }
+
+    fn deeper(&self, depth: usize) -> Result<(), BadRequest> {
+        if depth >= MAX_DEPTH {
+            return Err(syntax(self.at, "the JSON nests deeper than 128 levels"));
+        }
+        Ok(())
+    }
+}
+
+/// The text of a string token; `None` when it holds half a surrogate pair.
+fn unquote(raw: &str, escaped: bool) -> Option<Cow<'_, str>> {
+    if escaped {
+        return serde_json::from_str::<String>(raw).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(&raw[1..raw.len() - 1]))
+}
+
+impl Node<'_> {
+    const fn found(&self) -> &'static str {
+        match self.kind {
+            Kind::Null => "null",
+            Kind::Boolean(_) => "a boolean",
+            Kind::Number => "a number",
+            Kind::Text { .. } => "a string",
+            Kind::Array(_) => "an array",
+            Kind::Object(_) => "an object",
+        }
+    }
+}
+
+/// A node and the way to it.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'t> {
+    node: &'t Node<'t>,
+    up: Option<&'t At<'t>>,
+    step: Step<'t>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'t> {
+    Root,
+    Field(&'t str),
+    Index(usize),
+}
+
+impl<'t> At<'t> {
+    /// The cursor at the top of a body.
+    pub(crate) const fn root(node: &'t Node<'t>) -> Self {
+        Self { node, up: None, step: Step::Root }
+    }
+
+    /// The path, for example `messages[2].content`.
+    pub(crate) fn path(&self) -> String {
+        let mut path = self.up.map(At::path).unwrap_or_default();
+        match self.step {
+            Step::Root => {}
+            Step::Field(name) => {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(name);
+            }
+            Step::Index(index) => write!(path, "[{index}]").expect("writing to a string cannot fail"),
+        }
+        path
+    }
+
+    /// A mistake at this place: `expected` is what should be here.
+    pub(crate) fn expected(&self, expected: &str) -> BadRequest {
+        self.wrong(&format!("expected {expected}, found {}", self.node.found()))
+    }
+
+    /// A mistake at this place, in words.
+    pub(crate) fn wrong(&self, what: &str) -> BadRequest {
+        let path = self.path();
+        if path.is_empty() {
+            return BadRequest { message: what.to_owned(), path: None, offset: None };
+        }
+        BadRequest::at(path.clone(), format!("{path}: {what}"))
+    }
+
+    /// The JSON text as it came.
+    pub(crate) const fn raw(&self) -> &'t str {
+        self.node.raw
+    }
+
+    /// The value, kept as text.
+    pub(crate) fn json(&self) -> Result<Json, BadRequest> {
+        Json::parse(self.node.raw.to_owned()).map_err(|_| self.wrong("not valid JSON"))
+    }
+
+    /// An object, kept as text.
+    pub(crate) fn object_json(&self) -> Result<Json, BadRequest> {
+        if matches!(self.node.kind, Kind::Object(_)) { self.json() } else { Err(self.expected("an object")) }
+    }
+
+    pub(crate) const fn is_null(&self) -> bool {
+        matches!(self.node.kind, Kind::Null)
+    }
+
+    pub(crate) const fn is_text(&self) -> bool {
+        matches!(self.node.kind, Kind::Text { .. })
+    }
+
+    pub(crate) const fn is_array(&self) -> bool {
+        matches!(self.node.kind, Kind::Array(_))
+    }
+
+    /// A string, borrowed where it has no escapes.
+    pub(crate) fn text(&self) -> Result<Cow<'t, str>, BadRequest> {
+        let Kind::Text { escaped } = self.node.kind else { return Err(self.expected("a string")) };
+        unquote(self.node.raw, escaped).ok_or_else(|| self.wrong("the string holds half a surrogate pair"))
+    }
+
+    /// A string of one's own.
+    pub(crate) fn string(&self) -> Result<String, BadRequest> {
+        self.text().map(Cow::into_owned)
+    }
+
+    pub(crate) fn boolean(&self) -> Result<bool, BadRequest> {
+        if let Kind::Boolean(value) = self.node.kind { Ok(value) } else { Err(self.expected("a boolean")) }
+    }
+
+    /// A whole number from 0; `1.0` counts, because some clients write every number with a point.
+    pub(crate) fn unsigned(&self) -> Result<u64, BadRequest> {
+        let expected = "a whole number, 0 or more";
+        if !matches!(self.node.kind, Kind::Number) {
+            return Err(self.expected(expected));
+        }
+        if let Ok(value) = self.node.raw.parse::<u64>() {
+            return Ok(value);
+        }
+        match self.node.raw.parse::<f64>() {
+            Ok(value) if value >= 0.0 && value.fract() == 0.0 && value < 9.0e15 => Ok(value as u64),
+            _ => Err(self.wrong(&format!("expected {expected}, found {}", shown(self.node.raw)))),
+        }
+    }
+
+    /// A whole number that fits 32 bits.
+    pub(crate) fn unsigned_32(&self) -> Result<u32, BadRequest> {
+        u32::try_from(self.unsigned()?).map_err(|_| self.wrong("the number is too large"))
+    }
+
+    /// A whole number of either sign.
+    pub(crate) fn signed(&self) -> Result<i64, BadRequest> {
+        let expected = "a whole number";
+        if !matches!(self.node.kind, Kind::Number) {
+            return Err(self.expected(expected));
+        }
+        if let Ok(value) = self.node.raw.parse::<i64>() {
+            return Ok(value);
+        }
+        match self.node.raw.parse::<f64>() {
+            Ok(value) if value.fract() == 0.0 && value.abs() < 9.0e15 => Ok(value as i64),
+            _ => Err(self.wrong(&format!("expected {expected}, found {}", shown(self.node.raw)))),
+        }
+    }
+
+    pub(crate) fn float(&self) -> Result<f64, BadRequest> {
+        if !matches!(self.node.kind, Kind::Number) {
+            return Err(self.expected("a number"));
+        }
+        match self.node.raw.parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(value),
+            _ => Err(self.wrong("the number is out of range")),
+        }
+    }
+
+    /// The elements of an array.
+    pub(crate) fn items(&'t self) -> Result<impl ExactSizeIterator<Item = At<'t>>, BadRequest> {
+        let Kind::Array(items) = &self.node.kind else { return Err(self.expected("an array")) };
+        Ok(items.iter().enumerate().map(move |(index, node)| At {
+            node,
+            up: Some(self),
+            step: Step::Index(index),
+        }))
+    }
+
+    /// The fields of an object, in order.
+    pub(crate) fn fields(&'t self) -> Result<impl ExactSizeIterator<Item = (&'t str, At<'t>)>, BadRequest> {
+        let Kind::Object(fields) = &self.node.kind else { return Err(self.expected("an object")) };
+        Ok(fields
+            .iter()
+            .map(move |(name, node)| (&**name, At { node, up: Some(self), step: Step::Field(name) })))
+    }
+
+    /// A field that is there and not null; the last of duplicates counts. Anything but an object has no fields.
+    pub(crate) fn optional(&'t self, name: &'t str) -> Option<At<'t>> {
+        self.either(name, name)
+    }
+
+    /// A field under either of two spellings.
+    pub(crate) fn either(&'t self, name: &'t str, other: &'t str) -> Option<At<'t>> {
+        let Kind::Object(fields) = &self.node.kind else { return None };
+        let (found, node) = fields.iter().rev().find(|(found, _)| found == name || found == other)?;
+        if matches!(node.kind, Kind::Null) {
+            return None;
+        }
+        Some(At { node, up: Some(self), step: Step::Field(found) })
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required(&'t self, name: &'t str, expected: &str) -> Result<At<'t>, BadRequest> {
+        if !matches!(self.node.kind, Kind::Object(_)) {
+            return Err(self.expected("an object"));
+        }
+        self.optional(name).ok_or_else(|| self.missing(name, expected))
+    }
+
+    /// The mistake of a field that is not there.
+    pub(crate) fn missing(&self, name: &str, expected: &str) -> BadRequest {
+        let path = self.path();
+        let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        BadRequest::at(path.clone(), format!("{path}: missing, expected {expected}"))
+    }
+}
+
+fn shown(raw: &str) -> &str {
+    raw.get(..40).unwrap_or(raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(body: &str) -> String {
+        parse(body.as_bytes()).map(|_| "ok".to_owned()).unwrap_or_else(|error| error.message)
+    }
+
+    #[test]
+    fn syntax_errors_name_the_byte() {
+        let bodies = [
+            "",
+            "{\"a\":1,}",
+            "{\"a\":}",
+            "[1,2",
+            "{\"a\" 1}",
+            "\"abc",
+            "{\"a\":tru}",
+            "01",
+            "-",
+            "1.",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"a\nb\"",
+            "{} x",
+        ];
+        let lines: Vec<String> = bodies.iter().map(|body| format!("{body:?}: {}", message(body))).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+        assert_eq!(message(&"[".repeat(300)), "the JSON nests deeper than 128 levels (byte 128)");
+        assert_eq!(parse(b"{\"a\":\"\xff\"}").unwrap_err().offset, Some(6));
+    }
+
+    #[test]
+    fn places_are_named_by_path() {
+        let node = parse(br#"{"a":[{"b":1,"c":"x\u00e9"}],"d":null}"#).unwrap();
+        let root = At::root(&node);
+        let array = root.optional("a").unwrap();
+        let item = array.items().unwrap().next().unwrap();
+        let number = item.required("b", "a string").unwrap();
+        assert_eq!(number.text().unwrap_err().message, "a[0].b: expected a string, found a number");
+        assert_eq!(item.required("z", "a thing").err().unwrap().message, "a[0].z: missing, expected a thing");
+        assert_eq!(item.optional("c").unwrap().string().unwrap(), "xé");
+        assert!(root.optional("d").is_none());
+        assert_eq!(item.raw(), r#"{"b":1,"c":"x\u00e9"}"#);
+    }
+
+    proptest! {
+        /// This parser and serde_json accept the same texts (but for half surrogates, refused when the string is read).
+        #[test]
+        fn accepts_what_serde_accepts(text in r#"[\[\]{}",:0-9eE.+\-\\ntrufalse ]{0,24}"#) {
+            prop_assert_eq!(parse(text.as_bytes()).is_ok(), serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok());
+        }
+    }
+}
