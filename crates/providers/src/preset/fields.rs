@@ -1,0 +1,488 @@
+//! The shape of a preset file.
+//!
+//! Owns the strict serde types and the checks between fields. It knows no provider: every fact stands in the TOML files, with
+//! the page it comes from. Where nobody documents a fact the field is absent, and absent means unknown.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use trunkline_model::dialect::Dialect;
+use trunkline_model::facts::DataFacts;
+use trunkline_model::failure::FailureClass;
+use trunkline_wire::codec::OutputLimitName;
+
+/// One provider: a hosted service, or a server people run themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// The name used in configuration; also the name of the file.
+    pub id: String,
+    /// The name people use.
+    pub name: String,
+    /// The protocol it speaks.
+    pub dialect: Dialect,
+    /// Where its documentation stands.
+    pub docs: String,
+    /// What a user should know and no field can say.
+    pub notes: Option<String>,
+    /// The base address, without a slash at its end. `{NAME}` stands for the value of an environment variable or setting. With
+    /// `url_required` it is only where such a server usually listens.
+    pub base_url: Option<String>,
+    /// Whether the address must be stated by whoever uses it.
+    #[serde(default)]
+    pub url_required: bool,
+    /// Environment variables that hold the address, the first that is set wins.
+    #[serde(default)]
+    pub url_env: Vec<String>,
+    /// Whether finding its variables in the environment is reason enough to use it. Not so where the variable is usually there
+    /// for something else, or where another preset has the better claim to it.
+    #[serde(default = "yes")]
+    pub detect: bool,
+    /// The provider whose catalogue entries describe its models, when they are not under its own id.
+    pub catalogue: Option<String>,
+    /// How requests are authenticated.
+    pub key: Key,
+    /// Headers that every request carries besides.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The endpoints it serves, as paths below the base address; `{model}` stands for the model.
+    pub endpoints: BTreeMap<Endpoint, String>,
+    /// What is different about request parameters.
+    #[serde(default)]
+    pub parameters: Parameters,
+    /// How it reports rate limits.
+    #[serde(default)]
+    pub limits: LimitHeaders,
+    /// What it documents about the handling of data.
+    #[serde(default)]
+    pub data: DataClaims,
+    /// Statuses that mean something else than usual.
+    #[serde(default)]
+    pub errors: Vec<ErrorRow>,
+    /// Where its models stand in the sources the catalogue is made from.
+    #[serde(default)]
+    pub sources: Sources,
+}
+
+/// How requests are authenticated.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// Environment variables that hold the key, the first that is set wins.
+    pub env: Vec<String>,
+    /// Where in the request the key goes.
+    pub scheme: KeyScheme,
+    /// The name of the header or query parameter, for those schemes.
+    pub name: Option<String>,
+    /// Whether nothing works without a key.
+    #[serde(default = "yes")]
+    pub required: bool,
+}
+
+/// Where in the request the key goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyScheme {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// A header of its own.
+    Header,
+    /// A query parameter.
+    Query,
+    /// Nowhere.
+    None,
+}
+
+/// Something a provider can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpoint {
+    /// Conversations.
+    Chat,
+    /// Conversations answered as a stream, where that is another path.
+    ChatStream,
+    /// The OpenAI responses API.
+    Responses,
+    /// Continuing a bare text.
+    Completions,
+    /// Vectors for texts.
+    Embeddings,
+    /// The size of a prompt.
+    CountTokens,
+    /// Judging texts.
+    Moderations,
+    /// Making pictures.
+    Images,
+    /// Audio to text.
+    Transcriptions,
+    /// Text to audio.
+    Speech,
+    /// Ordering documents.
+    Rerank,
+    /// The list of models.
+    Models,
+    /// Files.
+    Files,
+    /// Batches.
+    Batches,
+}
+
+/// What is different about request parameters, compared with OpenAI chat completions. Absent is unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameters {
+    /// How the output limit is spelled.
+    pub output_limit: Option<OutputLimit>,
+    /// Whether `stream_options.include_usage` is accepted; where it is not, usage comes unasked or not at all.
+    pub stream_usage: Option<bool>,
+    /// Whether answers can be held to a JSON schema, whatever the catalogue says of single models.
+    pub json_schema: Option<bool>,
+    /// Whether pictures may be given as addresses.
+    pub image_urls: Option<bool>,
+    /// Whether messages may have the role `developer`.
+    pub developer_role: Option<bool>,
+    /// Where reasoning stands in answers.
+    pub reasoning_field: Option<ReasoningField>,
+    /// Parameters that make it refuse a request: never sent, with a warning.
+    #[serde(default)]
+    pub refused: Vec<String>,
+    /// Parameters it takes and does nothing with: sent, with a warning.
+    #[serde(default)]
+    pub ignored: Vec<String>,
+    /// Parameters it spells otherwise.
+    #[serde(default)]
+    pub renamed: BTreeMap<String, String>,
+}
+
+/// How the output limit is spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputLimit {
+    /// `max_tokens`.
+    MaxTokens,
+    /// `max_completion_tokens`.
+    MaxCompletionTokens,
+}
+
+impl From<OutputLimit> for OutputLimitName {
+    fn from(limit: OutputLimit) -> Self {
+        match limit {
+            OutputLimit::MaxTokens => Self::MaxTokens,
+            OutputLimit::MaxCompletionTokens => Self::MaxCompletionTokens,
+        }
+    }
+}
+
+/// Where reasoning stands in the messages and deltas of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasoningField {
+    /// `reasoning_content`.
+    ReasoningContent,
+    /// `reasoning`.
+    Reasoning,
+}
+
+/// How rate limits are reported.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitHeaders {
+    /// The family of headers.
+    #[serde(default)]
+    pub style: LimitStyle,
+    /// For [`LimitStyle::Named`]: the header with the most requests allowed.
+    pub limit_requests: Option<String>,
+    /// The header with the requests left.
+    pub remaining_requests: Option<String>,
+    /// The header with the time until requests are given back.
+    pub reset_requests: Option<String>,
+    /// The header with the most tokens allowed.
+    pub limit_tokens: Option<String>,
+    /// The header with the tokens left.
+    pub remaining_tokens: Option<String>,
+    /// The header with the time until tokens are given back.
+    pub reset_tokens: Option<String>,
+}
+
+/// A family of rate-limit headers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitStyle {
+    /// `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, times as `1s` or `6m0s`.
+    #[serde(rename = "openai")]
+    OpenAi,
+    /// `anthropic-ratelimit-*`, times as RFC 3339.
+    Anthropic,
+    /// Headers of its own, named beside this field.
+    Named,
+    /// None are sent.
+    None,
+    /// Nobody says.
+    #[default]
+    Unknown,
+}
+
+/// What a provider documents about the handling of data for every account. Agreements of single accounts belong in the
+/// configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataClaims {
+    /// Nothing is kept.
+    pub zdr: Option<bool>,
+    /// Requests may be used for training.
+    pub train: Option<bool>,
+    /// A business associate agreement covers it.
+    pub baa: Option<bool>,
+    /// Where data is processed.
+    pub region: Option<String>,
+    /// The page that says so.
+    pub source: Option<String>,
+}
+
+impl DataClaims {
+    /// The claims as facts for the compliance filter.
+    #[must_use]
+    pub fn facts(&self) -> DataFacts {
+        DataFacts { zdr: self.zdr, train: self.train, baa: self.baa, region: self.region.clone() }
+    }
+
+    fn claims_anything(&self) -> bool {
+        self.facts() != DataFacts::default()
+    }
+}
+
+/// A status that means something else than usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorRow {
+    /// The HTTP status.
+    pub status: u16,
+    /// What it means here.
+    pub class: FailureClass,
+}
+
+/// Where a provider's models stand in the sources of the catalogue; read when the catalogue is made, not at run time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sources {
+    /// Values of `litellm_provider` in LiteLLM's price list.
+    #[serde(default)]
+    pub litellm: Vec<String>,
+    /// The provider's folder in models.dev.
+    pub models_dev: Option<String>,
+    /// What the provider's full names begin with where LiteLLM also has short ones without a slash, the most likely first; a
+    /// short name becomes an alias.
+    #[serde(default)]
+    pub model_prefixes: Vec<String>,
+}
+
+/// A preset that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PresetError {
+    /// Not TOML, a wrong type, an unknown field or a missing one.
+    #[error("read a preset: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// Fields that contradict each other.
+    #[error("read the preset `{id}`: {problem}")]
+    Inconsistent {
+        /// The preset.
+        id: String,
+        /// The contradiction.
+        problem: &'static str,
+    },
+}
+
+/// An address that cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// There is no usual address.
+    #[error("find the address of `{id}`: it has none of its own, state `url`")]
+    Required {
+        /// The preset.
+        id: String,
+    },
+    /// A part of the address is neither set nor in the environment.
+    #[error("find the address of `{id}`: `{variable}` is not set")]
+    Unset {
+        /// The preset.
+        id: String,
+        /// The variable that stands for the part.
+        variable: String,
+    },
+}
+
+impl Preset {
+    /// Reads and checks one preset.
+    ///
+    /// # Errors
+    /// [`PresetError`] when the text is no preset or its fields contradict each other.
+    pub fn parse(text: &str) -> Result<Self, PresetError> {
+        let preset: Self = toml::from_str(text)?;
+        match preset.contradiction() {
+            None => Ok(preset),
+            Some(problem) => Err(PresetError::Inconsistent { id: preset.id, problem }),
+        }
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        let named = matches!(self.key.scheme, KeyScheme::Header | KeyScheme::Query);
+        let limits = LimitHeaders { style: self.limits.style, ..LimitHeaders::default() };
+        let checks = [
+            (
+                self.base_url.is_none() && !self.url_required,
+                "base_url is missing and url_required is not set",
+            ),
+            (
+                self.base_url.as_deref().is_some_and(|url| url.ends_with('/')),
+                "base_url must not end with a slash",
+            ),
+            (
+                named != self.key.name.is_some(),
+                "key.name goes with the schemes header and query, and only with them",
+            ),
+            (self.endpoints.is_empty(), "it serves no endpoint"),
+            (
+                self.endpoints.values().any(|path| !path.starts_with('/')),
+                "the path of an endpoint must start with a slash",
+            ),
+            (
+                (self.limits.style == LimitStyle::Named) == (self.limits == limits),
+                "limit headers go with the style named, and only with it",
+            ),
+            (self.data.claims_anything() && self.data.source.is_none(), "data claims need their source"),
+        ];
+        checks.into_iter().find(|(wrong, _)| *wrong).map(|(_, problem)| problem)
+    }
+
+    /// The provider whose catalogue entries describe its models.
+    #[must_use]
+    pub fn catalogue_provider(&self) -> &str {
+        self.catalogue.as_deref().unwrap_or(&self.id)
+    }
+
+    /// The variables that stand for parts of the base address.
+    pub fn url_variables(&self) -> impl Iterator<Item = &str> {
+        let rest = self.base_url.as_deref().unwrap_or_default();
+        rest.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0))
+    }
+
+    /// The base address with its variables filled in; for a server people run themselves, where it usually listens.
+    ///
+    /// A value that is itself an address (`https://host/`) fits where a host name is expected.
+    ///
+    /// # Errors
+    /// [`UrlError`] when there is no address or a variable has no value.
+    pub fn resolved_base_url(&self, value: impl Fn(&str) -> Option<String>) -> Result<String, UrlError> {
+        let base = self.base_url.as_deref().ok_or_else(|| UrlError::Required { id: self.id.clone() })?;
+        let mut url = String::with_capacity(base.len());
+        let mut rest = base;
+        while let Some((before, after)) = rest.split_once('{') {
+            url.push_str(before);
+            let (variable, after) = after.split_once('}').unwrap_or((after, ""));
+            let filled = value(variable)
+                .filter(|filled| !filled.is_empty())
+                .ok_or_else(|| UrlError::Unset { id: self.id.clone(), variable: variable.to_owned() })?;
+            let host =
+                filled.strip_prefix("https://").or_else(|| filled.strip_prefix("http://")).unwrap_or(&filled);
+            url.push_str(host.trim_end_matches('/'));
+            rest = after;
+        }
+        url.push_str(rest);
+        Ok(url)
+    }
+
+    /// The path of an endpoint, if it is served.
+    #[must_use]
+    pub fn path(&self, endpoint: Endpoint) -> Option<&str> {
+        self.endpoints.get(&endpoint).map(String::as_str)
+    }
+
+    /// What a status means here, where that is not what it usually means.
+    #[must_use]
+    pub fn error_class(&self, status: u16) -> Option<FailureClass> {
+        self.errors.iter().find(|row| row.status == status).map(|row| row.class)
+    }
+}
+
+/// Serde wants a function for a default of `true`.
+const fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = r#"
+id = "acme"
+name = "Acme"
+dialect = "openai"
+docs = "https://acme.example/docs"
+base_url = "https://{ACME_HOST}/v1"
+[key]
+env = ["ACME_API_KEY"]
+scheme = "bearer"
+[endpoints]
+chat = "/chat/completions"
+"#;
+
+    #[test]
+    fn what_is_not_stated_is_unknown() {
+        let preset = Preset::parse(LEAST).expect("a preset");
+        assert!(preset.detect && preset.key.required && !preset.url_required);
+        assert_eq!(preset.limits.style, LimitStyle::Unknown);
+        assert_eq!(preset.parameters, Parameters::default());
+        assert_eq!(preset.data.facts(), DataFacts::default());
+        assert_eq!(preset.catalogue_provider(), "acme");
+        assert_eq!(preset.path(Endpoint::Chat), Some("/chat/completions"));
+        assert_eq!(preset.path(Endpoint::Embeddings), None);
+        assert_eq!(preset.error_class(402), None);
+    }
+
+    #[test]
+    fn variables_of_the_address_are_filled_in() {
+        let preset = Preset::parse(LEAST).expect("a preset");
+        assert_eq!(preset.url_variables().collect::<Vec<_>>(), ["ACME_HOST"]);
+        for host in ["eu.acme.example", "https://eu.acme.example/"] {
+            let url = preset.resolved_base_url(|_| Some(host.to_owned()));
+            assert_eq!(url.as_deref(), Ok("https://eu.acme.example/v1"));
+        }
+        let unset = preset.resolved_base_url(|_| None).expect_err("no host");
+        insta::assert_snapshot!(unset, @"find the address of `acme`: `ACME_HOST` is not set");
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let wrong = [
+            ("scheme = \"bearer\"", "scheme = \"header\""),
+            ("https://{ACME_HOST}/v1", "https://acme.example/v1/"),
+            ("base_url", "notes"),
+            ("\"/chat", "\"chat"),
+            ("chat = \"/chat/completions\"", ""),
+            ("chat = ", "chatter = "),
+            ("[endpoints]", "[limits]\nstyle = \"named\"\n[endpoints]"),
+            ("[endpoints]", "[data]\nzdr = true\n[endpoints]"),
+            ("[endpoints]", "[parameters]\nrefuse = [\"n\"]\n[endpoints]"),
+            ("\"openai\"", "\"telnet\""),
+        ];
+        let told: Vec<String> = wrong
+            .iter()
+            .map(|(from, to)| {
+                let error = Preset::parse(&LEAST.replace(from, to)).expect_err("a mistake").to_string();
+                format!("{to:?}: {}", error.lines().last().unwrap_or_default())
+            })
+            .collect();
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        "scheme = \"header\"": read the preset `acme`: key.name goes with the schemes header and query, and only with them
+        "https://acme.example/v1/": read the preset `acme`: base_url must not end with a slash
+        "notes": read the preset `acme`: base_url is missing and url_required is not set
+        "\"chat": read the preset `acme`: the path of an endpoint must start with a slash
+        "": read the preset `acme`: it serves no endpoint
+        "chatter = ": unknown variant `chatter`, expected one of `chat`, `chat_stream`, `responses`, `completions`, `embeddings`, `count_tokens`, `moderations`, `images`, `transcriptions`, `speech`, `rerank`, `models`, `files`, `batches`
+        "[limits]\nstyle = \"named\"\n[endpoints]": read the preset `acme`: limit headers go with the style named, and only with it
+        "[data]\nzdr = true\n[endpoints]": read the preset `acme`: data claims need their source
+        "[parameters]\nrefuse = [\"n\"]\n[endpoints]": unknown field `refuse`, expected one of `output_limit`, `stream_usage`, `json_schema`, `image_urls`, `developer_role`, `reasoning_field`, `refused`, `ignored`, `renamed`
+        "\"telnet\"": unknown variant `telnet`, expected one of `openai`, `anthropic`, `gemini`
+        "#);
+    }
+}

@@ -1,0 +1,258 @@
+//! A deployment made concrete: which URL, which headers, what the target accepts.
+//!
+//! Owns turning a preset, an account and a catalogue entry into values the request path only has to clone. Must not send
+//! anything. Built once when a configuration compiles, so that nothing is formatted or validated per request.
+
+use crate::limits::{self, RateHeaders};
+use crate::preset::{Endpoint, ErrorRow, KeyScheme, LimitStyle, Preset};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Uri};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use trunkline_model::capability::{Capability, Support};
+use trunkline_model::catalogue::ModelEntry;
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
+use trunkline_model::failure::{Failure, FailureClass};
+use trunkline_model::secret::Secret;
+use trunkline_wire::codec::{OutputLimitName, Profile, ReasoningStyle};
+use trunkline_wire::dispatch;
+
+/// An upstream account as configured.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Base URL, without a closing slash.
+    pub base_url: String,
+    /// The credential, where there is one.
+    pub key: Option<Secret>,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// HTTP/2 without TLS.
+    pub http2_cleartext: bool,
+}
+
+/// Why an account cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// The base URL is not one.
+    #[error("use the url `{url}`: {reason}")]
+    Url {
+        /// As configured.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The credential has characters no header can carry.
+    #[error("use the key: it holds characters that no HTTP header can carry (a line break, perhaps)")]
+    Key,
+    /// A header that is not one.
+    #[error("use the header `{0}`: not a valid name or value")]
+    Header(String),
+}
+
+/// Everything the request path needs of one deployment.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// The provider's dialect.
+    pub dialect: Dialect,
+    /// What encoders must know of the target.
+    pub profile: Profile,
+    /// Headers of every request, credential included (marked sensitive).
+    pub headers: HeaderMap,
+    /// HTTP/2 without TLS.
+    pub http2_cleartext: bool,
+    endpoints: Vec<(Operation, Delivery, Uri)>,
+    errors: Vec<ErrorRow>,
+    limits: LimitStyle,
+}
+
+impl Upstream {
+    /// Makes a deployment concrete.
+    ///
+    /// # Errors
+    /// When the account's URL, key or headers cannot be used.
+    pub fn new(
+        preset: &Preset,
+        account: &Account,
+        model: &str,
+        entry: Option<&ModelEntry>,
+    ) -> Result<Self, AccountError> {
+        let mut endpoints = Vec::new();
+        for operation in Operation::ALL {
+            for delivery in [Delivery::Plain, Delivery::Stream] {
+                if let Some(path) = path(preset, operation, delivery) {
+                    endpoints.push((operation, delivery, uri(account, preset, path, model)?));
+                }
+            }
+        }
+        Ok(Self {
+            dialect: preset.dialect,
+            profile: profile(preset, model, entry),
+            headers: headers(preset, account)?,
+            http2_cleartext: account.http2_cleartext,
+            endpoints,
+            errors: preset.errors.clone(),
+            limits: preset.limits.style,
+        })
+    }
+
+    /// Where to send an operation; `None` when the deployment does not serve it.
+    #[must_use]
+    pub fn uri(&self, operation: Operation, delivery: Delivery) -> Option<&Uri> {
+        self.endpoints.iter().find(|(op, how, _)| (*op, *how) == (operation, delivery)).map(|(_, _, uri)| uri)
+    }
+
+    /// Any of its addresses, for its scheme, host and port.
+    #[must_use]
+    pub fn any_uri(&self) -> Option<&Uri> {
+        self.endpoints.first().map(|(_, _, uri)| uri)
+    }
+
+    /// What it serves.
+    #[must_use]
+    pub fn operations(&self) -> Vec<Operation> {
+        Operation::ALL
+            .into_iter()
+            .filter(|operation| self.uri(*operation, Delivery::Plain).is_some())
+            .collect()
+    }
+
+    /// Reads a refused answer. `now` is Unix seconds.
+    #[must_use]
+    pub fn failure(&self, status: u16, headers: &HeaderMap, body: &[u8], now: u64) -> Failure {
+        let mut failure = dispatch::decode_error(self.dialect, status, body);
+        failure.status = Some(status);
+        // The provider's own table speaks for statuses its dialect does not define; a class that the body named stays.
+        let by_status_alone = matches!(failure.class, FailureClass::Server | FailureClass::BadRequest);
+        if let Some(row) = self.errors.iter().find(|row| row.status == status).filter(|_| by_status_alone) {
+            failure.class = row.class;
+        }
+        failure.retry_after = limits::retry_after(headers, now).or(failure.retry_after);
+        failure
+    }
+
+    /// Reads what the provider says is left of its limits. `now` is Unix seconds.
+    #[must_use]
+    pub fn rate_headers(&self, headers: &HeaderMap, now: u64) -> Option<RateHeaders> {
+        if self.limits == LimitStyle::None { None } else { limits::rate_headers(headers, now) }
+    }
+
+    /// How long the provider asked to wait. `now` is Unix seconds.
+    #[must_use]
+    pub fn retry_after(headers: &HeaderMap, now: u64) -> Option<Duration> {
+        limits::retry_after(headers, now)
+    }
+}
+
+fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<&str> {
+    let endpoint = match (operation, delivery) {
+        (Operation::Chat, Delivery::Plain) => Endpoint::Chat,
+        (Operation::Chat, Delivery::Stream) => {
+            return preset.path(Endpoint::ChatStream).or_else(|| preset.path(Endpoint::Chat));
+        }
+        (Operation::Embeddings, Delivery::Plain) => Endpoint::Embeddings,
+        (Operation::CountTokens, Delivery::Plain) => Endpoint::CountTokens,
+        (Operation::Embeddings | Operation::CountTokens, Delivery::Stream) => return None,
+    };
+    preset.path(endpoint)
+}
+
+fn uri(account: &Account, preset: &Preset, path: &str, model: &str) -> Result<Uri, AccountError> {
+    let base = account.base_url.trim_end_matches('/');
+    let mut text = format!("{base}{}", path.replace("{model}", &encode_segment(model)));
+    if let (KeyScheme::Query, Some(name), Some(key)) = (preset.key.scheme, &preset.key.name, &account.key) {
+        let separator = if text.contains('?') { '&' } else { '?' };
+        text.push(separator);
+        text.push_str(&format!("{name}={}", encode_segment(key.expose())));
+    }
+    let wrong = |reason: String| AccountError::Url { url: base.to_owned(), reason };
+    let uri: Uri = text.parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(uri),
+        _ => Err(wrong("expected http:// or https:// and a host".to_owned())),
+    }
+}
+
+/// Percent-encodes a path segment; model names with slashes keep them, as every provider that has such names expects.
+fn encode_segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' | b'@' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+fn headers(preset: &Preset, account: &Account) -> Result<HeaderMap, AccountError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut add = |name: &str, value: &str| -> Result<(), AccountError> {
+        let wrong = || AccountError::Header(name.to_owned());
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+        headers.insert(parsed, HeaderValue::from_str(value).map_err(|_| wrong())?);
+        Ok(())
+    };
+    let preset_headers: &BTreeMap<String, String> = &preset.headers;
+    for (name, value) in preset_headers {
+        add(name, value)?;
+    }
+    for (name, value) in &account.headers {
+        add(name, value)?;
+    }
+    if let Some(key) = &account.key {
+        let (name, text) = match preset.key.scheme {
+            KeyScheme::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
+            KeyScheme::Header => {
+                let name = preset.key.name.as_deref().unwrap_or("authorization");
+                let name = HeaderName::from_bytes(name.as_bytes())
+                    .map_err(|_| AccountError::Header(name.to_owned()))?;
+                (name, key.expose().to_owned())
+            }
+            KeyScheme::Query | KeyScheme::None => return Ok(headers),
+        };
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(|_| AccountError::Key)?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn profile(preset: &Preset, model: &str, entry: Option<&ModelEntry>) -> Profile {
+    let support = |capability| entry.map_or(Support::Unknown, |entry| entry.support(capability));
+    let parameters = &preset.parameters;
+    let mut profile = Profile::new(model);
+    profile.max_output_tokens = entry.and_then(|entry| entry.max_output_tokens);
+    profile.output_limit = parameters.output_limit.map_or(OutputLimitName::MaxTokens, OutputLimitName::from);
+    profile.sampling = support(Capability::SamplingParameters);
+    profile.json_schema = match support(Capability::JsonSchema) {
+        Support::Unknown => parameters.json_schema.into(),
+        known => known,
+    };
+    profile.reasoning = reasoning_style(preset.dialect, model, &support);
+    profile.image_urls = parameters.image_urls.into();
+    profile.stream_usage = parameters.stream_usage.unwrap_or(true);
+    profile.refused.clone_from(&parameters.refused);
+    profile.renamed =
+        parameters.renamed.iter().map(|(ours, theirs)| (ours.clone(), theirs.clone())).collect();
+    profile
+}
+
+fn reasoning_style(dialect: Dialect, model: &str, support: &dyn Fn(Capability) -> Support) -> ReasoningStyle {
+    if support(Capability::Reasoning) == Support::No {
+        return ReasoningStyle::None;
+    }
+    match dialect {
+        Dialect::OpenAi => ReasoningStyle::Effort,
+        Dialect::Anthropic if support(Capability::AdaptiveReasoning) == Support::Yes => {
+            ReasoningStyle::Adaptive
+        }
+        Dialect::Anthropic => ReasoningStyle::Budget,
+        // Gemini 2.5 takes `thinkingBudget`, later models `thinkingLevel` (Google's page on thinking).
+        Dialect::Gemini if model.contains("gemini-2.") => ReasoningStyle::Budget,
+        Dialect::Gemini => ReasoningStyle::Level,
+    }
+}
