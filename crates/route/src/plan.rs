@@ -1,0 +1,100 @@
+//! The ordered attempts a decision yields, with their limits in time, number and money.
+//!
+//! Owns the values between `decide` (which makes a plan from filtered candidates) and `drive` (which walks it). A plan holds
+//! only deployments that passed the filter: its lists take `EligibleDeployment`, which only the filter can make.
+
+use crate::fleet::DeploymentIndex;
+use std::time::Duration;
+use trunkline_model::id::Name;
+
+/// A deployment that passed every hard filter for this request. Only the filter of this crate can make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EligibleDeployment {
+    index: DeploymentIndex,
+}
+
+impl EligibleDeployment {
+    /// For the filter alone.
+    pub(crate) const fn new(index: DeploymentIndex) -> Self {
+        Self { index }
+    }
+
+    /// Its place in the fleet.
+    #[must_use]
+    pub const fn index(self) -> DeploymentIndex {
+        self.index
+    }
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leg {
+    /// Where to send the request.
+    pub deployment: EligibleDeployment,
+    /// The tier it stands in.
+    pub tier: Name,
+}
+
+/// What to do with one request, whatever happens.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// In the order of preference for a first attempt and for ordinary failures (connection, server, timeout).
+    pub legs: Vec<Leg>,
+    /// Where to go instead when rate limited; empty means as `legs`.
+    pub on_rate_limit: Vec<Leg>,
+    /// Where to go instead when the prompt is too long, larger context windows first.
+    pub on_context_length: Vec<Leg>,
+    /// Where to go instead when the content was refused; empty means that a refusal is final.
+    pub on_content_filter: Vec<Leg>,
+    /// Limits in time.
+    pub timeouts: Timeouts,
+    /// Upstream calls at the most, hedges included.
+    pub attempts: u32,
+    /// Whether and when a second attempt runs beside a slow first.
+    pub hedge: Option<Hedge>,
+    /// Continue a broken-off plain text on another deployment.
+    pub continuation: bool,
+}
+
+/// Limits in time of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Resolve, connect and TLS of one attempt.
+    pub connect: Duration,
+    /// From sending an attempt to its first semantic event.
+    pub first_token: Duration,
+    /// Between two upstream chunks after that.
+    pub between_tokens: Duration,
+    /// The whole request, all attempts and waits included.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    /// Ten seconds to connect, 60 to the first token (reasoning models think long), 60 between tokens, ten minutes in all.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_token: Duration::from_secs(60),
+            between_tokens: Duration::from_secs(60),
+            total: Duration::from_secs(600),
+        }
+    }
+}
+
+/// When a hedge starts and what it may cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hedge {
+    /// The delay before the second attempt.
+    pub after: HedgeDelay,
+    /// Share of the spending that hedges may add, 0 to 1.
+    pub spend_cap: f64,
+}
+
+/// The delay before a hedge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum HedgeDelay {
+    /// The observed quantile of the deployment's time to first token, 0 to 1; no hedge until enough was observed.
+    Quantile(f64),
+    /// A fixed delay.
+    Fixed(Duration),
+}

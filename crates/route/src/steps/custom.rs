@@ -1,0 +1,68 @@
+//! The interface of steps that come from outside: semantic, learned, classifier, bandit, experiment.
+//!
+//! Owns what such a step is given and what it may answer. Must not let it reach anything unfiltered: it is handed
+//! [`Eligible`], and a ranking is made of the tokens found there.
+
+use crate::decide::DecideInput;
+use crate::features::FeatureSource;
+use crate::filter::Eligible;
+use crate::plan::EligibleDeployment;
+use crate::policy::TierPosition;
+use std::borrow::Cow;
+use std::fmt;
+
+/// A decision step from outside this crate.
+///
+/// It must be pure: the same input gives the same answer. What needs I/O (asking a classifier model) is done by the gateway
+/// before the decision and handed in when the step is made or through the input.
+pub trait DecideStep: Send + Sync + fmt::Debug {
+    /// What kind of step it is, for metrics: `semantic`, `learned`.
+    fn name(&self) -> &str;
+
+    /// Its answer for one request.
+    fn decide(&self, input: &StepInput<'_>) -> StepAnswer;
+}
+
+/// What a step from outside sees.
+#[derive(Clone, Copy)]
+pub struct StepInput<'a> {
+    /// Everything the decision was given.
+    pub decide: &'a DecideInput<'a>,
+    /// What may serve this request.
+    pub eligible: &'a Eligible,
+    /// The features; reading one notes it in the explanation.
+    pub features: &'a FeatureSource<'a>,
+}
+
+/// What a step from outside answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepAnswer {
+    /// It cannot tell; the next step decides.
+    NoAnswer {
+        /// Why, for the explanation.
+        why: Cow<'static, str>,
+    },
+    /// A tier of the route.
+    Tier {
+        /// Which.
+        tier: TierPosition,
+        /// The probability with which this step gives this answer to this request, 0 to 1; 1 when it does not explore.
+        propensity: f64,
+    },
+    /// Deployments in order of preference.
+    Ranking {
+        /// The order, best first; at least one.
+        order: Vec<ScoredDeployment>,
+        /// The probability with which this step puts this deployment first for this request, 0 to 1.
+        propensity: f64,
+    },
+}
+
+/// A deployment and how a step rated it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScoredDeployment {
+    /// The deployment, taken from [`Eligible`].
+    pub deployment: EligibleDeployment,
+    /// The step's own measure, for the explanation.
+    pub score: f64,
+}
