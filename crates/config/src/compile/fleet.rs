@@ -1,0 +1,261 @@
+//! Deployments: every catalogue model of every provider, the models a provider names, and named deployments.
+
+use crate::compile::Compiler;
+use crate::compile::providers::{CompiledProvider, CompiledProviders, facts};
+use crate::file::{DeploymentSettings, File};
+use crate::problem::did_you_mean;
+use crate::snapshot::Origin;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use trunkline_model::catalogue::{Kind, ModelEntry};
+use trunkline_model::id::Name;
+use trunkline_model::secret::Secret;
+use trunkline_providers::upstream::{Account, AccountError, Upstream};
+use trunkline_route::fleet::{Deployment, DeploymentIndex, DeploymentLimits, Fleet};
+use trunkline_route::pattern::Pattern;
+
+/// The fleet with what its members are reached by.
+pub(crate) struct CompiledFleet {
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    pub(crate) origins: Vec<Origin>,
+    /// Configured providers and deployments that are not in the fleet, or not fully, because of mistakes in them.
+    unknown: BTreeSet<String>,
+    /// Whether providers or deployments as a whole have the wrong form.
+    unreadable: bool,
+}
+
+impl CompiledFleet {
+    /// Whether a pattern fits any deployment or model.
+    pub(crate) fn matches(&self, pattern: &Pattern) -> bool {
+        self.fleet.iter().any(|(_, deployment)| {
+            pattern.matches(&deployment.id)
+                || pattern.matches(&deployment.model)
+                || pattern.matches(&format!("{}/{}", deployment.provider, deployment.model))
+        })
+    }
+
+    /// Finds a deployment by name, or reports the nearest ones.
+    pub(crate) fn resolve(
+        &self,
+        path: &[&str],
+        name: &str,
+        compiler: &mut Compiler<'_>,
+    ) -> Option<DeploymentIndex> {
+        if let Some(index) = self.fleet.find(name) {
+            return Some(index);
+        }
+        let provider = name.split_once('/').map_or(name, |(provider, _)| provider);
+        if self.unreadable || self.unknown.contains(name) || self.unknown.contains(provider) {
+            // What keeps it from being known has been reported where it stands.
+            return None;
+        }
+        let hint = did_you_mean(name, self.fleet.iter().map(|(_, deployment)| &*deployment.id)).or_else(|| {
+            Some("name a model as `provider/model`, list it under the provider's `models`, or add it under `deployments`".to_owned())
+        });
+        compiler.error(path, format!("there is no deployment `{name}`"), hint);
+        None
+    }
+}
+
+/// Compiles all deployments.
+pub(crate) fn compile(
+    file: &File,
+    providers: &CompiledProviders,
+    compiler: &mut Compiler<'_>,
+) -> CompiledFleet {
+    let mut builder = Builder { members: Vec::new(), seen: HashMap::new() };
+    for provider in &providers.list {
+        for model in &provider.models {
+            let entry = providers.entry(provider, model);
+            builder.add_model(provider, model, entry, compiler);
+        }
+        for ((_, model), entry) in providers.overrides.iter().filter(|((name, _), _)| *name == provider.name)
+        {
+            builder.add_model(provider, model, Some(Arc::clone(entry)), compiler);
+        }
+        for known in providers.catalogue.of_provider(provider.preset.catalogue_provider()) {
+            if matches!(known.kind, Kind::Chat | Kind::Embedding) && !known.is_retired(compiler.inputs.today)
+            {
+                builder.add_model(provider, known.model(), Some(Arc::new(known.clone())), compiler);
+            }
+        }
+    }
+    for (name, settings) in &file.deployments {
+        builder.add_named(name, settings, providers, compiler);
+    }
+    let broken = file.providers.keys().filter(|name| providers.is_broken(name));
+    let missing = file.deployments.keys().filter(|name| !builder.seen.contains_key(name.as_str()));
+    let unknown = broken.chain(missing).cloned().collect();
+    let unreadable = compiler.is_mistaken(&["providers"]) || compiler.is_mistaken(&["deployments"]);
+    CompiledFleet { unknown, unreadable, ..builder.finish() }
+}
+
+struct Builder {
+    members: Vec<(Deployment, Arc<Upstream>, Origin)>,
+    seen: HashMap<Name, usize>,
+}
+
+impl Builder {
+    fn add_model(
+        &mut self,
+        provider: &CompiledProvider,
+        model: &str,
+        entry: Option<Arc<ModelEntry>>,
+        compiler: &mut Compiler<'_>,
+    ) {
+        let id: Name = format!("{}/{model}", provider.name).into();
+        if self.seen.contains_key(&id) {
+            return;
+        }
+        let path = ["providers", &provider.name];
+        self.add(
+            id,
+            provider,
+            &provider.account,
+            model,
+            entry,
+            &DeploymentSettings::default(),
+            &path,
+            compiler,
+        );
+    }
+
+    fn add_named(
+        &mut self,
+        name: &str,
+        settings: &DeploymentSettings,
+        providers: &CompiledProviders,
+        compiler: &mut Compiler<'_>,
+    ) {
+        let path = ["deployments", name];
+        let Some((provider_name, model)) = settings.model.split_once('/') else {
+            compiler.error(
+                &["deployments", name, "model"],
+                format!("the deployment `{name}` needs a `model`, as `provider/model`"),
+                None,
+            );
+            return;
+        };
+        let Some(provider) = providers.find(provider_name) else {
+            if providers.is_broken(provider_name) {
+                return;
+            }
+            let hint = did_you_mean(provider_name, providers.list.iter().map(|provider| &*provider.name));
+            compiler.error(
+                &["deployments", name, "model"],
+                format!("no provider `{provider_name}` is configured"),
+                hint,
+            );
+            return;
+        };
+        if self.seen.contains_key(name) {
+            compiler.error(&path, format!("`{name}` is already the name of a model's deployment"), None);
+            return;
+        }
+        let mut account = provider.account.clone();
+        if let Some(key) = &settings.key {
+            let Some(key) = compiler.expand(&["deployments", name, "key"], key) else { return };
+            account.key = Some(Secret::new(key));
+        }
+        if let Some(url) = &settings.url {
+            let Some(url) = compiler.expand(&["deployments", name, "url"], url) else { return };
+            account.base_url = url.trim_end_matches('/').to_owned();
+        }
+        let entry = providers.entry(provider, model);
+        self.add(name.into(), provider, &account, model, entry, settings, &path, compiler);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the one place where all facts of a deployment meet")]
+    fn add(
+        &mut self,
+        id: Name,
+        provider: &CompiledProvider,
+        account: &Account,
+        model: &str,
+        entry: Option<Arc<ModelEntry>>,
+        settings: &DeploymentSettings,
+        path: &[&str; 2],
+        compiler: &mut Compiler<'_>,
+    ) {
+        let stand_in = compiler.stand_in.map(|stand_in| stand_in(account));
+        let account = stand_in.as_ref().unwrap_or(account);
+        let upstream = match Upstream::new(&provider.preset, account, model, entry.as_deref()) {
+            Ok(upstream) => upstream,
+            Err(error) => {
+                // The address as expanded may hold what only the environment should know.
+                let message = match error {
+                    AccountError::Url { reason, .. } => format!("failed to use the url: {reason}"),
+                    error => format!("failed to {error}"),
+                };
+                compiler.error(path, message, None);
+                return;
+            }
+        };
+        let known = entry.as_deref();
+        let mut operations = upstream.operations();
+        if let Some(kind) = known.map(|entry| entry.kind) {
+            use trunkline_model::dialect::Operation;
+            operations.retain(|operation| (*operation == Operation::Embeddings) == (kind == Kind::Embedding));
+        }
+        let limit = |field| [path[0], path[1], field];
+        let deployment = Deployment {
+            id: Arc::clone(&id),
+            provider: Arc::clone(&provider.name),
+            model: model.into(),
+            dialect: upstream.dialect,
+            operations,
+            weight: settings.weight.unwrap_or(1),
+            facts: facts(provider.facts.clone(), settings.data.as_ref()),
+            capabilities: known
+                .map_or(trunkline_model::capability::Capabilities::UNKNOWN, |entry| entry.capabilities),
+            context_window: known.and_then(|entry| entry.context_window),
+            max_input_tokens: known.and_then(|entry| entry.max_input_tokens),
+            max_output_tokens: known.and_then(|entry| entry.max_output_tokens),
+            entry,
+            limits: DeploymentLimits {
+                requests_per_minute: compiler
+                    .at_least_one(&limit("requests_per_minute"), settings.requests_per_minute),
+                tokens_per_minute: compiler
+                    .at_least_one(&limit("tokens_per_minute"), settings.tokens_per_minute),
+                concurrency: compiler.at_least_one(&limit("concurrency"), settings.concurrency),
+            },
+        };
+        self.seen.insert(id, self.members.len());
+        let origin = origin(&deployment, account);
+        self.members.push((deployment, Arc::new(upstream), origin));
+    }
+
+    fn finish(mut self) -> CompiledFleet {
+        // The fleet sorts by id; the parallel lists are brought into the same order first.
+        self.members.sort_by(|(one, ..), (two, ..)| one.id.cmp(&two.id));
+        let mut deployments = Vec::with_capacity(self.members.len());
+        let mut upstreams = Vec::with_capacity(self.members.len());
+        let mut origins = Vec::with_capacity(self.members.len());
+        for (deployment, upstream, origin) in self.members {
+            deployments.push(deployment);
+            upstreams.push(upstream);
+            origins.push(origin);
+        }
+        CompiledFleet {
+            fleet: Arc::new(Fleet::new(deployments)),
+            upstreams,
+            origins,
+            unknown: BTreeSet::new(),
+            unreadable: false,
+        }
+    }
+}
+
+/// What makes it the same deployment after a reload.
+fn origin(deployment: &Deployment, account: &Account) -> Origin {
+    let upstream = format!("{} {}", account.base_url, deployment.model);
+    let credential = account.key.as_ref().map_or("", Secret::expose);
+    Origin { upstream: upstream.into(), credential: fingerprint(credential).into() }
+}
+
+/// The first eight bytes of the SHA-256, in hexadecimal.
+fn fingerprint(text: &str) -> String {
+    hex::encode(&Sha256::digest(text.as_bytes())[..8])
+}

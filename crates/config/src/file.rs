@@ -1,0 +1,294 @@
+//! The configuration as a user writes it.
+//!
+//! Owns every setting: its name, its form, its documentation (the published JSON Schema is made from these types). Must not
+//! resolve anything: names, units and secrets are texts here and get their meaning in `compile`. Unknown fields are denied
+//! and nothing is flattened or untagged, so that each setting has one place and one form.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A Trunkline configuration.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// Where to listen, `address:port`. Default `127.0.0.1:4000`.
+    pub listen: Option<String>,
+    /// Serve anyone who can reach the port although no virtual key is configured and `listen` is not loopback.
+    pub allow_unauthenticated: Option<bool>,
+    /// Where the record is kept: `sqlite:PATH` (default `sqlite:trunkline.db`), or `memory`.
+    pub store: Option<String>,
+    /// What the server accepts and how it stops.
+    pub server: Option<ServerSettings>,
+    /// How long the request log is kept.
+    pub log: Option<LogSettings>,
+    /// Pepper of the virtual-key digests, usually `${TRUNKLINE_KEY_SECRET}`: the value `trunkline key` had when it made them.
+    pub key_secret: Option<String>,
+    /// Upstream accounts that serve models, by the name used in `provider/model`.
+    pub providers: IndexMap<String, ProviderSettings>,
+    /// Facts and prices of models, over or beyond the catalogue, by `provider/model`.
+    pub models: IndexMap<String, ModelSettings>,
+    /// Named deployments, for one model with several keys, regions or weights.
+    pub deployments: IndexMap<String, DeploymentSettings>,
+    /// Names that clients put in `model`, each with its policy. `auto` is built in and can be replaced.
+    pub routes: IndexMap<String, RouteSettings>,
+    /// Virtual keys, by name. Without any, everyone who can connect is served.
+    pub keys: IndexMap<String, KeySettings>,
+}
+
+/// What the server accepts and how it stops.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSettings {
+    /// Largest request body, for example `32MB` (default).
+    pub body_limit: Option<String>,
+    /// Most requests open at the same time; more are answered 503. Default 20000.
+    pub open_requests: Option<u32>,
+    /// How long a client may take to send its request headers, and between pieces of its body. Default `30s`.
+    pub client_timeout: Option<String>,
+    /// How long SIGTERM waits for open requests. Default `30s`.
+    pub drain: Option<String>,
+}
+
+/// How long the request log is kept.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// Oldest record kept, for example `30d` (default).
+    pub keep: Option<String>,
+    /// Largest database, for example `2GB` (default); the oldest records go first.
+    pub max_size: Option<String>,
+}
+
+/// An upstream account.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderSettings {
+    /// What kind of provider it is; the provider's own name when there is a preset of that name.
+    pub preset: Option<String>,
+    /// Base URL, over the preset's.
+    pub url: Option<String>,
+    /// The credential, usually `${ENVIRONMENT_VARIABLE}`.
+    pub key: Option<String>,
+    /// Further headers sent with every request.
+    pub headers: IndexMap<String, String>,
+    /// How it handles data; what is not stated is unknown and satisfies no requirement.
+    pub data: Option<DataSettings>,
+    /// The models it serves, where the catalogue does not know; these become deployments `provider/model`.
+    pub models: Vec<String>,
+    /// HTTP/2 without TLS (prior knowledge), for servers in the same network.
+    pub http2_cleartext: Option<bool>,
+}
+
+/// Data-handling facts.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataSettings {
+    /// Zero data retention is in force.
+    pub zdr: Option<bool>,
+    /// Requests may be used for training.
+    pub train: Option<bool>,
+    /// A business associate agreement covers it.
+    pub baa: Option<bool>,
+    /// Where data is processed, for example `eu` or `us-east-1`.
+    pub region: Option<String>,
+}
+
+/// Facts and prices of a model.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSettings {
+    /// Dollars per million tokens.
+    pub price: Option<PriceSettings>,
+    /// Prompt and answer together, in tokens.
+    pub context_window: Option<u64>,
+    /// The longest answer, in tokens.
+    pub max_output_tokens: Option<u64>,
+    /// What it can do: capability name to true or false.
+    pub capabilities: IndexMap<String, bool>,
+}
+
+/// Prices in dollars per million tokens, as decimal texts so that no digit is lost.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PriceSettings {
+    /// Plain prompt tokens.
+    pub input: Option<String>,
+    /// Generated tokens.
+    pub output: Option<String>,
+    /// Prompt tokens read from the provider's cache.
+    pub cache_read: Option<String>,
+    /// Prompt tokens written to the provider's cache.
+    pub cache_write: Option<String>,
+    /// Reasoning tokens, where priced apart from `output`.
+    pub reasoning: Option<String>,
+}
+
+/// A named deployment.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeploymentSettings {
+    /// The model, as `provider/model`.
+    pub model: String,
+    /// Share under weighted balancing, default 1; 0 takes no new traffic.
+    pub weight: Option<u32>,
+    /// A credential of its own, over the provider's.
+    pub key: Option<String>,
+    /// A base URL of its own, over the provider's.
+    pub url: Option<String>,
+    /// Data-handling facts of its own, over the provider's.
+    pub data: Option<DataSettings>,
+    /// Requests per minute it may get.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens per minute it may get.
+    pub tokens_per_minute: Option<u64>,
+    /// Requests it may have open at the same time.
+    pub concurrency: Option<u32>,
+}
+
+/// A route: what happens to requests that put its name in `model`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteSettings {
+    /// Hard demands on every deployment: `zdr`, `no-train`, `baa`, `region:NAME`.
+    pub require: Vec<String>,
+    /// Dearest input price accepted, in dollars per million tokens.
+    pub max_input_price: Option<String>,
+    /// Dearest output price accepted, in dollars per million tokens.
+    pub max_output_price: Option<String>,
+    /// Sets of interchangeable deployments, by name.
+    pub tiers: IndexMap<String, TierSettings>,
+    /// Steps in order; the first that answers names the tier. Without any, the first tier is used.
+    pub decide: Vec<StepSettings>,
+    /// Where to go when the chosen tier fails, by kind of failure.
+    pub fallback: Option<FallbackSettings>,
+    /// Limits in time.
+    pub timeouts: Option<TimeoutSettings>,
+    /// Upstream calls per request at the most, default 4.
+    pub attempts: Option<u32>,
+    /// A delayed second attempt beside a slow first.
+    pub hedge: Option<HedgeSettings>,
+    /// Refuse instead of warn when a parameter cannot be passed on.
+    pub strict: Option<bool>,
+    /// Continue a plain-text answer that broke off on another deployment, marked in the response.
+    pub continuation: Option<bool>,
+    /// Keep requests of one session or user on one deployment.
+    pub sticky: Option<Sticky>,
+}
+
+/// What stickiness goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sticky {
+    /// The `x-trunkline-session` header.
+    Session,
+    /// The end user.
+    User,
+}
+
+/// A set of interchangeable deployments.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TierSettings {
+    /// Deployments by name: `provider/model` or a name under `deployments`.
+    pub deployments: Vec<String>,
+    /// How requests are spread.
+    pub balance: Option<Balance>,
+}
+
+/// How requests are spread over a tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// In proportion to weights.
+    #[default]
+    Weighted,
+    /// In turn.
+    RoundRobin,
+    /// The less busy of two drawn by lot.
+    LeastOutstanding,
+    /// The lowest recent time to first token, failures penalised.
+    Latency,
+    /// The lowest estimated cost.
+    Cost,
+    /// The most rate limit left.
+    Headroom,
+}
+
+/// One decision step. Exactly one of `when` (with `use`), `pin` or `use` alone.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StepSettings {
+    /// A CEL condition over `request`, `caller`, `fleet` and `time`.
+    pub when: Option<String>,
+    /// The tier to use.
+    #[serde(rename = "use")]
+    pub tier: Option<String>,
+    /// Honour the `x-trunkline-pin` header here.
+    pub pin: Option<bool>,
+}
+
+/// Tiers to go to by kind of failure, in order, beyond the deployments of the chosen tier. Without `fallback` every tier
+/// stands in for every other, except after a refusal.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FallbackSettings {
+    /// Connection failures, 5xx, timeouts, cuts, nonsense. Without it: no other tier.
+    pub error: Option<Vec<String>>,
+    /// Rate limits (429) and used-up quotas. Without it: as `error`.
+    pub rate_limit: Option<Vec<String>>,
+    /// The prompt does not fit. Without it: as `error`, larger context windows only.
+    pub context_length: Option<Vec<String>>,
+    /// The content was refused. Without it: the refusal is final.
+    pub content_filter: Option<Vec<String>>,
+}
+
+/// Limits in time, for example `10s`, `500ms`, `2m`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeoutSettings {
+    /// Resolve, connect and TLS of one attempt. Default `10s`, at most half of `total`.
+    pub connect: Option<String>,
+    /// From sending to the first token of one attempt. Default `60s`, at most half of `total`.
+    pub first_token: Option<String>,
+    /// Between two pieces of an answer. Default `60s`, at most half of `total`.
+    pub between_tokens: Option<String>,
+    /// The whole request. Default `10m`.
+    pub total: Option<String>,
+}
+
+/// A delayed second attempt.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HedgeSettings {
+    /// `p50` to `p99` of the observed time to first token, or a time such as `2s`.
+    pub after: Option<String>,
+    /// Share of the spending that hedges may add, for example `5%` (default).
+    pub spend_cap: Option<String>,
+}
+
+/// A virtual key.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeySettings {
+    /// The key itself, usually `${ENVIRONMENT_VARIABLE}`; only its digest is kept in memory.
+    pub key: Option<String>,
+    /// Its HMAC-SHA256 digest in hexadecimal, as `trunkline key digest` prints it.
+    pub digest: Option<String>,
+    /// Models it may use, with `*` as a wildcard; all when empty.
+    pub models: Vec<String>,
+    /// Routes it may use, with `*` as a wildcard; all when empty.
+    pub routes: Vec<String>,
+    /// Hard demands on every deployment: `zdr`, `no-train`, `baa`, `region:NAME`.
+    pub require: Vec<String>,
+    /// Requests per minute.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens per minute, prompt and answer.
+    pub tokens_per_minute: Option<u64>,
+    /// Requests open at the same time.
+    pub concurrency: Option<u32>,
+    /// Labels kept with every request.
+    pub tags: IndexMap<String, String>,
+    /// Revoked keys are refused as such.
+    pub revoked: Option<bool>,
+}

@@ -1,0 +1,11 @@
+//! The configuration as its users meet it: texts in, snapshots or every problem out.
+
+mod examples;
+mod keys;
+mod policy;
+mod properties;
+mod providers;
+mod schema;
+mod structure;
+mod support;
+mod syntax;

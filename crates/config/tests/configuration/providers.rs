@@ -1,0 +1,63 @@
+//! Providers, models and named deployments.
+
+use crate::support::{errors, loaded};
+use insta::assert_snapshot;
+
+#[test]
+fn unknown_providers_presets_models_and_capabilities_name_the_nearest() {
+    assert_snapshot!(errors(
+        "providers:\n  opnai: {}\n  qwertzuiop: {}\n  edge: { preset: openai-compatibel }\n  openai: {}\nmodels:\n  opena/gpt-5: { context_window: 1 }\n  gpt-5: {}\n  openai/gpt-5: { capabilities: { visoin: true } }\ndeployments:\n  a: { model: opena/gpt-5 }\n  b: { model: gpt-5 }\n  c: {}\n"
+    ));
+}
+
+#[test]
+fn what_follows_from_a_broken_provider_is_not_said_again() {
+    assert_snapshot!(errors(
+        "providers:\n  edge: { preset: openai-compatibel, models: [qwen] }\n  lab: { preset: openai-compatible, url: \"http://lab\", modles: [phi] }\nmodels: { edge/qwen: { context_window: 9 } }\ndeployments: { named: { model: edge/qwen } }\nroutes: { a: { tiers: { t: { deployments: [edge/qwen, lab/phi, named] } } } }\n"
+    ));
+}
+
+#[test]
+fn missing_variables_keys_and_urls_are_reported_without_their_values() {
+    let report = errors(
+        "providers:\n  openai: { key: \"${NOT_SET}\" }\n  anthropic: { key: \"${SPACES}\" }\n  mistral: {}\n  groq: { key: \"${OPEN\" }\n  edge: { preset: openai-compatible }\n  other: { preset: openai, url: \"${BROKEN_URL}\" }\n  third: { preset: openai, url: \"https://\" }\n",
+    );
+    assert!(!report.contains("password"), "{report}");
+    assert_snapshot!(report);
+}
+
+#[test]
+fn a_header_that_cannot_be_sent_is_reported_once() {
+    assert_snapshot!(errors(
+        "providers: { openai: { headers: { \"bad name\": x } }, \"a/b\": { preset: openai } }\n"
+    ));
+}
+
+#[test]
+fn zero_limits_are_mistakes() {
+    assert_snapshot!(errors(
+        "providers: { openai: {} }\ndeployments: { a: { model: openai/gpt-5, requests_per_minute: 0, tokens_per_minute: 0, concurrency: 0 }, openai/gpt-5: { model: openai/gpt-5 } }\n"
+    ));
+}
+
+#[test]
+fn two_accounts_of_one_vendor_keep_their_own_prices_and_models() {
+    let text = "providers:\n  openai: {}\n  second: { preset: openai }\n  edge: { preset: openai-compatible, url: \"http://a/v1\", models: [qwen] }\n  rim: { preset: openai-compatible, url: \"http://b/v1\", models: [phi] }\nmodels:\n  second/gpt-5: { context_window: 1000 }\n  edge/qwen: { context_window: 2000 }\n  edge/extra: { context_window: 3000 }\n";
+    let snapshot = loaded(text).snapshot;
+    let window =
+        |id: &str| snapshot.fleet.find(id).and_then(|index| snapshot.fleet.deployment(index).context_window);
+    assert_eq!(window("second/gpt-5"), Some(1_000));
+    assert_ne!(window("openai/gpt-5"), Some(1_000));
+    assert_eq!((window("edge/qwen"), window("edge/extra")), (Some(2_000), Some(3_000)));
+    assert!(snapshot.fleet.find("rim/qwen").is_none() && snapshot.fleet.find("rim/extra").is_none());
+}
+
+#[test]
+fn facts_of_deployments_go_over_facts_of_providers() {
+    let text = "providers: { openai: { data: { zdr: true, region: EU } } }\ndeployments: { us: { model: openai/gpt-5, data: { region: us } } }\n";
+    let snapshot = loaded(text).snapshot;
+    let facts = &snapshot.fleet.deployment(snapshot.fleet.find("us").unwrap()).facts;
+    assert_eq!((facts.zdr, facts.region.as_deref()), (Some(true), Some("us")));
+    let facts = &snapshot.fleet.deployment(snapshot.fleet.find("openai/gpt-5").unwrap()).facts;
+    assert_eq!(facts.region.as_deref(), Some("eu"));
+}

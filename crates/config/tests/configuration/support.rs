@@ -1,0 +1,57 @@
+//! Loading texts with a fixed environment and date.
+
+use trunkline_config::{Inputs, InvalidConfiguration, Loaded, Source, load};
+use trunkline_model::catalogue::Date;
+
+/// The variables that are set.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    match name {
+        "OPENAI_API_KEY" => Some("sk-openai".to_owned()),
+        "ANTHROPIC_API_KEY" => Some("sk-anthropic".to_owned()),
+        "TEAM_KEY" => Some("sk-trunk-0123456789abcdef".to_owned()),
+        "PEPPER" => Some("pepper".to_owned()),
+        "SPACES" => Some("  ".to_owned()),
+        "BROKEN_URL" => Some("ftp://user:password@host".to_owned()),
+        _ => None,
+    }
+}
+
+/// Loads one text.
+pub(crate) fn load_one(text: &str) -> Result<Loaded, Box<InvalidConfiguration>> {
+    load_all(&[("trunkline.yaml", text)])
+}
+
+/// Loads several texts as files of a folder.
+pub(crate) fn load_all(texts: &[(&str, &str)]) -> Result<Loaded, Box<InvalidConfiguration>> {
+    let sources = texts
+        .iter()
+        .map(|(path, text)| Source { path: (*path).to_owned(), text: (*text).to_owned() })
+        .collect();
+    // 2026-11-20: the catalogue has models that retire soon after.
+    let inputs = Inputs { environment: &environment, today: Date::from_unix_seconds(1_795_132_800) };
+    load(sources, &inputs).map_err(Box::new)
+}
+
+/// The problems of a text that must not load.
+pub(crate) fn errors(text: &str) -> String {
+    load_one(text).expect_err("this text must not load").to_string()
+}
+
+/// The warnings of a text that must load.
+pub(crate) fn warnings(text: &str) -> String {
+    let loaded = load_one(text).unwrap_or_else(|invalid| panic!("this text must load:\n{invalid}"));
+    loaded.problems.render(&loaded.sources, false)
+}
+
+/// The snapshot of a text that must load without a warning.
+pub(crate) fn loaded(text: &str) -> Loaded {
+    let loaded = load_one(text).unwrap_or_else(|invalid| panic!("this text must load:\n{invalid}"));
+    assert!(loaded.problems.is_empty(), "{}", loaded.problems.render(&loaded.sources, false));
+    loaded
+}
+
+/// A file with one provider and this route.
+pub(crate) fn route(settings: &str) -> String {
+    let indented: String = settings.lines().map(|line| format!("    {line}\n")).collect();
+    format!("providers: {{ openai: {{}}, anthropic: {{}} }}\nroutes:\n  support:\n{indented}")
+}
