@@ -1,0 +1,7 @@
+//! The transport against real listeners on the loopback: pooling, cancellation, failures, bodies.
+
+mod bodies;
+mod cancellation;
+mod failures;
+mod pooling;
+mod support;
