@@ -1,0 +1,15 @@
+//! The record: what happened to every request, kept across crashes, searchable.
+//!
+//! Owns the queue between requests and disk, the journal that catches what the database cannot take, the SQLite and memory
+//! backends, search and retention. Must not know how a request is served. Requests only ever push into bounded memory: no
+//! database call, lock wait or disk wait is in their path.
+
+mod journal;
+mod keeper;
+mod memory;
+mod query;
+mod recorder;
+mod sqlite;
+
+pub use query::{Page, Query};
+pub use recorder::{Recorder, RecorderStats, Settings, StoreError, StoreKind, search_file};

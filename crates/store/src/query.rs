@@ -1,0 +1,75 @@
+//! Questions to the request log.
+//!
+//! Owns the filter vocabulary shared by the command line, the admin API and both backends. Must not know SQL.
+
+use trunkline_model::id::RequestId;
+use trunkline_model::record::{Outcome, RequestRecord};
+
+/// Which records to show; empty fields do not filter. Newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Arrived at or after this time, Unix milliseconds.
+    pub since: Option<u64>,
+    /// Arrived before this time, Unix milliseconds.
+    pub until: Option<u64>,
+    /// The virtual key's name.
+    pub key: Option<String>,
+    /// The route.
+    pub route: Option<String>,
+    /// The provider that answered.
+    pub provider: Option<String>,
+    /// Part of the deployment's or the requested model's name.
+    pub model: Option<String>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// The HTTP status the client saw.
+    pub status: Option<u16>,
+    /// Only requests with more than one attempt.
+    pub failed_over: bool,
+    /// This very request.
+    pub id: Option<RequestId>,
+    /// Older than this one: the cursor of the page before.
+    pub before: Option<RequestId>,
+    /// At most this many, 1 to 1,000.
+    pub limit: usize,
+}
+
+impl Query {
+    /// The number of rows asked for, within bounds.
+    #[must_use]
+    pub fn bounded_limit(&self) -> usize {
+        if self.limit == 0 { 50 } else { self.limit.min(1_000) }
+    }
+
+    /// Whether a record is asked for, limit apart.
+    #[must_use]
+    pub fn matches(&self, record: &RequestRecord) -> bool {
+        let time = record.id.unix_milliseconds();
+        let equals = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
+        };
+        self.since.is_none_or(|since| time >= since)
+            && self.until.is_none_or(|until| time < until)
+            && self.before.is_none_or(|before| record.id < before)
+            && self.id.is_none_or(|id| record.id == id)
+            && equals(&self.key, record.key.as_deref())
+            && equals(&self.route, record.route.as_deref())
+            && equals(&self.provider, record.provider.as_deref())
+            && self.outcome.is_none_or(|outcome| record.outcome == outcome)
+            && self.status.is_none_or(|status| record.status == status)
+            && (!self.failed_over || record.attempts.len() > 1)
+            && self.model.as_deref().is_none_or(|part| {
+                record.requested_model.contains(part)
+                    || record.deployment.as_deref().is_some_and(|deployment| deployment.contains(part))
+            })
+    }
+}
+
+/// Some records, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The records.
+    pub records: Vec<RequestRecord>,
+    /// Give this as `before` for older ones; `None` when these were all.
+    pub next: Option<RequestId>,
+}
