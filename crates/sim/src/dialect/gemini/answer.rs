@@ -1,0 +1,182 @@
+//! Writes answers, whole or as a stream of chunks of the same form.
+//!
+//! Owns the form; what is said was planned before. Source: `GenerateContentResponse` of the protocol definitions.
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::super::{Context, Output, Piece};
+use super::Framing;
+use super::contents::{Contents, THOUGHT};
+use crate::chance::{ALPHANUMERIC, Chance};
+use crate::opaque::seal;
+use crate::tokens;
+use crate::turn::{Finish, Turn, plan};
+
+pub(super) fn whole(request: &Contents, context: &Context<'_>) -> Output {
+    let mut writer = Writer::new(request, context);
+    let turns: Vec<Turn> = (0..request.candidates).map(|index| plan(&request.prompt, index)).collect();
+    let candidates: Vec<Value> =
+        turns.iter().enumerate().map(|(index, turn)| writer.candidate(index, turn)).collect();
+    let said: u64 = turns.iter().map(|turn| turn.tokens() - turn.reasoning_tokens()).sum();
+    let thought: u64 = turns.iter().map(Turn::reasoning_tokens).sum();
+    let body = writer.envelope(&json!(candidates), said, thought);
+    let bytes = Bytes::from(body.to_string());
+    Output::whole(StatusCode::OK, "application/json; charset=UTF-8", bytes, said + thought)
+}
+
+pub(super) fn stream(request: &Contents, framing: Framing, context: &Context<'_>) -> Output {
+    let mut writer = Writer::new(request, context);
+    let turn = plan(&request.prompt, 0);
+    let thought = turn.reasoning_tokens();
+    let mut said = 0;
+    let mut pieces = Vec::new();
+    if framing == Framing::Array {
+        pieces.push(Piece::frame(Bytes::from_static(b"[")));
+    }
+    let size = context.script.piece_tokens;
+    let chunk = |writer: &Writer<'_>, part: Value, said| {
+        let candidate = json!({"content": {"parts": [part], "role": "model"}, "index": 0});
+        framing.chunk(&writer.envelope(&json!([candidate]), said, thought))
+    };
+    if request.thoughts_shown {
+        for (piece, number) in tokens::pieces(&turn.reasoning, size) {
+            let bytes = chunk(&writer, json!({"text": piece, "thought": true}), 0);
+            pieces.push(Piece::token(bytes, number));
+        }
+    }
+    for (piece, number) in tokens::pieces(&turn.text, size) {
+        said += number;
+        pieces.push(Piece::token(chunk(&writer, json!({"text": piece}), said), number));
+    }
+    for (index, call) in writer.calls(&turn).into_iter().enumerate() {
+        let tokens =
+            tokens::count(&turn.calls[index].name) + tokens::count(&turn.calls[index].arguments.to_string());
+        said += tokens;
+        pieces.push(Piece::token(chunk(&writer, call, said), tokens));
+    }
+    let mut last = json!({"finishReason": finish(&turn), "index": 0});
+    let signature = writer.text_signature(&turn);
+    if signature.is_some() || speaks(&turn) {
+        let mut part = json!({"text": ""});
+        if let Some(signature) = signature {
+            part["thoughtSignature"] = json!(signature);
+        }
+        last["content"] = json!({"parts": [part], "role": "model"});
+    }
+    decorate(&mut last, &turn);
+    let bytes = framing.last(&writer.envelope(&json!([last]), said, thought));
+    pieces.push(Piece::ending(bytes));
+    Output::stream(framing.content_type(), pieces)
+}
+
+fn finish(turn: &Turn) -> &'static str {
+    match turn.finish {
+        // A function call ends a turn like any other.
+        Finish::Stop | Finish::StopSequence(_) | Finish::Tools => "STOP",
+        Finish::Length => "MAX_TOKENS",
+        Finish::Filtered | Finish::Refused => "SAFETY",
+        Finish::MalformedCall => "MALFORMED_FUNCTION_CALL",
+    }
+}
+
+/// Whether the turn has content at all.
+fn speaks(turn: &Turn) -> bool {
+    !matches!(turn.finish, Finish::Refused | Finish::MalformedCall)
+}
+
+fn decorate(candidate: &mut Value, turn: &Turn) {
+    match turn.finish {
+        Finish::Filtered | Finish::Refused => {
+            candidate["safetyRatings"] = json!([{"category": "HARM_CATEGORY_DANGEROUS_CONTENT", "probability": "HIGH", "blocked": true}]);
+        }
+        Finish::MalformedCall => {
+            candidate["finishMessage"] = json!("Malformed function call: print(default_api.")
+        }
+        _ => {}
+    }
+}
+
+struct Writer<'a> {
+    request: &'a Contents,
+    secret: u64,
+    id: String,
+    cached: u64,
+    chance: Chance,
+}
+
+impl<'a> Writer<'a> {
+    fn new(request: &'a Contents, context: &Context<'_>) -> Self {
+        let mut chance = context.chance();
+        let id = chance.identifier("", ALPHANUMERIC, 23);
+        let cached = context.cache.consult(&request.prompt.prefixes, context.script.cache_minimum_tokens);
+        Self { request, secret: context.config.secret, id, cached, chance }
+    }
+
+    fn candidate(&mut self, index: usize, turn: &Turn) -> Value {
+        let mut candidate = json!({"finishReason": finish(turn), "index": index});
+        if speaks(turn) {
+            let mut parts = Vec::new();
+            if self.request.thoughts_shown && !turn.reasoning.is_empty() {
+                parts.push(json!({"text": turn.reasoning, "thought": true}));
+            }
+            if !turn.text.is_empty() {
+                let mut part = json!({"text": turn.text});
+                if let Some(signature) = self.text_signature(turn) {
+                    part["thoughtSignature"] = json!(signature);
+                }
+                parts.push(part);
+            }
+            parts.extend(self.calls(turn));
+            candidate["content"] = if parts.is_empty() {
+                json!({"role": "model"})
+            } else {
+                json!({"parts": parts, "role": "model"})
+            };
+        }
+        decorate(&mut candidate, turn);
+        candidate
+    }
+
+    /// The signature on the last text part, which only the third generation gives.
+    fn text_signature(&mut self, turn: &Turn) -> Option<String> {
+        let signs = self.request.generation.third && turn.calls.is_empty() && !turn.text.is_empty();
+        signs.then(|| seal(self.secret, THOUGHT, "", &mut self.chance))
+    }
+
+    /// Function calls as parts. The first of parallel ones carries the signature.
+    fn calls(&mut self, turn: &Turn) -> Vec<Value> {
+        let generation = self.request.generation;
+        let mut parts = Vec::new();
+        for (index, call) in turn.calls.iter().enumerate() {
+            let mut function = json!({"name": call.name, "args": call.arguments});
+            if generation.third {
+                function["id"] = json!(self.chance.identifier("", ALPHANUMERIC, 8));
+            }
+            let mut part = json!({"functionCall": function});
+            if index == 0 && (generation.third || !turn.reasoning.is_empty()) {
+                part["thoughtSignature"] = json!(seal(self.secret, THOUGHT, &call.name, &mut self.chance));
+            }
+            parts.push(part);
+        }
+        parts
+    }
+
+    fn envelope(&self, candidates: &Value, said: u64, thought: u64) -> Value {
+        let prompt = self.request.prompt.tokens();
+        let mut usage = json!({"promptTokenCount": prompt});
+        if said > 0 {
+            usage["candidatesTokenCount"] = json!(said);
+        }
+        usage["totalTokenCount"] = json!(prompt + said + thought);
+        if self.cached > 0 {
+            usage["cachedContentTokenCount"] = json!(self.cached);
+        }
+        usage["promptTokensDetails"] = json!([{"modality": "TEXT", "tokenCount": prompt}]);
+        if thought > 0 {
+            usage["thoughtsTokenCount"] = json!(thought);
+        }
+        json!({"candidates": candidates, "usageMetadata": usage, "modelVersion": self.request.prompt.model, "responseId": self.id})
+    }
+}

@@ -1,0 +1,185 @@
+//! The Gemini dialect: generateContent, its stream, token counting, embeddings, models, under `/v1` and `/v1beta`.
+//!
+//! Owns paths, keys and framing; requests are read in `contents` and `check`, answers written in `answer`. Source: the
+//! vendor's `generativelanguage/v1beta` protocol definitions and its API reference.
+
+mod answer;
+mod check;
+mod contents;
+mod embeddings;
+mod error;
+mod models;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::{Context, Dialect, Inbound, Output, Refusal, Stamp, insert};
+
+/// The dialect.
+#[derive(Debug)]
+pub(crate) struct Gemini;
+
+/// What a request asks for: a version, a model, a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Target<'a> {
+    version: &'a str,
+    model: &'a str,
+    method: &'a str,
+}
+
+/// Takes `/v1beta/models/NAME:METHOD` apart; a list has no name, a lookup no method.
+fn target(path: &str) -> Option<Target<'_>> {
+    let (version, rest) = path.strip_prefix('/')?.split_once('/')?;
+    let named = rest.strip_prefix("models").or_else(|| rest.strip_prefix("tunedModels"))?;
+    if !matches!(version, "v1" | "v1beta" | "v1alpha") {
+        return None;
+    }
+    let named = named.strip_prefix('/').unwrap_or(named);
+    let (model, method) = named.split_once(':').unwrap_or((named, ""));
+    Some(Target { version, model, method })
+}
+
+/// How a stream is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    Events,
+    Array,
+}
+
+fn framing(inbound: &Inbound) -> Framing {
+    if inbound.parameter("alt") == Some("sse") { Framing::Events } else { Framing::Array }
+}
+
+fn streams(inbound: &Inbound) -> bool {
+    target(&inbound.path).is_some_and(|target| target.method == "streamGenerateContent")
+}
+
+impl Framing {
+    /// A chunk with more to follow.
+    fn chunk(self, value: &Value) -> Bytes {
+        Bytes::from(match self {
+            Self::Events => format!("data: {value}\r\n\r\n"),
+            Self::Array => format!("{value},\r\n"),
+        })
+    }
+
+    /// The last chunk.
+    fn last(self, value: &Value) -> Bytes {
+        Bytes::from(match self {
+            Self::Events => format!("data: {value}\r\n\r\n"),
+            Self::Array => format!("{value}]"),
+        })
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Events => "text/event-stream",
+            Self::Array => "application/json; charset=UTF-8",
+        }
+    }
+}
+
+impl Dialect for Gemini {
+    fn claims(&self, inbound: &Inbound) -> bool {
+        target(&inbound.path).is_some_and(|target| {
+            let google = inbound.headers.contains_key("x-goog-api-key") || inbound.parameter("key").is_some();
+            !target.method.is_empty() || google || target.version != "v1"
+        })
+    }
+
+    fn model(&self, inbound: &Inbound) -> Option<String> {
+        target(&inbound.path).map(|target| target.model.to_owned()).filter(|model| !model.is_empty())
+    }
+
+    fn credential(&self, inbound: &Inbound) -> Option<String> {
+        let key = inbound
+            .header("x-goog-api-key")
+            .or_else(|| inbound.parameter("key"))
+            .or_else(|| inbound.bearer());
+        key.map(str::to_owned)
+    }
+
+    fn answer(&self, inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
+        let target = target(&inbound.path).ok_or(Refusal::UnknownPath)?;
+        let expected = if target.method.is_empty() { Method::GET } else { Method::POST };
+        if inbound.method != expected {
+            return Err(Refusal::UnknownPath);
+        }
+        if target.method.is_empty() {
+            return models::answer(target.model, context.config);
+        }
+        models::admit(target.model, context.config)?;
+        let body = body(inbound)?;
+        match target.method {
+            "generateContent" => Ok(answer::whole(&contents::read(body, target.model, context)?, context)),
+            "streamGenerateContent" => {
+                let request = contents::read(body, target.model, context)?;
+                Ok(answer::stream(&request, framing(inbound), context))
+            }
+            "countTokens" => {
+                let wrapped = member_of(body, "generateContentRequest").and_then(Value::as_object);
+                let request = contents::read(wrapped.unwrap_or(body), target.model, context)?;
+                let tokens = request.prompt.tokens();
+                let details = json!([{"modality": "TEXT", "tokenCount": tokens}]);
+                Ok(Output::json(
+                    StatusCode::OK,
+                    &json!({"totalTokens": tokens, "promptTokensDetails": details}),
+                    0,
+                ))
+            }
+            "embedContent" => embeddings::one(body, target.model),
+            "batchEmbedContents" => embeddings::batch(body, target.model),
+            _ => Err(Refusal::UnknownPath),
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal, inbound: &Inbound, stamp: &Stamp) -> Output {
+        error::output(refusal, inbound, stamp)
+    }
+
+    fn refuse_in_stream(&self, refusal: &Refusal, inbound: &Inbound, _stamp: &Stamp) -> Bytes {
+        framing(inbound).last(&error::object(refusal, inbound).1)
+    }
+
+    fn malformed(&self, inbound: &Inbound) -> Bytes {
+        match framing(inbound) {
+            Framing::Events => Bytes::from_static(b"data: {\"candidates\": [{\"content\": {\"par\r\n\r\n"),
+            Framing::Array => Bytes::from_static(b"{\"candidates\": [{\"content\": {\"par,\r\n"),
+        }
+    }
+
+    fn identify(&self, headers: &mut HeaderMap, stamp: &Stamp) {
+        insert(headers, "server", "scaffolding on HTTPServer2");
+        insert(headers, "vary", "Origin, X-Origin, Referer");
+        insert(headers, "server-timing", &format!("gfet4t7; dur={}", stamp.processing_ms));
+    }
+}
+
+fn body(inbound: &Inbound) -> Result<&Map<String, Value>, Refusal> {
+    match inbound.json() {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err(Refusal::invalid("Invalid JSON payload received. Root element must be a message.")),
+        Err(error) => Err(Refusal::invalid(format!("Invalid JSON payload received. {error}"))),
+    }
+}
+
+/// A member under its JSON name or its protocol-buffer name: the vendor reads both.
+fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    value.as_object().and_then(|members| member_of(members, name))
+}
+
+fn member_of<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    members.get(name).or_else(|| members.get(&snake(name))).filter(|value| !value.is_null())
+}
+
+fn snake(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 4);
+    for character in name.chars() {
+        if character.is_ascii_uppercase() {
+            text.push('_');
+        }
+        text.push(character.to_ascii_lowercase());
+    }
+    text
+}

@@ -1,0 +1,135 @@
+//! The OpenAI dialect: chat completions, completions, embeddings, models.
+//!
+//! Owns paths, keys and headers; requests are read in `chat`, answers written in `answer`, errors in `error`. Source: the
+//! vendor's OpenAPI document 2.3.0 and its API reference.
+
+mod answer;
+mod chat;
+mod check;
+mod completions;
+mod embeddings;
+mod error;
+mod models;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use serde_json::Value;
+
+use super::{Context, Dialect, Inbound, Output, Refusal, Stamp, insert};
+use crate::chance::{ALPHANUMERIC, Chance, HEXADECIMAL};
+use crate::timestamp::compact;
+use std::time::Duration;
+
+/// The dialect.
+#[derive(Debug)]
+pub(crate) struct OpenAi;
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Chat,
+    Completions,
+    Embeddings,
+    Models,
+    Model,
+}
+
+fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
+    let path = inbound.path.trim_end_matches('/');
+    if path.ends_with("/chat/completions") {
+        Some(Endpoint::Chat)
+    } else if path.ends_with("/completions") {
+        Some(Endpoint::Completions)
+    } else if path.ends_with("/embeddings") {
+        Some(Endpoint::Embeddings)
+    } else if path.ends_with("/models") {
+        Some(Endpoint::Models)
+    } else if path.contains("/models/") && !path.contains(':') {
+        Some(Endpoint::Model)
+    } else {
+        None
+    }
+}
+
+impl Dialect for OpenAi {
+    fn claims(&self, inbound: &Inbound) -> bool {
+        let foreign = ["x-goog-api-key", "anthropic-version"];
+        endpoint(inbound).is_some()
+            && inbound.parameter("key").is_none()
+            && foreign.iter().all(|name| !inbound.headers.contains_key(*name))
+    }
+
+    fn model(&self, inbound: &Inbound) -> Option<String> {
+        inbound.text("model").map(str::to_owned)
+    }
+
+    fn credential(&self, inbound: &Inbound) -> Option<String> {
+        // Azure's servers of this dialect take the key in a header of its own.
+        inbound.bearer().or_else(|| inbound.header("api-key")).map(str::to_owned)
+    }
+
+    fn answer(&self, inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
+        let endpoint = endpoint(inbound).ok_or(Refusal::UnknownPath)?;
+        let expected = match endpoint {
+            Endpoint::Models | Endpoint::Model => Method::GET,
+            _ => Method::POST,
+        };
+        if inbound.method != expected {
+            return Err(Refusal::WrongMethod);
+        }
+        match endpoint {
+            Endpoint::Chat => answer::chat(&chat::read(body(inbound)?, context)?, context),
+            Endpoint::Completions => completions::answer(body(inbound)?, context),
+            Endpoint::Embeddings => embeddings::answer(body(inbound)?, context),
+            Endpoint::Models => Ok(models::list(context.config)),
+            Endpoint::Model => models::one(&inbound.path, context.config),
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal, inbound: &Inbound, stamp: &Stamp) -> Output {
+        error::output(refusal, inbound, stamp)
+    }
+
+    fn refuse_in_stream(&self, refusal: &Refusal, inbound: &Inbound, _stamp: &Stamp) -> Bytes {
+        event(&error::object(refusal, inbound).1)
+    }
+
+    fn malformed(&self, _inbound: &Inbound) -> Bytes {
+        Bytes::from_static(
+            b"data: {\"id\":\"chatcmpl-x\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"ind\n\n",
+        )
+    }
+
+    fn identify(&self, headers: &mut HeaderMap, stamp: &Stamp) {
+        let mut chance = Chance::new(stamp.seed);
+        insert(headers, "x-request-id", &chance.identifier("req_", HEXADECIMAL, 32));
+        insert(headers, "openai-processing-ms", &stamp.processing_ms.to_string());
+        insert(headers, "openai-version", "2020-10-01");
+        insert(headers, "openai-organization", "org-simulated");
+        let headroom = &stamp.headroom;
+        let milliseconds = |ms| compact(Duration::from_millis(ms));
+        insert(headers, "x-ratelimit-limit-requests", &headroom.limit_requests.to_string());
+        insert(headers, "x-ratelimit-remaining-requests", &headroom.remaining_requests.to_string());
+        insert(headers, "x-ratelimit-reset-requests", &milliseconds(headroom.reset_requests_ms));
+        insert(headers, "x-ratelimit-limit-tokens", &headroom.limit_tokens.to_string());
+        insert(headers, "x-ratelimit-remaining-tokens", &headroom.remaining_tokens.to_string());
+        insert(headers, "x-ratelimit-reset-tokens", &milliseconds(headroom.reset_tokens_ms));
+    }
+}
+
+/// The body as a JSON object.
+fn body(inbound: &Inbound) -> Result<&serde_json::Map<String, Value>, Refusal> {
+    let unreadable = "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your \
+        HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)";
+    inbound.json().ok().and_then(Value::as_object).ok_or_else(|| Refusal::invalid(unreadable))
+}
+
+/// A server-sent event without a name.
+fn event(value: &Value) -> Bytes {
+    Bytes::from(format!("data: {value}\n\n"))
+}
+
+/// An identifier as OpenAI makes them.
+fn identifier(chance: &mut Chance, prefix: &str, length: usize) -> String {
+    chance.identifier(prefix, ALPHANUMERIC, length)
+}
