@@ -1,0 +1,208 @@
+//! From a connection's bytes to a request that is known to be well-formed.
+//!
+//! Owns reading the body within its bounds and the one-pass look at it. Must not decide anything. Errors are the caller's own
+//! faults, named by place.
+
+use crate::case::Case;
+use crate::options::{self, Options};
+use crate::state::{Gateway, Generation};
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::time::Duration;
+use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_model::error::{ClientError, ErrorCode};
+use trunkline_model::id::Name;
+use trunkline_wire::codec::{BadRequest, Envelope, PathParts};
+use trunkline_wire::dispatch;
+
+/// A request whose head has been read.
+pub(crate) struct Arrival {
+    /// The protocol, by its path.
+    pub dialect: Dialect,
+    /// What is asked for.
+    pub operation: Operation,
+    /// What the path says.
+    pub path: PathParts,
+    /// The query.
+    pub query: Option<String>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, still to be read.
+    pub body: Incoming,
+    /// Send nothing, answer with the decision.
+    pub dry_run: bool,
+}
+
+/// A request whose body is here and well-formed.
+pub(crate) struct Accepted {
+    /// The protocol.
+    pub dialect: Dialect,
+    /// What is asked for.
+    pub operation: Operation,
+    /// What the path says.
+    pub path: PathParts,
+    /// The client's headers.
+    pub headers: HeaderMap,
+    /// What it says in our own headers.
+    pub options: Options,
+    /// The body as it came.
+    pub body: Bytes,
+    /// The look at it.
+    pub envelope: Envelope,
+}
+
+/// The longest `model` kept in the record, in bytes.
+const LONGEST_MODEL: usize = 200;
+/// The most bytes of a refused body that are read for the sake of the answer.
+const MOST_DISCARDED: usize = 64 * 1024 * 1024;
+/// The longest time that takes.
+const LONGEST_DISCARD: Duration = Duration::from_secs(3);
+
+/// Reads and checks the body.
+///
+/// # Errors
+/// Wrong content type, too large, cut, too slow, or not what the dialect asks for.
+pub(crate) async fn accept(
+    gateway: &Gateway,
+    generation: &Generation,
+    arrival: Arrival,
+    case: &mut Case,
+) -> Result<Accepted, ClientError> {
+    let mut options = options::read(&arrival.headers)?;
+    options.dry_run |= arrival.dry_run;
+    check_head(&arrival.headers)?;
+    let server = &generation.snapshot.server;
+    let body = read_body(arrival.body, &arrival.headers, server.body_limit, server.client_timeout).await?;
+    case.record.request_bytes = body.len() as u64;
+    let envelope = dispatch::envelope(arrival.dialect, arrival.operation, &body, &arrival.path)
+        .map_err(BadRequest::into_client_error)?;
+    let shape = &envelope.shape;
+    case.record.delivery = shape.delivery;
+    case.record.requested_model = clipped(&shape.model).into();
+    case.record.user =
+        options.user.clone().or_else(|| shape.user.as_deref().map(|user| Name::from(clipped(user))));
+    case.record.session.clone_from(&options.session);
+    gateway.metrics.accepted(body.len());
+    Ok(Accepted {
+        dialect: arrival.dialect,
+        operation: arrival.operation,
+        path: arrival.path,
+        headers: arrival.headers,
+        options,
+        body,
+        envelope,
+    })
+}
+
+fn check_head(headers: &HeaderMap) -> Result<(), ClientError> {
+    if let Some(content_type) = headers.get(CONTENT_TYPE) {
+        let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            let message = format!("the content type `{essence}` is not taken here; send `application/json`");
+            return Err(ClientError::new(ErrorCode::UnsupportedMediaType, message).at("content-type"));
+        }
+    }
+    match headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default()) {
+        None | Some("" | "identity") => Ok(()),
+        Some(encoding) => {
+            let message =
+                format!("the content encoding `{encoding}` is not taken here; send the body uncompressed");
+            Err(ClientError::new(ErrorCode::UnsupportedMediaType, message).at("content-encoding"))
+        }
+    }
+}
+
+async fn read_body(
+    mut body: Incoming,
+    headers: &HeaderMap,
+    limit: usize,
+    silence: Duration,
+) -> Result<Bytes, ClientError> {
+    let too_large = || {
+        let message = format!(
+            "the request body is larger than the limit of {limit} bytes; the operator can raise `server.body_limit`"
+        );
+        ClientError::new(ErrorCode::RequestTooLarge, message)
+    };
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        discard(body, headers).await;
+        return Err(too_large());
+    }
+    let mut first: Option<Bytes> = None;
+    let mut joined: Option<BytesMut> = None;
+    loop {
+        let frame = match tokio::time::timeout(silence, body.frame()).await {
+            Err(_) => {
+                let message = format!(
+                    "the request body stopped for more than {} s before it was complete",
+                    silence.as_secs()
+                );
+                let mut error = ClientError::new(ErrorCode::InvalidRequest, message);
+                error.status = Some(408);
+                return Err(error);
+            }
+            Ok(None) => break,
+            Ok(Some(Err(error))) => {
+                let message = format!("the request body could not be read to its end: {error}");
+                return Err(ClientError::new(ErrorCode::InvalidRequest, message));
+            }
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        let so_far = joined.as_ref().map_or_else(|| first.as_ref().map_or(0, Bytes::len), BytesMut::len);
+        if so_far + data.len() > limit {
+            drop((first, joined));
+            discard(body, headers).await;
+            return Err(too_large());
+        }
+        match (&mut joined, first.take()) {
+            (Some(joined), _) => joined.extend_from_slice(&data),
+            (None, None) => first = Some(data),
+            (None, Some(before)) => {
+                // The announced length is believed only up to a bound, so that a lie reserves no memory.
+                let capacity = announced.unwrap_or(0).min(4 * 1024 * 1024);
+                let mut buffer = BytesMut::with_capacity(capacity.max(before.len() + data.len()));
+                buffer.extend_from_slice(&before);
+                buffer.extend_from_slice(&data);
+                joined = Some(buffer);
+            }
+        }
+    }
+    Ok(joined.map_or_else(|| first.unwrap_or_default(), BytesMut::freeze))
+}
+
+/// Reads on without keeping anything, within bounds. A connection that closes on a client which is still sending loses the
+/// answer too: what the client sees is a reset, not whose fault it was.
+pub(crate) async fn discard(mut body: Incoming, headers: &HeaderMap) {
+    if headers.contains_key(EXPECT) {
+        // The client waits to be asked for its body, and is not.
+        return;
+    }
+    let mut left = MOST_DISCARDED;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            if length > left {
+                break;
+            }
+            left -= length;
+        }
+    };
+    // Out of time is as good as done: the answer goes out either way.
+    let _ = tokio::time::timeout(LONGEST_DISCARD, reading).await;
+}
+
+fn clipped(text: &str) -> &str {
+    let mut end = text.len().min(LONGEST_MODEL);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

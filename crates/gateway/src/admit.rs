@@ -1,0 +1,201 @@
+//! Whether the request may be served now.
+//!
+//! Owns finding the route a request names and reserving its worst case on the key's limits. Must not choose a deployment.
+//! What is reserved here is settled by the record, whatever happens in between.
+
+use crate::accept::Accepted;
+use crate::authenticate::Identified;
+use crate::case::Case;
+use crate::options::Options;
+use crate::state::{Gateway, Generation};
+use bytes::Bytes;
+use http::HeaderMap;
+use std::sync::Arc;
+use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_model::error::{ClientError, ErrorCode};
+use trunkline_model::id::Name;
+use trunkline_route::caller::{AllowList, Caller};
+use trunkline_route::limit::{Account, Estimate, Reservation};
+use trunkline_route::policy::{Route, RouteKind};
+use trunkline_wire::codec::{Envelope, PathParts};
+
+/// A request that may be served, with the route that will.
+pub(crate) struct Admitted {
+    /// The configuration and health it is served under.
+    pub generation: Arc<Generation>,
+    /// The protocol.
+    pub dialect: Dialect,
+    /// What is asked for.
+    pub operation: Operation,
+    /// What the path says.
+    pub path: PathParts,
+    /// The client's headers.
+    pub headers: HeaderMap,
+    /// What it says in our own headers.
+    pub options: Options,
+    /// The body as it came.
+    pub body: Bytes,
+    /// The look at it.
+    pub envelope: Envelope,
+    /// The route that serves it.
+    pub route: Arc<Route>,
+    /// Who asks, as choosing sees it.
+    pub caller: Caller,
+    /// Refuse instead of warn.
+    pub strict: bool,
+}
+
+/// The answer length assumed for the worst case where neither client nor model states one, in tokens.
+const ASSUMED_OUTPUT: u64 = 4_096;
+
+/// Finds the route and reserves the worst case.
+///
+/// # Errors
+/// Unknown model, not allowed for this key, or one of the key's limits.
+pub(crate) fn admit(
+    gateway: &Gateway,
+    generation: &Arc<Generation>,
+    accepted: Accepted,
+    identified: &Identified,
+    case: &mut Case,
+) -> Result<Admitted, ClientError> {
+    let route = find_route(generation, &accepted)?;
+    let caller = caller(&accepted, identified, case, &route);
+    check_allowed(&caller, &route)?;
+    case.record.route = Some(Arc::clone(&route.name));
+    if let Some(limiter) = identified.key.as_ref().and_then(|key| generation.limiter(&key.name)) {
+        let shape = &accepted.envelope.shape;
+        let output =
+            shape.max_output_tokens.unwrap_or(ASSUMED_OUTPUT).saturating_mul(u64::from(shape.choices.max(1)));
+        let estimate = Estimate::tokens(shape.estimated_input_tokens().saturating_add(output));
+        let account: Arc<dyn Account> = Arc::clone(limiter) as Arc<dyn Account>;
+        let reservation = Reservation::new([account], &estimate, gateway.clock.now()).map_err(|refused| {
+            ClientError::new(ErrorCode::RateLimited, format!("failed to {refused}"))
+                .with_retry_after(refused.retry_after)
+        })?;
+        case.reserve(reservation);
+    }
+    let strict = accepted.options.strict.unwrap_or(route.strict);
+    Ok(Admitted {
+        generation: Arc::clone(generation),
+        dialect: accepted.dialect,
+        operation: accepted.operation,
+        path: accepted.path,
+        headers: accepted.headers,
+        options: accepted.options,
+        body: accepted.body,
+        envelope: accepted.envelope,
+        route,
+        caller,
+        strict,
+    })
+}
+
+/// The route a request names: by header, as a route, as `provider/model`, or as a bare model name.
+fn find_route(generation: &Generation, accepted: &Accepted) -> Result<Arc<Route>, ClientError> {
+    let snapshot = &generation.snapshot;
+    if let Some(name) = &accepted.options.route {
+        return snapshot.routes.find(name).cloned().ok_or_else(|| {
+            let names: Vec<&str> = snapshot.routes.iter().map(|(name, _)| &**name).collect();
+            let message = format!("there is no route `{name}`{}", nearest(name, &names));
+            ClientError::new(ErrorCode::ModelNotFound, message).at("x-trunkline-route")
+        });
+    }
+    let model = accepted.envelope.shape.model.as_str();
+    if let Some(route) = snapshot.routes.find(model) {
+        return Ok(Arc::clone(route));
+    }
+    if let Some(index) = snapshot.fleet.find(model) {
+        return Ok(generation.direct(index));
+    }
+    let named = snapshot.fleet.named(model);
+    match named {
+        [] => Err(unknown_model(generation, model)),
+        [one] => Ok(generation.direct(*one)),
+        several => Ok(Arc::new(Route::direct(Name::from(model), several))),
+    }
+}
+
+fn unknown_model(generation: &Generation, model: &str) -> ClientError {
+    let snapshot = &generation.snapshot;
+    let names: Vec<&str> = snapshot
+        .routes
+        .iter()
+        .map(|(name, _)| &**name)
+        .chain(snapshot.fleet.iter().map(|(_, deployment)| &*deployment.id))
+        .collect();
+    let shown: String = model.chars().take(200).collect();
+    let message = format!(
+        "there is no model or route `{shown}`{}; GET /v1/models lists what there is",
+        nearest(model, &names)
+    );
+    ClientError::new(ErrorCode::ModelNotFound, message).at("model")
+}
+
+fn nearest(name: &str, known: &[&str]) -> String {
+    let near = trunkline_model::nearest::nearest(name, known.iter().copied(), 3);
+    if near.is_empty() {
+        return String::new();
+    }
+    let quoted: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+    format!("; did you mean {}?", quoted.join(" or "))
+}
+
+fn check_allowed(caller: &Caller, route: &Route) -> Result<(), ClientError> {
+    let allowed = match route.kind {
+        RouteKind::Configured => caller.allow.allows_route(&route.name),
+        RouteKind::Direct => caller.allow.allows_direct(),
+    };
+    if allowed {
+        return Ok(());
+    }
+    let kind = if route.kind == RouteKind::Direct { "model" } else { "route" };
+    let message = format!(
+        "the virtual key `{}` may not use the {kind} `{}`; ask the operator to allow it",
+        caller.key.as_deref().unwrap_or(""),
+        route.name
+    );
+    Err(ClientError::new(ErrorCode::NotAllowed, message).at("model"))
+}
+
+fn caller(accepted: &Accepted, identified: &Identified, case: &mut Case, route: &Route) -> Caller {
+    let options = &accepted.options;
+    let key = identified.key.as_deref();
+    let mut tags = key.map(|key| key.tags.clone()).unwrap_or_default();
+    for (name, value) in &options.tags {
+        // The key's own tags cannot be overwritten: they say who pays.
+        if !tags.iter().any(|(known, _)| known == name) {
+            tags.push((Arc::clone(name), Arc::clone(value)));
+        }
+    }
+    tags.sort();
+    case.record.tags.clone_from(&tags);
+    let mut requirements = key.map(|key| key.requirements.clone()).unwrap_or_default();
+    requirements.extend(options.require.iter().cloned());
+    Caller {
+        key: key.map(|key| Arc::clone(&key.name)),
+        user: case.record.user.clone(),
+        session: options.session.clone(),
+        tags,
+        headers: rule_headers(route, &accepted.headers),
+        requirements,
+        allow: key.map_or_else(AllowList::default, |key| key.allow.clone()),
+        pin: options.pin.clone(),
+        strict: options.strict.unwrap_or(route.strict),
+        total_timeout: options.timeout,
+        preferences: crate::preferences::read(&accepted.envelope, &accepted.body),
+        ..Caller::default()
+    }
+}
+
+/// The headers a route's rules read.
+fn rule_headers(route: &Route, headers: &HeaderMap) -> Vec<(Name, Name)> {
+    route
+        .headers()
+        .iter()
+        .filter_map(|name| {
+            let value = headers.get(&**name)?.to_str().ok()?;
+            Some((Arc::clone(name), Name::from(value)))
+        })
+        .collect()
+}

@@ -1,0 +1,448 @@
+//! The answer as it goes to the client.
+//!
+//! Owns the response head and, for streams, everything after the commit point: pumping, stalls, breaks, continuation, and the
+//! end of the record. After the commit point nothing is silent: a break becomes the protocol's own error event.
+
+use crate::admit::Admitted;
+use crate::attempt::{self, Begun, Facts, Opened, body_failure, stall, total_timeout};
+use crate::body::{AnswerBody, Rope};
+use crate::case::Case;
+use crate::continuation;
+use crate::perform::{self, Performed};
+use crate::respond;
+use crate::state::Gateway;
+use crate::subject::Subject;
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Response};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until};
+use trunkline_model::error::ClientError;
+use trunkline_model::failure::{Failure, FailureClass};
+use trunkline_model::id::Name;
+use trunkline_model::record::Outcome;
+use trunkline_model::warning::Warning;
+use trunkline_net::UpstreamBody;
+use trunkline_route::drive::{Attempt, Commit, Drive, Next, Verdict, Why};
+use trunkline_route::health::Call;
+
+/// How long the end of an upstream body is waited for once the provider said that its answer is complete.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Answers with what was performed.
+#[must_use]
+pub(crate) fn answer(
+    gateway: Arc<Gateway>,
+    admitted: Admitted,
+    performed: Performed,
+    mut case: Case,
+) -> Response<AnswerBody> {
+    let Performed { drive, opened } = performed;
+    note_served(&admitted, &opened, &mut case);
+    let delivery = admitted.envelope.shape.delivery;
+    let mut response = if delivery.is_stream() {
+        let headers = head(&admitted, &case);
+        let streaming = Streaming::new(gateway, admitted, drive, *opened, case);
+        let pieces = stream::unfold(streaming, |mut streaming| async move {
+            let piece = streaming.next().await?;
+            Some((piece, streaming))
+        });
+        let mut response = Response::new(AnswerBody::Streamed(Box::pin(pieces)));
+        *response.headers_mut() = headers;
+        response
+    } else {
+        plain(&gateway, &admitted, drive, *opened, case)
+    };
+    let content_type =
+        if delivery.is_stream() { "text/event-stream; charset=utf-8" } else { "application/json" };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if delivery.is_stream() {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    }
+    response
+}
+
+/// A whole answer: everything is known before the head goes out.
+fn plain(
+    gateway: &Gateway,
+    admitted: &Admitted,
+    mut drive: Drive,
+    opened: Opened,
+    mut case: Case,
+) -> Response<AnswerBody> {
+    let Opened { attempt, call, relay, held, mut facts, .. } = opened;
+    let now = gateway.clock.now();
+    let summary = relay.summary();
+    facts.usage = summary.usage;
+    facts.output_bytes = summary.output_bytes;
+    case.record.finish = summary.finish.map(|finish| Name::from(finish.name()));
+    case.record.response_bytes = held.iter().map(|piece| piece.len() as u64).sum();
+    call.succeeded(facts.usage.map(|usage| usage.total()), now);
+    case.end(attempt.number, facts.end(None));
+    drive.succeeded(attempt.number);
+    let mut headers = head(admitted, &case);
+    cost_headers(&mut headers, &case);
+    let mut response = Response::new(AnswerBody::rope(held));
+    *response.headers_mut() = headers;
+    case.finish(Outcome::Served);
+    response
+}
+
+fn note_served(admitted: &Admitted, opened: &Opened, case: &mut Case) {
+    note_deployment(admitted, &opened.attempt, case);
+    case.record.status = 200;
+    case.record.warnings.clone_from(&opened.warnings);
+    case.note_first_token();
+}
+
+fn note_deployment(admitted: &Admitted, attempt: &Attempt, case: &mut Case) {
+    let deployment = admitted.generation.snapshot.fleet.deployment(attempt.leg.deployment.index());
+    let record = &mut case.record;
+    record.deployment = Some(Arc::clone(&deployment.id));
+    record.provider = Some(Arc::clone(&deployment.provider));
+    record.model = Some(Arc::clone(&deployment.model));
+    record.tier = Some(Arc::clone(&attempt.leg.tier));
+}
+
+fn head(admitted: &Admitted, case: &Case) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(20);
+    let record = &case.record;
+    respond::identify(&mut headers, admitted.dialect, record.id);
+    let mut set = |name: &'static str, value: Option<HeaderValue>| {
+        if let Some(value) = value {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    let text = |name: &Option<Name>| name.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
+    set(
+        "x-trunkline-decision",
+        HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&record.id.encode())).ok(),
+    );
+    set("x-trunkline-route", text(&record.route));
+    set("x-trunkline-tier", text(&record.tier));
+    set("x-trunkline-provider", text(&record.provider));
+    set("x-trunkline-model", text(&record.model));
+    // The attempt that answers is still open in a stream.
+    let attempts = record.attempts.len() + usize::from(admitted.envelope.shape.delivery.is_stream());
+    set("x-trunkline-attempts", Some(HeaderValue::from(attempts)));
+    set("x-trunkline-cache", Some(HeaderValue::from_static("miss")));
+    set("x-trunkline-overhead-us", Some(HeaderValue::from(record.overhead_us)));
+    if !record.warnings.is_empty() {
+        set("x-trunkline-warnings", warnings_header(&record.warnings));
+    }
+    crate::limit_headers::set(&mut headers, admitted, case);
+    headers
+}
+
+/// The warnings in one header, cut to a length that every proxy lets through.
+fn warnings_header(warnings: &[Warning]) -> Option<HeaderValue> {
+    let mut text = String::new();
+    for warning in warnings {
+        let one = warning.to_string();
+        if text.len() + one.len() > 2_000 {
+            text.push_str("; ...");
+            break;
+        }
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(&one);
+    }
+    let plain: String =
+        text.chars().map(|letter| if (' '..='~').contains(&letter) { letter } else { '?' }).collect();
+    HeaderValue::from_str(&plain).ok()
+}
+
+fn cost_headers(headers: &mut HeaderMap, case: &Case) {
+    let cost = case.record.cost;
+    if let Some(amount) = cost.amount
+        && let Ok(value) = HeaderValue::from_str(&amount.decimal().to_string())
+    {
+        headers.insert(HeaderName::from_static("x-trunkline-cost-usd"), value);
+    }
+    let confidence = HeaderValue::from_static(cost.confidence.as_str());
+    headers.insert(HeaderName::from_static("x-trunkline-cost-confidence"), confidence);
+}
+
+/// A streamed answer after its commit point.
+struct Streaming {
+    gateway: Arc<Gateway>,
+    admitted: Admitted,
+    drive: Drive,
+    attempt: Attempt,
+    call: Option<Call>,
+    relay: crate::relay::Relay,
+    body: Option<UpstreamBody>,
+    facts: Facts,
+    case: Case,
+    pieces: VecDeque<Bytes>,
+    timer: Pin<Box<Sleep>>,
+    state: State,
+    /// The answer broke off and the client does not know yet.
+    broken: Option<Failure>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The answer is coming.
+    Flowing,
+    /// The provider said it is complete; only the end of its body is missing.
+    Lingering,
+    /// Nothing more will be added.
+    Over,
+}
+
+impl Streaming {
+    fn new(gateway: Arc<Gateway>, admitted: Admitted, drive: Drive, opened: Opened, case: Case) -> Self {
+        let Opened { attempt, call, relay, body, held, facts, .. } = opened;
+        let timer = Box::pin(sleep_until(Instant::now() + attempt.between_tokens));
+        let mut streaming = Self {
+            gateway,
+            admitted,
+            drive,
+            attempt,
+            call: Some(call),
+            relay,
+            body,
+            facts,
+            case,
+            pieces: held.into_iter().collect(),
+            timer,
+            state: State::Flowing,
+            broken: None,
+        };
+        streaming.opened();
+        streaming
+    }
+
+    /// An answer has begun; it may have ended with its first bytes.
+    fn opened(&mut self) {
+        if self.body.is_none() {
+            // The whole stream came with its first frame.
+            self.complete();
+        } else if self.relay.is_complete() {
+            self.close();
+        }
+    }
+
+    /// The next piece for the client.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(piece) = self.pieces.pop_front() {
+                self.case.record.response_bytes += piece.len() as u64;
+                return Some(piece);
+            }
+            if self.state == State::Over {
+                return None;
+            }
+            self.advance().await;
+        }
+    }
+
+    async fn advance(&mut self) {
+        if let Some(failure) = self.broken.take() {
+            match self.resume(failure).await {
+                Ok(()) => self.opened(),
+                Err(error) => self.break_off(&error),
+            }
+            return;
+        }
+        let limit = self.limit();
+        match self.chunk(limit).await {
+            Ok(Some(chunk)) => {
+                if self.state == State::Lingering {
+                    return;
+                }
+                let mut out = Rope::new();
+                let pushed = self.relay.push(chunk, &mut out);
+                self.pieces.extend(out);
+                match pushed {
+                    Ok(_) if self.relay.is_complete() => self.close(),
+                    Ok(_) => {}
+                    Err(failure) => self.broken(failure),
+                }
+            }
+            Ok(None) if self.state == State::Lingering => self.complete(),
+            Ok(None) => {
+                self.close();
+                if self.state == State::Lingering {
+                    self.complete();
+                }
+            }
+            // The answer is whole; how its connection ends is not the client's business.
+            Err(_) if self.state == State::Lingering => self.complete(),
+            Err(failure) => self.broken(failure),
+        }
+    }
+
+    /// When silence becomes a stall. Counted from now: while the client does not read, nobody waits for the provider.
+    fn limit(&self) -> Instant {
+        let silence = if self.state == State::Lingering { LINGER } else { self.attempt.between_tokens };
+        (Instant::now() + silence).min(perform::deadline(&self.gateway.clock, &self.drive))
+    }
+
+    /// The next piece from upstream. The timer is only moved when it fires: moving it for every chunk would cost more than
+    /// the chunk.
+    async fn chunk(&mut self, limit: Instant) -> Result<Option<Bytes>, Failure> {
+        let Some(body) = self.body.as_mut() else { return Ok(None) };
+        if self.timer.deadline() > limit {
+            self.timer.as_mut().reset(limit);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                chunk = body.chunk() => return match chunk {
+                    Some(Ok(bytes)) => Ok(Some(bytes)),
+                    Some(Err(error)) => Err(body_failure(&error)),
+                    None => Ok(None),
+                },
+                () = self.timer.as_mut() => {
+                    let now = Instant::now();
+                    if now < limit {
+                        self.timer.as_mut().reset(limit);
+                        continue;
+                    }
+                    let deadline = perform::deadline(&self.gateway.clock, &self.drive);
+                    self.timer.as_mut().reset(now + self.attempt.between_tokens);
+                    return Err(if now >= deadline { total_timeout() } else { stall(self.attempt.between_tokens) });
+                }
+            }
+        }
+    }
+
+    /// The provider said, or its body's end says, that the answer is complete: the client is told.
+    fn close(&mut self) {
+        let mut out = Rope::new();
+        let ended = self.relay.end(&mut out);
+        self.pieces.extend(out);
+        match ended {
+            Ok(_) => self.state = State::Lingering,
+            Err(failure) => self.broken(failure),
+        }
+    }
+
+    /// Everything is done.
+    fn complete(&mut self) {
+        let summary = self.relay.summary();
+        self.case.record.finish = summary.finish.map(|finish| Name::from(finish.name()));
+        self.end_attempt(None);
+        self.drive.succeeded(self.attempt.number);
+        self.body = None;
+        self.state = State::Over;
+        self.case.finish(Outcome::Served);
+    }
+
+    /// The answer broke off after the client had part of it.
+    fn broken(&mut self, failure: Failure) {
+        self.body = None;
+        self.gateway.metrics.attempt_failed(failure.class);
+        self.end_attempt(Some(failure.clone()));
+        self.drive.failed(self.attempt.number, failure.clone(), Commit::After, self.gateway.clock.now());
+        self.broken = Some(failure);
+    }
+
+    /// Has another deployment go on with the broken answer, where the route allows it and the answer is plain text.
+    ///
+    /// # Errors
+    /// What the client is told otherwise.
+    async fn resume(&mut self, failure: Failure) -> Result<(), ClientError> {
+        let continues = self.drive.plan().continuation;
+        let subject = Subject::new(&self.admitted, self.case.id(), continues);
+        let unfinished = if subject.may_be_continued() { self.relay.unfinished() } else { None };
+        if continues && unfinished.is_none() {
+            return Err(perform::tell(&mut self.case, &Verdict { failure, why: Why::Committed }));
+        }
+        loop {
+            let now = self.gateway.clock.now();
+            let next = self.drive.next(now, &self.admitted.generation.health, rand::random());
+            let (attempt, unfinished) = match (next, &unfinished) {
+                (Next::Try(attempt), Some(unfinished)) => (attempt, unfinished),
+                (Next::Wait { until }, _) => {
+                    sleep_until(self.gateway.clock.instant(until)).await;
+                    continue;
+                }
+                (Next::Fail(verdict), _) => return Err(perform::tell(&mut self.case, &verdict)),
+                _ => return Err(ClientError::from_failure(&failure, Vec::new())),
+            };
+            let index = attempt.leg.deployment.index();
+            let text = unfinished.text.as_str();
+            let deployment = self.admitted.generation.snapshot.fleet.deployment(index);
+            let estimated_input = subject.estimated_input() + text.len() as u64 / 4;
+            let entry = deployment.entry.as_ref();
+            self.case.begin(attempt.number, &deployment.id, attempt.kind, entry, estimated_input);
+            self.relay.join(&subject.continued_relay_context(index), unfinished.part);
+            let opening = attempt::open_into(&self.gateway, &subject, attempt, Some(text), &mut self.relay);
+            match opening.await {
+                Ok(begun) => {
+                    let reason = format!("the answer broke off and was continued by {}", deployment.id);
+                    self.case.record.warnings.push(Warning::emulated("continuation", reason));
+                    self.pieces.push_back(continuation::mark(&deployment.id));
+                    self.go_on(begun);
+                    return Ok(());
+                }
+                Err(lost) => {
+                    let attempt::Lost { attempt, failure, facts } = *lost;
+                    self.gateway.metrics.attempt_failed(failure.class);
+                    self.case.end(attempt.number, facts.end(Some(failure.clone())));
+                    self.drive.failed(attempt.number, failure, Commit::Before, self.gateway.clock.now());
+                }
+            }
+        }
+    }
+
+    /// The rest of the answer comes from here.
+    fn go_on(&mut self, begun: Begun) {
+        let Begun { attempt, call, body, held, warnings, facts } = begun;
+        note_deployment(&self.admitted, &attempt, &mut self.case);
+        self.case.record.warnings.extend(warnings);
+        self.pieces.extend(held);
+        self.timer.as_mut().reset(Instant::now() + attempt.between_tokens);
+        self.attempt = attempt;
+        self.call = Some(call);
+        self.body = body;
+        self.facts = facts;
+    }
+
+    /// The client is told that this is all there will be.
+    fn break_off(&mut self, error: &ClientError) {
+        let mut out = Rope::new();
+        self.relay.fail(error, &mut out);
+        self.pieces.extend(out);
+        self.case.note_error(error);
+        self.case.record.status = 200;
+        self.state = State::Over;
+        self.case.finish(Outcome::BrokenOff);
+    }
+
+    fn end_attempt(&mut self, failure: Option<Failure>) {
+        let Some(call) = self.call.take() else { return };
+        let summary = self.relay.summary();
+        self.facts.usage = summary.usage;
+        self.facts.output_bytes = summary.output_bytes;
+        let tokens = self.facts.usage.map(|usage| usage.total());
+        let now = self.gateway.clock.now();
+        match &failure {
+            None => call.succeeded(tokens, now),
+            Some(failure) if failure.class == FailureClass::ClientGone => call.cancelled(tokens, now),
+            Some(failure) => call.failed(failure, tokens, now),
+        }
+        self.case.end(self.attempt.number, std::mem::take(&mut self.facts).end(failure));
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        if self.state == State::Lingering {
+            // The client has everything; it left before the upstream's connection ended.
+            self.complete();
+        } else if self.state == State::Flowing {
+            self.end_attempt(Some(Failure::new(FailureClass::ClientGone, "the client went away")));
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! The record of a request while it is being served.
+//!
+//! Owns one `RequestRecord` being filled in, the reservation to settle and the attempts under way. Must not steer anything:
+//! stages write down what they did. It ends exactly once: by `finish`, or, when everything that served the request is
+//! dropped because the client went away, by its own drop.
+
+use crate::clock;
+use crate::respond;
+use crate::state::{Gateway, Place};
+use std::sync::Arc;
+use trunkline_model::catalogue::{ModelEntry, ServiceTier, TokenCounts, price};
+use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_model::error::ClientError;
+use trunkline_model::failure::{Failure, FailureClass};
+use trunkline_model::id::{Name, RequestId};
+use trunkline_model::moment::Moment;
+use trunkline_model::money::{Cost, CostConfidence};
+use trunkline_model::record::{AttemptKind, AttemptRecord, Outcome, PhaseTimes, RequestRecord};
+use trunkline_model::usage::{Usage, UsageSource};
+use trunkline_route::drive::AttemptNumber;
+use trunkline_route::limit::{Reservation, Settlement};
+
+/// The record of one request, being written.
+pub(crate) struct Case {
+    gateway: Arc<Gateway>,
+    /// Given back when the request is over.
+    _place: Place,
+    started: Moment,
+    /// The record so far.
+    pub record: Box<RequestRecord>,
+    reservation: Option<Reservation>,
+    running: Vec<Running>,
+    finished: bool,
+}
+
+struct Running {
+    number: AttemptNumber,
+    deployment: Name,
+    kind: AttemptKind,
+    started: Moment,
+    entry: Option<Arc<ModelEntry>>,
+    estimated_input: u64,
+}
+
+/// What came of one attempt.
+#[derive(Debug)]
+pub(crate) struct AttemptEnd {
+    /// `None` when it succeeded.
+    pub failure: Option<Failure>,
+    /// The upstream's status.
+    pub status: Option<u16>,
+    /// The upstream's request id.
+    pub upstream_request_id: Option<String>,
+    /// How long its phases took; the total is filled in here.
+    pub phases: PhaseTimes,
+    /// Tokens, where the provider gave them.
+    pub usage: Option<Usage>,
+    /// Bytes of answer seen, for an estimate where it did not.
+    pub output_bytes: u64,
+    /// The provider may have worked on it (a request was sent and not refused).
+    pub worked: bool,
+}
+
+impl Case {
+    /// Opens the record of a request that has just arrived.
+    #[must_use]
+    pub(crate) fn open(
+        gateway: Arc<Gateway>,
+        place: Place,
+        id: RequestId,
+        dialect: Dialect,
+        operation: Operation,
+        version: u64,
+    ) -> Self {
+        let started = gateway.clock.now();
+        gateway.metrics.opened();
+        let record = Box::new(RequestRecord::new(id, dialect, operation, version));
+        Self {
+            gateway,
+            _place: place,
+            started,
+            record,
+            reservation: None,
+            running: Vec::new(),
+            finished: false,
+        }
+    }
+
+    /// The request's id.
+    #[must_use]
+    pub(crate) fn id(&self) -> RequestId {
+        self.record.id
+    }
+
+    /// When it arrived.
+    #[must_use]
+    pub(crate) const fn started(&self) -> Moment {
+        self.started
+    }
+
+    /// Microseconds since it arrived.
+    #[must_use]
+    pub(crate) fn elapsed_us(&self) -> u64 {
+        micros(self.gateway.clock.now(), self.started)
+    }
+
+    /// Now.
+    #[must_use]
+    pub(crate) fn now(&self) -> Moment {
+        self.gateway.clock.now()
+    }
+
+    /// Notes that the client is about to get its first semantic byte, and how much of the time so far was spent here.
+    pub(crate) fn note_first_token(&mut self) {
+        let now = self.now();
+        let elapsed = micros(now, self.started);
+        let ended: u64 = self.record.attempts.iter().map(|attempt| attempt.phases.total_us).sum();
+        let running = self.running.iter().map(|running| micros(now, running.started)).max().unwrap_or(0);
+        self.record.first_token_us = Some(elapsed);
+        self.record.overhead_us = elapsed.saturating_sub(ended).saturating_sub(running);
+    }
+
+    /// Ends without a record: nothing was asked of anybody.
+    pub(crate) fn forget(&mut self) {
+        self.finished = true;
+        self.gateway.metrics.forgotten();
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle(&Settlement::NotSent);
+        }
+    }
+
+    /// Keeps what must be settled at the end.
+    pub(crate) fn reserve(&mut self, reservation: Reservation) {
+        self.reservation = Some(reservation);
+    }
+
+    /// Notes that an attempt begins.
+    pub(crate) fn begin(
+        &mut self,
+        number: AttemptNumber,
+        deployment: &Name,
+        kind: AttemptKind,
+        entry: Option<&Arc<ModelEntry>>,
+        estimated_input: u64,
+    ) {
+        self.running.push(Running {
+            number,
+            deployment: Arc::clone(deployment),
+            kind,
+            started: self.gateway.clock.now(),
+            entry: entry.cloned(),
+            estimated_input,
+        });
+    }
+
+    /// Notes how an attempt ended and adds its tokens and cost to the request's.
+    pub(crate) fn end(&mut self, number: AttemptNumber, end: AttemptEnd) {
+        let Some(position) = self.running.iter().position(|running| running.number == number) else { return };
+        let running = self.running.swap_remove(position);
+        let (usage, usage_source, cost) = bill(&running, &end);
+        let mut phases = end.phases;
+        phases.total_us = micros(self.gateway.clock.now(), running.started);
+        let record = &mut self.record;
+        record.usage = record.usage.plus(&usage);
+        record.cost = record.cost.plus(cost);
+        if end.worked {
+            record.usage_source =
+                least_certain(record.usage_source, usage_source, record.attempts.is_empty());
+        }
+        record.attempts.push(AttemptRecord {
+            deployment: running.deployment,
+            kind: running.kind,
+            failure: end.failure.as_ref().map(|failure| failure.class),
+            message: end.failure.map(|failure| failure.message),
+            status: end.status,
+            upstream_request_id: end.upstream_request_id,
+            started_us: micros(running.started, self.started),
+            phases,
+            usage,
+            usage_source,
+            cost,
+        });
+    }
+
+    /// Notes attempts that were cancelled because another one won.
+    pub(crate) fn cancel(&mut self, numbers: &[AttemptNumber]) {
+        for number in numbers {
+            let failure = Failure::new(FailureClass::ClientGone, "cancelled: another attempt was faster");
+            self.end(*number, abandoned(failure));
+        }
+    }
+
+    /// What the client was refused with.
+    pub(crate) fn refused(mut self, error: &ClientError) {
+        self.note_error(error);
+        self.finish(if self.record.attempts.is_empty() { Outcome::Refused } else { Outcome::Failed });
+    }
+
+    /// Writes an error into the record.
+    pub(crate) fn note_error(&mut self, error: &ClientError) {
+        self.record.status = respond::status(self.record.client, error);
+        self.record.error_code = Some(Name::from(error.code.name()));
+        self.record.error_message = Some(error.message.clone());
+    }
+
+    /// Ends the record: settles what was reserved, counts, writes.
+    pub(crate) fn finish(&mut self, outcome: Outcome) {
+        if self.finished {
+            return;
+        }
+        self.finished = true;
+        while let Some(running) = self.running.last() {
+            let number = running.number;
+            self.end(number, abandoned(Failure::new(FailureClass::ClientGone, "the client went away")));
+        }
+        self.record.outcome = outcome;
+        self.record.total_us = self.elapsed_us();
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle(&self.settlement());
+        }
+        self.count_spending();
+        self.gateway.metrics.closed(&self.record);
+        let empty = RequestRecord::new(self.record.id, self.record.client, self.record.operation, 0);
+        let record = std::mem::replace(&mut *self.record, empty);
+        self.gateway.recorder.record(record);
+    }
+
+    /// Tells the route's hedge budget what was spent: a share of it is what hedges may cost.
+    fn count_spending(&self) {
+        let generation = self.gateway.generation();
+        let Some(budget) = self.record.route.as_deref().and_then(|route| generation.hedge_budget(route))
+        else {
+            return;
+        };
+        let now = self.gateway.clock.now();
+        for attempt in &self.record.attempts {
+            budget.spent(attempt.cost, now);
+        }
+    }
+
+    fn settlement(&self) -> Settlement {
+        if self
+            .record
+            .attempts
+            .iter()
+            .all(|attempt| attempt.usage_source == UsageSource::Unknown && attempt.cost == Cost::NOTHING)
+        {
+            return Settlement::NotSent;
+        }
+        match self.record.usage_source {
+            UsageSource::Unknown => Settlement::Unknown,
+            UsageSource::Reported | UsageSource::Estimated => {
+                Settlement::Used { tokens: self.record.usage.total(), cost: self.record.cost }
+            }
+        }
+    }
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.record.error_message.get_or_insert_with(|| "the client went away".to_owned());
+            self.finish(Outcome::ClientGone);
+        }
+    }
+}
+
+/// Tokens and cost of one attempt.
+fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
+    if !end.worked {
+        // Nothing was sent, or the provider refused it: providers do not bill refusals.
+        return (Usage::default(), UsageSource::Unknown, Cost::NOTHING);
+    }
+    let (usage, source) = match end.usage {
+        Some(usage) if end.failure.is_none() => (usage, UsageSource::Reported),
+        reported => {
+            // Cut or cancelled: the prompt was read, and what arrived was generated. Four bytes make a token. A figure the
+            // provider gave on the way (the `message_start` of Anthropic says one token) is only a lower bound.
+            let known = reported.unwrap_or(Usage { input: running.estimated_input, ..Usage::default() });
+            (
+                Usage { output: known.output.max(end.output_bytes.div_ceil(4)), ..known },
+                UsageSource::Estimated,
+            )
+        }
+    };
+    let cost = match &running.entry {
+        Some(entry) => price(entry, ServiceTier::Standard, &TokenCounts::from(&usage)),
+        None => Cost::UNKNOWN,
+    };
+    let cost =
+        if source == UsageSource::Estimated { cost.no_surer_than(CostConfidence::Estimated) } else { cost };
+    (usage, source, cost)
+}
+
+const fn abandoned(failure: Failure) -> AttemptEnd {
+    AttemptEnd {
+        failure: Some(failure),
+        status: None,
+        upstream_request_id: None,
+        phases: PhaseTimes {
+            resolve_us: None,
+            connect_us: None,
+            tls_us: None,
+            first_byte_us: None,
+            first_token_us: None,
+            total_us: 0,
+        },
+        usage: None,
+        output_bytes: 0,
+        worked: true,
+    }
+}
+
+const fn least_certain(one: UsageSource, two: UsageSource, first: bool) -> UsageSource {
+    match (one, two) {
+        (_, two) if first => two,
+        (UsageSource::Estimated, _) | (_, UsageSource::Estimated) => UsageSource::Estimated,
+        (UsageSource::Reported, _) | (_, UsageSource::Reported) => UsageSource::Reported,
+        _ => UsageSource::Unknown,
+    }
+}
+
+fn micros(later: Moment, earlier: Moment) -> u64 {
+    later.as_micros().saturating_sub(earlier.as_micros())
+}
+
+/// A fresh request id.
+#[must_use]
+pub(crate) fn new_id() -> RequestId {
+    RequestId::new(clock::unix_milliseconds(), rand::random())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trunkline_route::drive::AttemptNumber;
+
+    fn billed(
+        failure: Option<FailureClass>,
+        usage: Option<Usage>,
+        output_bytes: u64,
+    ) -> (u64, u64, UsageSource) {
+        let running = Running {
+            number: AttemptNumber(1),
+            deployment: Name::from("one"),
+            kind: AttemptKind::First,
+            started: Moment::ORIGIN,
+            entry: None,
+            estimated_input: 50,
+        };
+        let failure = failure.map(|class| Failure::new(class, "it broke off"));
+        let end = AttemptEnd {
+            failure,
+            status: None,
+            upstream_request_id: None,
+            phases: PhaseTimes::default(),
+            usage,
+            output_bytes,
+            worked: true,
+        };
+        let (usage, source, _) = bill(&running, &end);
+        (usage.input, usage.output, source)
+    }
+
+    #[test]
+    fn what_a_broken_answer_reported_is_a_lower_bound() {
+        let started = Some(Usage { input: 28, output: 1, ..Usage::default() });
+        assert_eq!(billed(None, started, 400), (28, 1, UsageSource::Reported));
+        assert_eq!(billed(Some(FailureClass::Cut), started, 400), (28, 100, UsageSource::Estimated));
+        assert_eq!(billed(Some(FailureClass::Cut), started, 0), (28, 1, UsageSource::Estimated));
+        assert_eq!(billed(Some(FailureClass::Cut), None, 40), (50, 10, UsageSource::Estimated));
+    }
+}

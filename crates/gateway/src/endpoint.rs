@@ -1,0 +1,199 @@
+//! Which endpoint a method and path name.
+//!
+//! Owns the table of paths. Must not read bodies. A plain match instead of a router: there are few paths, they are fixed, and
+//! two of them (`/v1/models`) belong to several protocols, told apart by headers.
+
+use http::{HeaderMap, Method};
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
+use trunkline_wire::codec::PathParts;
+
+/// What a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// Inference in a dialect.
+    Inference {
+        /// The protocol.
+        dialect: Dialect,
+        /// What is asked for.
+        operation: Operation,
+        /// What the path itself says.
+        path: PathParts,
+    },
+    /// The list of models and routes.
+    Models(Dialect),
+    /// One model or route.
+    Model(Dialect, String),
+    /// The decision for a request, nothing sent.
+    Explain,
+    /// A past decision.
+    Decision(String),
+    /// Alive.
+    Health,
+    /// Able to serve.
+    Ready,
+    /// Figures for Prometheus.
+    Metrics,
+}
+
+/// Why a path names nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoEndpoint {
+    /// The path is known, the method is not.
+    Method {
+        /// The protocol the path belongs to.
+        dialect: Dialect,
+        /// The method it takes.
+        allowed: &'static str,
+    },
+    /// The path is unknown.
+    Path {
+        /// The protocol the caller seems to speak.
+        dialect: Dialect,
+    },
+}
+
+/// Finds the endpoint.
+///
+/// # Errors
+/// What is wrong with method or path.
+pub(crate) fn find(
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<Endpoint, NoEndpoint> {
+    let spoken = spoken(headers, query);
+    let (endpoint, allowed) = match path {
+        "/v1/chat/completions" | "/chat/completions" => {
+            (inference(Dialect::OpenAi, Operation::Chat), Method::POST)
+        }
+        "/v1/embeddings" | "/embeddings" => (inference(Dialect::OpenAi, Operation::Embeddings), Method::POST),
+        "/v1/messages" => (inference(Dialect::Anthropic, Operation::Chat), Method::POST),
+        "/v1/messages/count_tokens" => (inference(Dialect::Anthropic, Operation::CountTokens), Method::POST),
+        "/v1/models" | "/models" | "/v1beta/models" => {
+            (Endpoint::Models(if path == "/v1beta/models" { Dialect::Gemini } else { spoken }), Method::GET)
+        }
+        "/v1/explain" => (Endpoint::Explain, Method::POST),
+        "/healthz" => (Endpoint::Health, Method::GET),
+        "/readyz" => (Endpoint::Ready, Method::GET),
+        "/metrics" => (Endpoint::Metrics, Method::GET),
+        _ => prefixed(path, spoken).ok_or(NoEndpoint::Path { dialect: spoken })?,
+    };
+    if *method == allowed || (allowed == Method::GET && *method == Method::HEAD) {
+        return Ok(endpoint);
+    }
+    let dialect = match &endpoint {
+        Endpoint::Inference { dialect, .. } | Endpoint::Models(dialect) | Endpoint::Model(dialect, _) => {
+            *dialect
+        }
+        _ => spoken,
+    };
+    Err(NoEndpoint::Method { dialect, allowed: if allowed == Method::GET { "GET" } else { "POST" } })
+}
+
+fn prefixed(path: &str, spoken: Dialect) -> Option<(Endpoint, Method)> {
+    if let Some(id) = path.strip_prefix("/v1/decisions/") {
+        return Some((Endpoint::Decision(id.to_owned()), Method::GET));
+    }
+    let (rest, versioned_gemini) = match path.strip_prefix("/v1beta/models/") {
+        Some(rest) => (rest, true),
+        None => (path.strip_prefix("/v1/models/")?, false),
+    };
+    let rest = decode(rest);
+    if let Some((model, verb)) = rest.rsplit_once(':')
+        && let Some((operation, delivery)) = gemini_verb(verb)
+    {
+        let path = PathParts { model: Some(model.to_owned()), delivery: Some(delivery) };
+        return Some((Endpoint::Inference { dialect: Dialect::Gemini, operation, path }, Method::POST));
+    }
+    Some((Endpoint::Model(if versioned_gemini { Dialect::Gemini } else { spoken }, rest), Method::GET))
+}
+
+fn gemini_verb(verb: &str) -> Option<(Operation, Delivery)> {
+    Some(match verb {
+        "generateContent" => (Operation::Chat, Delivery::Plain),
+        "streamGenerateContent" => (Operation::Chat, Delivery::Stream),
+        "embedContent" | "batchEmbedContents" => (Operation::Embeddings, Delivery::Plain),
+        "countTokens" => (Operation::CountTokens, Delivery::Plain),
+        _ => return None,
+    })
+}
+
+fn inference(dialect: Dialect, operation: Operation) -> Endpoint {
+    Endpoint::Inference { dialect, operation, path: PathParts::default() }
+}
+
+/// The protocol a caller speaks on paths that several share: told by the way it authenticates.
+fn spoken(headers: &HeaderMap, query: Option<&str>) -> Dialect {
+    if headers.contains_key("anthropic-version") {
+        Dialect::Anthropic
+    } else if headers.contains_key("x-goog-api-key")
+        || query.is_some_and(|query| query.split('&').any(|pair| pair.starts_with("key=")))
+    {
+        Dialect::Gemini
+    } else {
+        Dialect::OpenAi
+    }
+}
+
+/// Resolves percent escapes; what is not one stays.
+fn decode(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        let byte = escape
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        out.push(byte.unwrap_or(bytes[at]));
+        at += if byte.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(method: &Method, path: &str) -> Result<Endpoint, NoEndpoint> {
+        find(method, path, &HeaderMap::new(), None)
+    }
+
+    #[test]
+    fn gemini_paths_carry_model_and_delivery() {
+        let expected = PathParts { model: Some("openai/gpt-5".into()), delivery: Some(Delivery::Stream) };
+        let found = at(&Method::POST, "/v1beta/models/openai%2Fgpt-5:streamGenerateContent").unwrap();
+        assert_eq!(
+            found,
+            Endpoint::Inference { dialect: Dialect::Gemini, operation: Operation::Chat, path: expected }
+        );
+        assert_eq!(at(&Method::GET, "/v1/models/a:b"), Ok(Endpoint::Model(Dialect::OpenAi, "a:b".into())));
+    }
+
+    #[test]
+    fn the_list_of_models_answers_in_the_caller_s_protocol() {
+        let headers: HeaderMap =
+            [(http::HeaderName::from_static("anthropic-version"), "2023-06-01".parse().unwrap())]
+                .into_iter()
+                .collect();
+        assert_eq!(
+            find(&Method::GET, "/v1/models", &headers, None),
+            Ok(Endpoint::Models(Dialect::Anthropic))
+        );
+        let google = find(&Method::GET, "/v1/models", &HeaderMap::new(), Some("a=1&key=x"));
+        assert_eq!(google, Ok(Endpoint::Models(Dialect::Gemini)));
+    }
+
+    #[test]
+    fn wrong_methods_and_paths_are_told_apart() {
+        assert_eq!(
+            at(&Method::GET, "/v1/messages"),
+            Err(NoEndpoint::Method { dialect: Dialect::Anthropic, allowed: "POST" })
+        );
+        assert_eq!(at(&Method::GET, "/nothing"), Err(NoEndpoint::Path { dialect: Dialect::OpenAi }));
+    }
+}

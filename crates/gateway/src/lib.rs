@@ -1,0 +1,34 @@
+//! The gateway: requests in, answers out, one file per stage.
+//!
+//! Owns the life of a request between the listening socket and the record. Must not choose (that is `route`), translate
+//! (`wire`) or know a vendor (`providers`): it carries values between them. `pipeline` is the map.
+
+mod accept;
+mod admit;
+mod answer;
+mod attempt;
+mod authenticate;
+mod body;
+mod case;
+mod clock;
+mod continuation;
+mod endpoint;
+mod explain;
+mod exposition;
+mod limit_headers;
+mod metrics;
+mod models;
+mod options;
+mod perform;
+mod pipeline;
+mod planning;
+mod preferences;
+mod relay;
+mod respond;
+pub mod server;
+mod service;
+mod state;
+mod subject;
+
+pub use clock::Clock;
+pub use state::{Gateway, Generation};

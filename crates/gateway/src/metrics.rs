@@ -1,0 +1,257 @@
+//! Figures for Prometheus.
+//!
+//! Owns every metric's name, labels and buckets. Must not be called more than a few times per request: counters are touched
+//! when a request ends, gauges are read when somebody asks.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use trunkline_model::failure::FailureClass;
+use trunkline_model::id::Name;
+use trunkline_model::record::{Outcome, RequestRecord};
+use trunkline_model::usage::Usage;
+
+/// All metrics that are counted as things happen.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    tokens: Family<TokenLabels, Counter>,
+    cost: Family<ServedLabels, Counter<f64, AtomicU64>>,
+    unknown_cost: Family<ServedLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    failures: Family<FailureLabels, Counter>,
+    first_token: Family<ServedLabels, Histogram, fn() -> Histogram>,
+    duration: Family<ServedLabels, Histogram, fn() -> Histogram>,
+    overhead: Histogram,
+    request_bytes: Counter,
+    reloads: Counter,
+    open: Gauge<i64, AtomicI64>,
+}
+
+/// A label that shares its text with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Label(Option<Name>);
+
+impl EncodeLabelValue for Label {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.as_deref().unwrap_or("").encode(encoder)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: Label,
+    key: Label,
+    operation: &'static str,
+    client: &'static str,
+    delivery: &'static str,
+    outcome: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServedLabels {
+    route: Label,
+    provider: Label,
+    model: Label,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    route: Label,
+    provider: Label,
+    model: Label,
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    deployment: Label,
+    kind: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    class: &'static str,
+}
+
+/// Seconds; the buckets the OpenTelemetry conventions name for time to first token, extended upwards.
+fn seconds() -> Histogram {
+    Histogram::new([0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0])
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("trunkline"),
+            requests: Family::default(),
+            tokens: Family::default(),
+            cost: Family::default(),
+            unknown_cost: Family::default(),
+            attempts: Family::default(),
+            failures: Family::default(),
+            first_token: Family::new_with_constructor(seconds),
+            duration: Family::new_with_constructor(seconds),
+            overhead: Histogram::new([
+                25e-6, 50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 1.6e-3, 5e-3, 25e-3, 0.1, 1.0,
+            ]),
+            request_bytes: Counter::default(),
+            reloads: Counter::default(),
+            open: Gauge::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register("requests", "Requests by how they ended", self.requests.clone());
+        registry.register("tokens", "Tokens by class", self.tokens.clone());
+        registry.register("cost_dollars", "Cost in dollars, as far as known", self.cost.clone());
+        registry.register(
+            "unknown_cost_requests",
+            "Requests whose cost is not fully known",
+            self.unknown_cost.clone(),
+        );
+        registry.register("attempts", "Upstream calls by deployment, kind and result", self.attempts.clone());
+        registry.register("failures", "Failed upstream calls by class", self.failures.clone());
+        registry.register(
+            "first_token_seconds",
+            "From arrival to the first token sent",
+            self.first_token.clone(),
+        );
+        registry.register("request_seconds", "From arrival to the last byte sent", self.duration.clone());
+        registry.register(
+            "overhead_seconds",
+            "Time spent in the gateway before the first token",
+            self.overhead.clone(),
+        );
+        registry.register("request_bytes", "Bytes of request bodies", self.request_bytes.clone());
+        registry.register(
+            "config_reloads",
+            "Configurations put in force after the first",
+            self.reloads.clone(),
+        );
+        registry.register("open_requests", "Requests being served", self.open.clone());
+        self
+    }
+
+    /// A request arrived.
+    pub fn opened(&self) {
+        self.open.inc();
+    }
+
+    /// A request's body was read.
+    pub fn accepted(&self, bytes: usize) {
+        self.request_bytes.inc_by(bytes as u64);
+    }
+
+    /// A request ended without a record.
+    pub fn forgotten(&self) {
+        self.open.dec();
+    }
+
+    /// An upstream call failed.
+    pub fn attempt_failed(&self, class: FailureClass) {
+        self.failures.get_or_create(&FailureLabels { class: class.name() }).inc();
+    }
+
+    /// A new configuration is in force.
+    pub fn reloaded(&self) {
+        self.reloads.inc();
+    }
+
+    /// A request ended.
+    pub fn closed(&self, record: &RequestRecord) {
+        self.open.dec();
+        let delivery = if record.delivery.is_stream() { "stream" } else { "plain" };
+        let labels = RequestLabels {
+            route: Label(record.route.clone()),
+            key: Label(record.key.clone()),
+            operation: record.operation.name(),
+            client: record.client.name(),
+            delivery,
+            outcome: record.outcome.name(),
+            status: record.status,
+        };
+        self.requests.get_or_create(&labels).inc();
+        for attempt in &record.attempts {
+            let labels = AttemptLabels {
+                deployment: Label(Some(Name::clone(&attempt.deployment))),
+                kind: attempt.kind.name(),
+                result: attempt.failure.map_or("ok", FailureClass::name),
+            };
+            self.attempts.get_or_create(&labels).inc();
+        }
+        if record.attempts.is_empty() {
+            return;
+        }
+        let served = ServedLabels {
+            route: Label(record.route.clone()),
+            provider: Label(record.provider.clone()),
+            model: Label(record.model.clone()),
+        };
+        self.count_tokens(&served, &record.usage);
+        match record.cost.amount {
+            Some(amount) => {
+                self.cost.get_or_create(&served).inc_by(amount.to_f64().max(0.0));
+            }
+            None => {
+                self.unknown_cost.get_or_create(&served).inc();
+            }
+        }
+        if record.outcome == Outcome::Served {
+            if let Some(first) = record.first_token_us {
+                self.first_token.get_or_create(&served).observe(first as f64 / 1e6);
+                self.overhead.observe(record.overhead_us as f64 / 1e6);
+            }
+            self.duration.get_or_create(&served).observe(record.total_us as f64 / 1e6);
+        }
+    }
+
+    fn count_tokens(&self, served: &ServedLabels, usage: &Usage) {
+        let classes = [
+            ("input", usage.input),
+            ("cache_read", usage.cache_read),
+            ("cache_write", usage.cache_write.saturating_add(usage.cache_write_long)),
+            ("output", usage.output),
+            ("reasoning", usage.reasoning),
+        ];
+        for (class, count) in classes.into_iter().filter(|(_, count)| *count > 0) {
+            let labels = TokenLabels {
+                route: served.route.clone(),
+                provider: served.provider.clone(),
+                model: served.model.clone(),
+                class,
+            };
+            self.tokens.get_or_create(&labels).inc_by(count);
+        }
+    }
+
+    /// Everything in the text format, without its end marker.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail; the encoder's only errors are the writer's.
+        let _ = prometheus_client::encoding::text::encode_registry(&mut text, &self.registry);
+        text
+    }
+
+    /// Requests being served.
+    #[must_use]
+    pub fn open_requests(&self) -> i64 {
+        self.open.get()
+    }
+}

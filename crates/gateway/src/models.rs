@@ -1,0 +1,143 @@
+//! The list of routes and models, in each protocol's own form.
+//!
+//! Owns those lists. A key sees what it may use. Must not be slow on a fleet of thousands: it is built per call, straight into
+//! JSON, and nobody calls it in a loop.
+
+use crate::authenticate;
+use crate::body::AnswerBody;
+use crate::respond;
+use crate::state::{Gateway, Generation};
+use http::{HeaderMap, Response, StatusCode};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use trunkline_config::VirtualKey;
+use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_model::error::{ClientError, ErrorCode};
+
+/// One thing a client can put in `model`.
+struct Entry<'a> {
+    id: &'a str,
+    owner: &'a str,
+    released: u64,
+    input_limit: Option<u64>,
+    output_limit: Option<u64>,
+    operations: &'a [Operation],
+}
+
+/// Answers with the list, or with one entry of it.
+#[must_use]
+pub(crate) fn answer(
+    gateway: &Gateway,
+    dialect: Dialect,
+    one: Option<&str>,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Response<AnswerBody> {
+    let generation = gateway.generation();
+    let id = crate::case::new_id();
+    let key = match authenticate::check(&generation, headers, query, dialect) {
+        Ok(key) => key,
+        Err(error) => return respond::error(dialect, id, &error),
+    };
+    let entries = entries(&generation, key.as_ref());
+    let mut response = match one {
+        None => respond::json(StatusCode::OK, &list(dialect, &entries)),
+        Some(name) => match entries.iter().find(|entry| entry.id == name) {
+            Some(entry) => respond::json(StatusCode::OK, &item(dialect, entry)),
+            None => {
+                let message =
+                    format!("there is no model or route `{name}`; GET /v1/models lists what there is");
+                return respond::error(
+                    dialect,
+                    id,
+                    &ClientError::new(ErrorCode::ModelNotFound, message).at("model"),
+                );
+            }
+        },
+    };
+    respond::identify(response.headers_mut(), dialect, id);
+    response
+}
+
+fn entries<'a>(generation: &'a Generation, key: Option<&Arc<VirtualKey>>) -> Vec<Entry<'a>> {
+    let snapshot = &generation.snapshot;
+    let routes =
+        snapshot.routes.iter().filter(|(name, _)| key.is_none_or(|key| key.allow.allows_route(name))).map(
+            |(name, _)| Entry {
+                id: name,
+                owner: "trunkline",
+                released: 0,
+                input_limit: None,
+                output_limit: None,
+                operations: &[Operation::Chat],
+            },
+        );
+    let allowed = |index| {
+        key.is_none_or(|key| {
+            key.allow.allows_direct()
+                && (key.allow.models.is_empty()
+                    || key.allow.models.iter().any(|pattern| snapshot.fleet.matches(index, pattern)))
+        })
+    };
+    let deployments =
+        snapshot.fleet.iter().filter(|(index, _)| allowed(*index)).map(|(_, deployment)| Entry {
+            id: &deployment.id,
+            owner: &deployment.provider,
+            released: deployment
+                .entry
+                .as_ref()
+                .and_then(|entry| entry.released)
+                .and_then(|date| u64::try_from(date.unix_days()).ok())
+                .unwrap_or(0)
+                * 86_400,
+            input_limit: deployment.context_window,
+            output_limit: deployment.max_output_tokens,
+            operations: &deployment.operations,
+        });
+    routes.chain(deployments).collect()
+}
+
+fn list(dialect: Dialect, entries: &[Entry<'_>]) -> Value {
+    let items: Vec<Value> = entries.iter().map(|entry| item(dialect, entry)).collect();
+    match dialect {
+        Dialect::OpenAi => json!({ "object": "list", "data": items }),
+        Dialect::Anthropic => json!({
+            "data": items,
+            "has_more": false,
+            "first_id": entries.first().map(|entry| entry.id),
+            "last_id": entries.last().map(|entry| entry.id),
+        }),
+        Dialect::Gemini => json!({ "models": items }),
+    }
+}
+
+fn item(dialect: Dialect, entry: &Entry<'_>) -> Value {
+    match dialect {
+        Dialect::OpenAi => json!({
+            "id": entry.id,
+            "object": "model",
+            "created": entry.released,
+            "owned_by": entry.owner,
+        }),
+        Dialect::Anthropic => json!({
+            "type": "model",
+            "id": entry.id,
+            "display_name": entry.id,
+            "created_at": trunkline_model::catalogue::Date::from_unix_seconds(entry.released).to_string() + "T00:00:00Z",
+            "max_input_tokens": entry.input_limit,
+            "max_tokens": entry.output_limit,
+        }),
+        Dialect::Gemini => json!({
+            "name": format!("models/{}", entry.id),
+            "displayName": entry.id,
+            "version": "1",
+            "inputTokenLimit": entry.input_limit.unwrap_or(0),
+            "outputTokenLimit": entry.output_limit.unwrap_or(0),
+            "supportedGenerationMethods": entry.operations.iter().map(|operation| match operation {
+                Operation::Chat => "generateContent",
+                Operation::Embeddings => "embedContent",
+                Operation::CountTokens => "countTokens",
+            }).collect::<Vec<_>>(),
+        }),
+    }
+}

@@ -1,0 +1,70 @@
+//! The life of a request, in one straight line.
+//!
+//! Owns the order of the stages and nothing else. Each stage takes what the one before made and returns its own type, so a
+//! request that was not admitted cannot be planned. A refusal at any stage leaves through the one place that turns errors
+//! into answers.
+
+use crate::accept::{self, Arrival};
+use crate::admit::{self, Admitted};
+use crate::answer;
+use crate::authenticate;
+use crate::body::AnswerBody;
+use crate::case::{self, Case};
+use crate::explain;
+use crate::perform::{self, Performed};
+use crate::planning;
+use crate::respond;
+use crate::state::{Gateway, Generation, Place};
+use http::Response;
+use std::sync::Arc;
+use trunkline_model::error::ClientError;
+use trunkline_route::decision::Decision;
+
+/// Serves one inference request.
+pub(crate) async fn serve(gateway: Arc<Gateway>, arrival: Arrival, place: Place) -> Response<AnswerBody> {
+    let generation = gateway.generation();
+    let (dialect, operation) = (arrival.dialect, arrival.operation);
+    let version = generation.snapshot.version;
+    let mut case = Case::open(Arc::clone(&gateway), place, case::new_id(), dialect, operation, version);
+    match stages(&gateway, &generation, arrival, &mut case).await {
+        Ok(Answered::Performed(admitted, performed)) => answer::answer(gateway, *admitted, *performed, case),
+        Ok(Answered::DryRun(decision)) => explain::dry_run(case, &decision),
+        Err(error) => {
+            let response = respond::error(dialect, case.id(), &error);
+            case.refused(&error);
+            response
+        }
+    }
+}
+
+/// How a request leaves the stages.
+enum Answered {
+    /// With an answer on its way.
+    Performed(Box<Admitted>, Box<Performed>),
+    /// With nothing but its decision.
+    DryRun(Box<Decision>),
+}
+
+async fn stages(
+    gateway: &Arc<Gateway>,
+    generation: &Arc<Generation>,
+    arrival: Arrival,
+    case: &mut Case,
+) -> Result<Answered, ClientError> {
+    let identified = match authenticate::authenticate(generation, &arrival, case) {
+        Ok(identified) => identified,
+        Err(error) => {
+            accept::discard(arrival.body, &arrival.headers).await;
+            return Err(error);
+        }
+    };
+    let accepted = accept::accept(gateway, generation, arrival, case).await?;
+    let admitted = admit::admit(gateway, generation, accepted, &identified, case)?;
+    let decision = planning::plan(gateway, &admitted, case);
+    if admitted.options.dry_run {
+        return Ok(Answered::DryRun(Box::new(decision)));
+    }
+    let plan = planning::require_plan(decision)?;
+    let performed = perform::perform(gateway, &admitted, plan, case).await?;
+    Ok(Answered::Performed(Box::new(admitted), Box::new(performed)))
+}

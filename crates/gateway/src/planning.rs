@@ -1,0 +1,73 @@
+//! Which deployments, in which order.
+//!
+//! Owns the call of the pure `decide` with what it needs from this process: clocks, health, a seed. Must not choose itself.
+
+use crate::admit::Admitted;
+use crate::case::Case;
+use crate::clock;
+use crate::state::Gateway;
+use trunkline_model::error::{ClientError, ErrorCode};
+use trunkline_model::id::Name;
+use trunkline_route::balance::Rotation;
+use trunkline_route::decide::{DecideInput, decide};
+use trunkline_route::decision::{Decision, NoPlan};
+use trunkline_route::features::WallClock;
+use trunkline_route::filter::Reason;
+use trunkline_route::plan::Plan;
+
+/// Most rejections told to a client.
+const TOLD_REJECTIONS: usize = 8;
+
+/// Decides, and keeps the decision in the record.
+#[must_use]
+pub(crate) fn plan(gateway: &Gateway, admitted: &Admitted, case: &mut Case) -> Decision {
+    let generation = &admitted.generation;
+    let counters = generation.rotation(&admitted.route.name);
+    let decision = decide(&DecideInput {
+        id: case.id(),
+        fleet: &generation.snapshot.fleet,
+        views: &generation.health,
+        route: &admitted.route,
+        shape: &admitted.envelope.shape,
+        prompt: None,
+        caller: &admitted.caller,
+        clock: WallClock::from_unix(clock::unix_seconds(), 0),
+        now: gateway.clock.now(),
+        seed: case.id().seed(),
+        rotation: counters.map_or(Rotation::Fixed(0), Rotation::Counters),
+        config_version: generation.snapshot.version,
+    });
+    case.record.tier.clone_from(&decision.tier);
+    case.record.decided_by = Some(Name::from(decision.decided_by.name()));
+    let mut text = String::with_capacity(768);
+    decision.write_compact(&mut text);
+    case.record.decision = Some(text.into_boxed_str());
+    decision
+}
+
+/// The plan of a decision.
+///
+/// # Errors
+/// What the client is told when there is none: whose fault, and the reasons.
+pub(crate) fn require_plan(decision: Decision) -> Result<Plan, ClientError> {
+    let none = match decision.plan {
+        Ok(plan) => return Ok(plan),
+        Err(none) => none,
+    };
+    // A key that may use nothing of what there is must not be told to come back later.
+    let only_the_key = decision.rejections.iter().all(|rejection| rejection.reason == Reason::NotOnKeyList);
+    let code = match none {
+        NoPlan::RouteNotAllowed { .. } => ErrorCode::NotAllowed,
+        _ if only_the_key && !decision.rejections.is_empty() => ErrorCode::NotAllowed,
+        _ => ErrorCode::NoEligibleDeployment,
+    };
+    let mut message = none.to_string();
+    for rejection in decision.rejections.iter().take(TOLD_REJECTIONS) {
+        let id = &decision.fleet.deployment(rejection.deployment).id;
+        message.push_str(&format!("; {id}: {}", rejection.reason));
+    }
+    if decision.rejections.len() > TOLD_REJECTIONS {
+        message.push_str(&format!("; and {} more", decision.rejections.len() - TOLD_REJECTIONS));
+    }
+    Err(ClientError::new(code, message).at("model"))
+}

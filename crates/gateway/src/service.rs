@@ -1,0 +1,116 @@
+//! From an HTTP request to the stage that answers it.
+//!
+//! Owns the dispatch over endpoints, the bound on open requests and the net under panics. Must not know how any endpoint
+//! works.
+
+use crate::accept::Arrival;
+use crate::body::AnswerBody;
+use crate::endpoint::{self, Endpoint, NoEndpoint};
+use crate::state::Gateway;
+use crate::{explain, exposition, models, pipeline, respond};
+use futures_util::FutureExt;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use trunkline_model::dialect::Dialect;
+use trunkline_model::error::{ClientError, ErrorCode};
+
+/// Answers one HTTP request, whatever it is.
+pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<AnswerBody> {
+    let caught = AssertUnwindSafe(dispatch(Arc::clone(&gateway), request)).catch_unwind().await;
+    let mut response = caught.unwrap_or_else(|_| {
+        let id = crate::case::new_id();
+        tracing::error!(request_id = %id, "a request ended in a panic; this is a defect in Trunkline");
+        let error = ClientError::new(
+            ErrorCode::Internal,
+            "the gateway failed on this request; its log holds the reason",
+        );
+        respond::error(Dialect::OpenAi, id, &error)
+    });
+    if gateway.is_draining() {
+        response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// The pipeline's future is boxed: it is large, and a connection would carry room for it through every idle second.
+async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<AnswerBody> {
+    let (parts, body) = request.into_parts();
+    let query = parts.uri.query();
+    let endpoint = match endpoint::find(&parts.method, parts.uri.path(), &parts.headers, query) {
+        Ok(endpoint) => endpoint,
+        Err(none) => return no_endpoint(&none, parts.uri.path(), &parts.method),
+    };
+    match endpoint {
+        Endpoint::Inference { dialect, operation, path } => {
+            let most = gateway.generation().snapshot.server.open_requests;
+            let Some(place) = gateway.enter(most) else { return overloaded(dialect, most) };
+            let query = query.map(ToOwned::to_owned);
+            let arrival =
+                Arrival { dialect, operation, path, query, headers: parts.headers, body, dry_run: false };
+            Box::pin(pipeline::serve(gateway, arrival, place)).await
+        }
+        Endpoint::Explain => {
+            let most = gateway.generation().snapshot.server.open_requests;
+            let dialect = explain::dialect(query);
+            let Some(place) = gateway.enter(most) else { return overloaded(dialect, most) };
+            let query = query.map(ToOwned::to_owned);
+            let operation = trunkline_model::dialect::Operation::Chat;
+            let path = trunkline_wire::codec::PathParts::default();
+            let arrival =
+                Arrival { dialect, operation, path, query, headers: parts.headers, body, dry_run: true };
+            Box::pin(pipeline::serve(gateway, arrival, place)).await
+        }
+        Endpoint::Models(dialect) => models::answer(&gateway, dialect, None, &parts.headers, query),
+        Endpoint::Model(dialect, name) => {
+            models::answer(&gateway, dialect, Some(&name), &parts.headers, query)
+        }
+        Endpoint::Decision(id) => {
+            let query = query.map(ToOwned::to_owned);
+            explain::past(gateway, id, parts.headers, query).await
+        }
+        Endpoint::Health => respond::text(StatusCode::OK, "ok\n"),
+        Endpoint::Ready if gateway.is_draining() => {
+            respond::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+        }
+        Endpoint::Ready if gateway.generation().snapshot.fleet.is_empty() => {
+            respond::text(StatusCode::SERVICE_UNAVAILABLE, "no deployment is configured\n")
+        }
+        Endpoint::Ready => respond::text(StatusCode::OK, "ready\n"),
+        Endpoint::Metrics => {
+            let mut response = respond::text(StatusCode::OK, exposition::text(&gateway));
+            let format =
+                http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+            response.headers_mut().insert(http::header::CONTENT_TYPE, format);
+            response
+        }
+    }
+}
+
+fn no_endpoint(none: &NoEndpoint, path: &str, method: &Method) -> Response<AnswerBody> {
+    let id = crate::case::new_id();
+    let path: String = path.chars().take(200).collect();
+    match none {
+        NoEndpoint::Method { dialect, allowed } => {
+            let message = format!("`{path}` takes {allowed}, not {method}");
+            let mut response =
+                respond::error(*dialect, id, &ClientError::new(ErrorCode::MethodNotAllowed, message));
+            response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static(allowed));
+            response
+        }
+        NoEndpoint::Path { dialect } => {
+            let message = format!(
+                "there is no endpoint `{path}`; there are /v1/chat/completions, /v1/messages, /v1/embeddings, /v1/models and the Gemini methods under /v1beta/models"
+            );
+            respond::error(*dialect, id, &ClientError::new(ErrorCode::NotFound, message))
+        }
+    }
+}
+
+fn overloaded(dialect: Dialect, most: u32) -> Response<AnswerBody> {
+    let message = format!("the gateway serves {most} requests already, its limit; try again in a moment");
+    let error = ClientError::new(ErrorCode::Overloaded, message)
+        .with_retry_after(Some(std::time::Duration::from_secs(1)));
+    respond::error(dialect, crate::case::new_id(), &error)
+}

@@ -1,0 +1,203 @@
+//! What all requests share.
+//!
+//! Owns the gateway value: the current generation (configuration, health, limits), transport, record, metrics. Must not know
+//! any stage. A request takes one generation at its start and keeps it: a reload never changes the rules under it.
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use trunkline_config::{KeyLimits, Snapshot};
+use trunkline_model::id::Name;
+use trunkline_net::Transport;
+use trunkline_route::fleet::{Deployment, DeploymentIndex};
+use trunkline_route::health::{FleetHealth, HealthPolicy, Identity};
+use trunkline_route::hedge::HedgeBudget;
+use trunkline_route::limit::{Limiter, Limits};
+use trunkline_route::policy::Route;
+use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
+use trunkline_store::Recorder;
+
+/// Everything that serves requests.
+pub struct Gateway {
+    /// The clock of every moment.
+    pub clock: Clock,
+    /// Upstream connections.
+    pub transport: Transport,
+    /// The request log.
+    pub recorder: Recorder,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
+    /// Against retry storms, over the whole fleet.
+    pub retry_budget: Arc<RetryBudget>,
+    generation: ArcSwap<Generation>,
+    open: AtomicU32,
+    draining: AtomicBool,
+}
+
+/// One configuration and what changes while it serves.
+pub struct Generation {
+    /// The configuration.
+    pub snapshot: Snapshot,
+    /// How each deployment fares.
+    pub health: FleetHealth,
+    limiters: HashMap<Name, Arc<Limiter>>,
+    hedges: HashMap<Name, Arc<HedgeBudget>>,
+    rotations: HashMap<Name, Box<[AtomicU64]>>,
+    direct: Vec<OnceLock<Arc<Route>>>,
+}
+
+impl Gateway {
+    /// A gateway that serves a configuration.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, transport: Transport, recorder: Recorder) -> Arc<Self> {
+        let clock = Clock::start();
+        let generation = Generation::new(snapshot, None);
+        Arc::new(Self {
+            retry_budget: Arc::new(RetryBudget::new(RetryBudgetPolicy::default(), clock.now())),
+            clock,
+            transport,
+            recorder,
+            metrics: Metrics::new(),
+            generation: ArcSwap::from_pointee(generation),
+            open: AtomicU32::new(0),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn generation(&self) -> Arc<Generation> {
+        self.generation.load_full()
+    }
+
+    /// Puts a new configuration in force. Requests under way keep theirs; health and limits of what stayed the same carry on.
+    pub fn reload(&self, snapshot: Snapshot) {
+        let before = self.generation.load_full();
+        self.generation.store(Arc::new(Generation::new(snapshot, Some(&before))));
+        self.metrics.reloaded();
+    }
+
+    /// Takes one of the places for open requests; `None` when all are taken.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>, most: u32) -> Option<Place> {
+        let before = self.open.fetch_add(1, Ordering::Relaxed);
+        let place = Place { gateway: Arc::clone(self) };
+        (before < most).then_some(place)
+    }
+
+    /// Open requests.
+    #[must_use]
+    pub fn open_requests(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Marks the gateway as stopping: it is no longer ready, and answers close their connections.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether it is stopping.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// One of the places for open requests; given back when dropped.
+pub struct Place {
+    gateway: Arc<Gateway>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.gateway.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Generation {
+    fn new(snapshot: Snapshot, before: Option<&Self>) -> Self {
+        let health = FleetHealth::new(
+            &snapshot.fleet,
+            |deployment| identity(&snapshot, deployment),
+            HealthPolicy::default(),
+            before.map(|generation| &generation.health),
+            rand::random(),
+        );
+        let mut limiters = HashMap::new();
+        for key in snapshot.keys.iter() {
+            let limits = limits(&key.limits);
+            if limits.is_unlimited() {
+                continue;
+            }
+            let limiter = match before.and_then(|generation| generation.limiters.get(&key.name)) {
+                Some(limiter) => {
+                    limiter.reconfigure(limits);
+                    Arc::clone(limiter)
+                }
+                None => Arc::new(Limiter::new(limits)),
+            };
+            limiters.insert(Arc::clone(&key.name), limiter);
+        }
+        let mut hedges = HashMap::new();
+        let mut rotations = HashMap::new();
+        for (name, route) in snapshot.routes.iter() {
+            if let Some(hedge) = &route.hedge {
+                hedges.insert(Arc::clone(name), Arc::new(HedgeBudget::new(hedge.spend_cap)));
+            }
+            rotations.insert(Arc::clone(name), route.tiers().iter().map(|_| AtomicU64::new(0)).collect());
+        }
+        let direct = snapshot.fleet.iter().map(|_| OnceLock::new()).collect();
+        Self { snapshot, health, limiters, hedges, rotations, direct }
+    }
+
+    /// What a route may spend on hedges; `None` for one that does not hedge.
+    #[must_use]
+    pub fn hedge_budget(&self, route: &str) -> Option<&Arc<HedgeBudget>> {
+        self.hedges.get(route)
+    }
+
+    /// The turns of a route's tiers; `None` for a model named directly.
+    #[must_use]
+    pub fn rotation(&self, route: &str) -> Option<&[AtomicU64]> {
+        self.rotations.get(route).map(AsRef::as_ref)
+    }
+
+    /// The limits of a key, where it has any.
+    #[must_use]
+    pub fn limiter(&self, key: &str) -> Option<&Arc<Limiter>> {
+        self.limiters.get(key)
+    }
+
+    /// The route of a deployment that is named directly.
+    #[must_use]
+    pub fn direct(&self, index: DeploymentIndex) -> Arc<Route> {
+        let make = || {
+            let name = Arc::clone(&self.snapshot.fleet.deployment(index).id);
+            Arc::new(Route::direct(name, &[index]))
+        };
+        match self.direct.get(index.position()) {
+            Some(cell) => Arc::clone(cell.get_or_init(make)),
+            None => make(),
+        }
+    }
+}
+
+fn identity(snapshot: &Snapshot, deployment: &Deployment) -> Identity {
+    let origin = snapshot.fleet.find(&deployment.id).and_then(|index| snapshot.origins.get(index.position()));
+    Identity {
+        deployment: Arc::clone(&deployment.id),
+        upstream: origin.map_or_else(|| Name::from(""), |origin| Arc::clone(&origin.upstream)),
+        credential: origin.map_or_else(|| Name::from(""), |origin| Arc::clone(&origin.credential)),
+    }
+}
+
+const fn limits(limits: &KeyLimits) -> Limits {
+    Limits {
+        requests_per_minute: limits.requests_per_minute,
+        tokens_per_minute: limits.tokens_per_minute,
+        concurrency: limits.concurrency,
+    }
+}
