@@ -1,0 +1,114 @@
+//! `trunkline explain`: a decision without a server.
+//!
+//! Owns running the same scan and the same `decide` on a request in a file. Health is that of a fleet nobody has used, unless
+//! a running server is asked (`POST /v1/explain`).
+
+use crate::configuration::{self, Origin};
+use anyhow::{Context, bail};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use trunkline_config::Snapshot;
+use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_model::id::{Name, RequestId};
+use trunkline_model::moment::Moment;
+use trunkline_route::balance::Rotation;
+use trunkline_route::caller::Caller;
+use trunkline_route::decide::{DecideInput, decide};
+use trunkline_route::explain::Explanation;
+use trunkline_route::features::WallClock;
+use trunkline_route::policy::Route;
+use trunkline_route::view::AllFresh;
+use trunkline_wire::codec::PathParts;
+use trunkline_wire::dispatch;
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// A request body, as a client would send it.
+    #[arg(value_name = "REQUEST.json")]
+    request: PathBuf,
+    /// A configuration file, or a folder of them.
+    #[arg(long, short, value_name = "FILE", env = "TRUNKLINE_CONFIG")]
+    config: Option<PathBuf>,
+    /// The protocol of the body.
+    #[arg(long, default_value = "openai", value_parser = ["openai", "anthropic", "gemini"])]
+    dialect: String,
+    /// As if this virtual key had asked.
+    #[arg(long)]
+    key: Option<String>,
+    /// The session, for sticky routes.
+    #[arg(long)]
+    session: Option<String>,
+    /// The seed of everything random; that of a logged decision repeats it.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows the decision.
+///
+/// # Errors
+/// An unreadable request or configuration, an unknown model or key.
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let loaded = configuration::read(&Origin::new(options.config.as_deref()))?;
+    let body =
+        std::fs::read(&options.request).with_context(|| format!("read {}", options.request.display()))?;
+    let dialect =
+        Dialect::ALL.into_iter().find(|dialect| dialect.name() == options.dialect).unwrap_or(Dialect::OpenAi);
+    let envelope = dispatch::envelope(dialect, Operation::Chat, &body, &PathParts::default())
+        .with_context(|| format!("understand {}", options.request.display()))?;
+    let snapshot = loaded.snapshot;
+    let route = find_route(&snapshot, &envelope.shape.model)?;
+    let caller = caller(&snapshot, options)?;
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let id = RequestId::new(unix * 1_000, rand::random());
+    let decision = decide(&DecideInput {
+        id,
+        fleet: &snapshot.fleet,
+        views: &AllFresh,
+        route: &route,
+        shape: &envelope.shape,
+        prompt: None,
+        caller: &caller,
+        clock: WallClock::from_unix(unix, 0),
+        now: Moment::ORIGIN,
+        seed: options.seed.unwrap_or_else(|| id.seed()),
+        rotation: Rotation::Fixed(0),
+        config_version: snapshot.version,
+    });
+    if options.json {
+        println!("{}", decision.to_json());
+    } else {
+        println!("{}", Explanation::of(&decision)?);
+    }
+    Ok(if decision.plan.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn find_route(snapshot: &Snapshot, model: &str) -> anyhow::Result<Arc<Route>> {
+    if let Some(route) = snapshot.routes.find(model) {
+        return Ok(Arc::clone(route));
+    }
+    let named = snapshot.fleet.named(model);
+    if named.is_empty() {
+        bail!("there is no model or route `{model}` in this configuration");
+    }
+    Ok(Arc::new(Route::direct(Name::from(model), named)))
+}
+
+fn caller(snapshot: &Snapshot, options: &Options) -> anyhow::Result<Caller> {
+    let mut caller = Caller { session: options.session.as_deref().map(Name::from), ..Caller::default() };
+    if let Some(name) = &options.key {
+        let key = snapshot.keys.iter().find(|key| *key.name == **name);
+        let key = key.with_context(|| format!("find the virtual key `{name}`"))?;
+        caller.key = Some(Arc::clone(&key.name));
+        caller.allow = key.allow.clone();
+        caller.requirements.clone_from(&key.requirements);
+        caller.tags.clone_from(&key.tags);
+    }
+    Ok(caller)
+}

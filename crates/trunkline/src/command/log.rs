@@ -1,0 +1,171 @@
+//! `trunkline log`: the request log, searched.
+
+use crate::configuration::{self, Origin};
+use anyhow::{Context, bail};
+use clap::Args;
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use trunkline_config::Store;
+use trunkline_model::id::RequestId;
+use trunkline_model::record::{Outcome, RequestRecord};
+use trunkline_store::{Query, search_file};
+
+/// Options of `log`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The configuration whose store is read.
+    #[arg(long, short, value_name = "FILE", env = "TRUNKLINE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Read this database instead.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    database: Option<PathBuf>,
+    /// Only newer than this, for example `15m`, `2h`, `7d`.
+    #[arg(long)]
+    since: Option<String>,
+    /// Only of this virtual key.
+    #[arg(long)]
+    key: Option<String>,
+    /// Only of this route.
+    #[arg(long)]
+    route: Option<String>,
+    /// Only answered by this provider.
+    #[arg(long)]
+    provider: Option<String>,
+    /// Part of a model's or deployment's name.
+    #[arg(long)]
+    model: Option<String>,
+    /// Only ended like this.
+    #[arg(long, value_parser = ["served", "refused", "failed", "broken_off", "client_gone"])]
+    outcome: Option<String>,
+    /// Only with this HTTP status.
+    #[arg(long)]
+    status: Option<u16>,
+    /// Only those that took more than one attempt.
+    #[arg(long)]
+    failed_over: bool,
+    /// This very request, by the id in its `x-trunkline-request-id` header; shown whole.
+    #[arg(long)]
+    id: Option<RequestId>,
+    /// Rows at the most, up to 1000.
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    /// One JSON object per line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Searches the log.
+///
+/// # Errors
+/// An unreadable database or a wrong time.
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let path = database(options)?;
+    let page = search_file(&path, &query(options)?)?;
+    if options.json {
+        for record in &page.records {
+            println!("{}", serde_json::to_string(record)?);
+        }
+    } else if options.id.is_some() {
+        for record in &page.records {
+            println!("{}", serde_json::to_string_pretty(record)?);
+        }
+    } else {
+        println!("{}", table(&page.records));
+        if page.next.is_some() {
+            println!("there are older ones: raise --limit or narrow the search");
+        }
+    }
+    Ok(if page.records.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn database(options: &Options) -> anyhow::Result<PathBuf> {
+    if let Some(path) = &options.database {
+        return Ok(path.clone());
+    }
+    let Some(config) = &options.config else { return Ok("trunkline.db".into()) };
+    let loaded = configuration::read(&Origin::Path(config.clone()))?;
+    match loaded.snapshot.server.store {
+        Store::Sqlite(path) => Ok(path),
+        Store::Memory => {
+            bail!("read the log: the configuration keeps it in memory, so only the running gateway has it")
+        }
+    }
+}
+
+fn query(options: &Options) -> anyhow::Result<Query> {
+    let outcomes =
+        [Outcome::Served, Outcome::Refused, Outcome::Failed, Outcome::BrokenOff, Outcome::ClientGone];
+    let since = match &options.since {
+        None => None,
+        Some(text) => {
+            let age = trunkline_config::duration(text).map_err(anyhow::Error::msg)?;
+            let since = SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH);
+            let since = since.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+            Some(u64::try_from(since.as_millis()).context("read --since")?)
+        }
+    };
+    Ok(Query {
+        since,
+        key: options.key.clone(),
+        route: options.route.clone(),
+        provider: options.provider.clone(),
+        model: options.model.clone(),
+        outcome: outcomes.into_iter().find(|outcome| Some(outcome.name()) == options.outcome.as_deref()),
+        status: options.status,
+        failed_over: options.failed_over,
+        id: options.id,
+        limit: options.limit,
+        ..Query::default()
+    })
+}
+
+fn table(records: &[RequestRecord]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
+        "time",
+        "id",
+        "key",
+        "route",
+        "served by",
+        "outcome",
+        "attempts",
+        "tokens",
+        "cost $",
+        "first token",
+        "total",
+    ]);
+    for record in records {
+        let milliseconds = i64::try_from(record.id.unix_milliseconds()).unwrap_or(0);
+        let time = jiff::Timestamp::from_millisecond(milliseconds)
+            .map_or_else(|_| String::new(), |time| format!("{time:.0}"));
+        let outcome = match &record.error_code {
+            Some(code) => format!("{} {code}", record.outcome.name()),
+            None => record.outcome.name().to_owned(),
+        };
+        let cost = match record.cost.amount {
+            Some(amount) => format!("{} {}", amount.decimal(), record.cost.confidence.as_str()),
+            None => record.cost.confidence.as_str().to_owned(),
+        };
+        let first = record.first_token_us.map_or_else(String::new, milliseconds_text);
+        table.add_row([
+            time,
+            record.id.to_string(),
+            record.key.as_deref().unwrap_or_default().to_owned(),
+            record.route.as_deref().unwrap_or(&record.requested_model).to_owned(),
+            record.deployment.as_deref().unwrap_or_default().to_owned(),
+            outcome,
+            record.attempts.len().to_string(),
+            format!("{}+{}", record.usage.prompt(), record.usage.completion()),
+            cost,
+            first,
+            milliseconds_text(record.total_us),
+        ]);
+    }
+    table
+}
+
+fn milliseconds_text(micros: u64) -> String {
+    format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100)
+}

@@ -1,0 +1,13 @@
+//! The commands, one file each.
+//!
+//! Owns nothing but the list. Each command has its options and a `run` that returns the exit code.
+
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod drill;
+pub(crate) mod explain;
+pub(crate) mod key;
+pub(crate) mod log;
+pub(crate) mod models;
+pub(crate) mod providers;
+pub(crate) mod serve;

@@ -1,0 +1,201 @@
+//! `trunkline serve`: the gateway as a process.
+//!
+//! Owns start-up in order (configuration, record, transport, socket), reloads and the stop. Must not serve before everything
+//! that can fail at start has succeeded.
+
+use crate::configuration::{self, Origin};
+use crate::logging::{self, LogFormat};
+use anyhow::Context;
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use trunkline_config::{Severity, Snapshot, Store};
+use trunkline_gateway::Gateway;
+use trunkline_gateway::server::{self, Drained};
+use trunkline_net::{Transport, TransportConfig};
+use trunkline_store::{Recorder, Settings, StoreKind};
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// A configuration file, or a folder of them.
+    #[arg(long, short, value_name = "FILE", env = "TRUNKLINE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Listen here instead of where the configuration says.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How often the configuration's files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Changes of a file within this time are one change.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    logging::start(options.log_format);
+    let origin = Origin::new(options.config.as_deref());
+    let mut loaded = configuration::read(&origin)?;
+    for problem in loaded.problems.iter().filter(|problem| problem.severity == Severity::Warning) {
+        tracing::warn!(hint = problem.hint.as_deref().unwrap_or_default(), "{}", problem.message);
+    }
+    if let Some(listen) = options.listen {
+        refuse_open_door(&loaded.snapshot, listen)?;
+        loaded.snapshot.server.listen = listen;
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    runtime.block_on(serve(origin, loaded.snapshot))
+}
+
+/// `--listen` must not open what the configuration check closed.
+fn refuse_open_door(snapshot: &Snapshot, listen: SocketAddr) -> anyhow::Result<()> {
+    if snapshot.keys.is_empty() && !listen.ip().is_loopback() && snapshot.server.listen.ip().is_loopback() {
+        anyhow::bail!(
+            "listen on {listen}: it can be reached from other machines and no virtual key is configured; \
+             add one under `keys`, or set `listen` and `allow_unauthenticated: true` in a configuration file"
+        );
+    }
+    Ok(())
+}
+
+async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
+    let listen = snapshot.server.listen;
+    let gateway = build(snapshot)?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+    let address = listener.local_addr().context("read the address listened on")?;
+    let generation = gateway.generation();
+    tracing::info!(
+        %address,
+        routes = generation.snapshot.routes.iter().count(),
+        deployments = generation.snapshot.fleet.len(),
+        config = %format_args!("{:016x}", generation.snapshot.version),
+        "serving"
+    );
+    watch(&gateway, origin)?;
+    let drained = server::run(Arc::clone(&gateway), listener, stop()).await;
+    gateway.recorder.flush();
+    Ok(if drained == Drained::Completely { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// Puts a gateway together.
+///
+/// # Errors
+/// An unusable database or transport setting.
+pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
+    let kind = match &snapshot.server.store {
+        Store::Memory => StoreKind::Memory,
+        Store::Sqlite(path) => StoreKind::Sqlite(path.clone()),
+    };
+    let settings = Settings {
+        keep: snapshot.server.log_keep,
+        max_bytes: snapshot.server.log_max_bytes,
+        ..Settings::new(kind)
+    };
+    let recorder = Recorder::open(settings)?;
+    let cleartext = snapshot.upstreams.iter().filter(|upstream| upstream.http2_cleartext);
+    let mut prior_knowledge: Vec<trunkline_net::Origin> =
+        cleartext.filter_map(|upstream| trunkline_net::Origin::of(upstream.any_uri()?).ok()).collect();
+    prior_knowledge.sort_by_key(ToString::to_string);
+    prior_knowledge.dedup_by_key(|origin| origin.to_string());
+    let transport = Transport::new(&TransportConfig {
+        http2_prior_knowledge: prior_knowledge,
+        ..TransportConfig::default()
+    })?;
+    Ok(Gateway::new(snapshot, transport, recorder))
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+async fn stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received; stop the process with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("SIGINT"),
+    }
+}
+
+/// Reloads on SIGHUP and when a file changes, for as long as the process lives.
+///
+/// Files are looked at once a second rather than watched by the kernel: it works on every mount (config maps replace whole
+/// folders by links), and a database beside the configuration does not wake anybody with its own writes.
+fn watch(gateway: &Arc<Gateway>, origin: Origin) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("receive SIGHUP")?;
+    let gateway = Arc::clone(gateway);
+    tokio::spawn(async move {
+        let mut seen = origin.stamp();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                received = hangup.recv() => {
+                    if received.is_none() {
+                        return;
+                    }
+                    seen = origin.stamp();
+                    reload(&gateway, &origin).await;
+                }
+                _ = look.tick() => {
+                    let now = origin.stamp();
+                    if now != seen {
+                        // Editors write in several steps: the change counts once it has rested for a moment.
+                        tokio::time::sleep(SETTLE).await;
+                        seen = origin.stamp();
+                        reload(&gateway, &origin).await;
+                    }
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn reload(gateway: &Arc<Gateway>, origin: &Origin) {
+    let origin = origin.clone();
+    let read = tokio::task::spawn_blocking(move || configuration::read(&origin)).await;
+    let loaded = match read {
+        Ok(Ok(loaded)) => loaded,
+        Ok(Err(error)) => {
+            tracing::error!("the configuration was not reloaded, the one in force stays:\n{error:#}");
+            return;
+        }
+        Err(error) => {
+            tracing::error!(%error, "the configuration was not reloaded, the one in force stays");
+            return;
+        }
+    };
+    let mut snapshot = loaded.snapshot;
+    let before = gateway.generation();
+    if let Err(error) = refuse_open_door(&snapshot, before.snapshot.server.listen) {
+        tracing::error!("the configuration was not reloaded, the one in force stays: failed to {error:#}");
+        return;
+    }
+    if before.snapshot.version == snapshot.version {
+        tracing::debug!("the configuration is unchanged");
+        return;
+    }
+    if before.snapshot.server.store != snapshot.server.store {
+        tracing::warn!("a change of `store` needs a restart; the one in force stays");
+        snapshot.server.store = before.snapshot.server.store.clone();
+    }
+    // The socket was chosen at start, possibly by --listen.
+    snapshot.server.listen = before.snapshot.server.listen;
+    let version = snapshot.version;
+    gateway.reload(snapshot);
+    tracing::info!(config = %format_args!("{version:016x}"), "the configuration was reloaded");
+}

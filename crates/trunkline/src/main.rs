@@ -1,0 +1,65 @@
+//! The `trunkline` binary: command line, wiring, signals.
+//!
+//! Owns reading arguments, environment, files and clocks for the pure crates, and putting the parts together. Must not hold
+//! logic that another crate could: everything here is glue.
+
+mod command;
+mod configuration;
+mod logging;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// One line to every model: an LLM router and gateway.
+#[derive(Debug, Parser)]
+#[command(name = "trunkline", version, about, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve; without a file, with the providers whose API keys are in the environment.
+    Serve(command::serve::Options),
+    /// Watch it at work: simulated providers, requests, outages. Needs no key and no network.
+    Demo(command::demo::Options),
+    /// Report every mistake in a configuration, with its place and a hint.
+    Check(command::check::Options),
+    /// Print the JSON Schema of configuration files.
+    Schema,
+    /// Play every fault of the catalogue against a configuration; show what its clients would see.
+    Drill(command::drill::Options),
+    /// Show the decision for a request, offline; the same as the server's.
+    Explain(command::explain::Options),
+    /// Search the request log.
+    Log(command::log::Options),
+    /// List the known providers and what is configured of them.
+    Providers(command::providers::Options),
+    /// Search the model catalogue.
+    Models(command::models::Options),
+    /// Make virtual keys and their digests.
+    Key(command::key::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve(options) => command::serve::run(&options),
+        Command::Demo(options) => command::demo::run(&options),
+        Command::Check(options) => command::check::run(&options),
+        Command::Schema => command::check::schema(),
+        Command::Drill(options) => command::drill::run(&options),
+        Command::Explain(options) => command::explain::run(&options),
+        Command::Log(options) => command::log::run(&options),
+        Command::Providers(options) => command::providers::run(&options),
+        Command::Models(options) => command::models::run(&options),
+        Command::Key(options) => command::key::run(&options),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,160 @@
+//! Faults before the commit point: a healthy second deployment hides every one of them.
+
+use crate::support::{Face, Gateway, eventually, faulty, model, provider, simulator};
+use futures_util::{StreamExt, stream};
+use trunkline_model::record::{AttemptKind, Outcome};
+use trunkline_sim::{DialectName, Fault, Phase};
+
+/// Requests at the same time: as many as keep two cores busy without making anybody late.
+const AT_ONCE: usize = 8;
+
+/// Faults that a policy with every fallback survives, streamed or plain. A plain answer commits only when it is whole, so that
+/// for it every fault comes before the commit point.
+fn survivable(streamed: bool) -> impl Iterator<Item = Fault> {
+    Fault::ALL.iter().copied().filter(move |fault| {
+        let before = if streamed { fault.before_commit() } else { fault.phase() != Phase::Complete };
+        // The caller's own fault is told, not tried elsewhere.
+        before && *fault != Fault::BadRequest
+    })
+}
+
+fn slug(fault: Fault) -> String {
+    fault.to_string().replace('=', "-")
+}
+
+/// A deployment and a route for each fault, so that none sees the breaker that another one opened.
+async fn configuration(dialect: DialectName, first: &trunkline_sim::Simulator, second: &str) -> String {
+    let path = if dialect == DialectName::Gemini { "/v1beta" } else { "/v1" };
+    let mut deployments = String::from("deployments:\n");
+    let mut routes = String::from("routes:\n");
+    for fault in Fault::ALL {
+        let name = slug(*fault);
+        let url = first.address_for(*fault).unwrap();
+        for kind in ["plain", "stream"] {
+            deployments.push_str(&format!(
+                "  at-{name}-{kind}: {{ model: first/{}, url: \"{url}{path}\", key: fault-{fault}.{kind} }}\n",
+                model(dialect)
+            ));
+            routes.push_str(&format!(
+                "  {name}-{kind}:\n    tiers: {{ first: {{ deployments: [at-{name}-{kind}] }}, \
+                 second: {{ deployments: [second/{}] }} }}\n    \
+                 fallback: {{ error: [second], rate_limit: [second], context_length: [second], content_filter: [second] }}\n    \
+                 timeouts: {{ connect: 2s, first_token: 2s, between_tokens: 2s }}\n",
+                model(DialectName::OpenAi)
+            ));
+        }
+    }
+    let providers =
+        provider("first", dialect, &first.base_url()) + &provider("second", DialectName::OpenAi, second);
+    format!("providers:\n{providers}{deployments}{routes}")
+}
+
+async fn every_fault_is_hidden(dialect: DialectName) {
+    let first = faulty(dialect, Fault::ALL).await;
+    let second = simulator(DialectName::OpenAi).await;
+    let gateway = Gateway::start(&configuration(dialect, &first, &second.base_url()).await).await;
+    let asked = [false, true]
+        .into_iter()
+        .flat_map(|streamed| survivable(streamed).map(move |fault| (fault, streamed)));
+    let face = |index: usize| Face::BOTH[index % 2];
+    let failures: Vec<String> = stream::iter(asked.enumerate())
+        .map(|(index, (fault, streamed))| {
+            let gateway = &gateway;
+            async move { hidden(gateway, face(index), fault, streamed).await }
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(async |failure| failure)
+        .collect()
+        .await;
+    assert!(failures.is_empty(), "{} faults showed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// What went wrong, if anything did.
+async fn hidden(gateway: &Gateway, face: Face, fault: Fault, streamed: bool) -> Option<String> {
+    let kind = if streamed { "stream" } else { "plain" };
+    let name = format!("{}-{kind}", slug(fault));
+    let answer = gateway.post(face.path(), face.body(&name, "Where to?", streamed)).await;
+    let complain = |what: &str| {
+        Some(format!("{} {name}: {what}: HTTP {} {}", face.name(), answer.status, answer.text()))
+    };
+    if answer.status != 200 {
+        return complain("not answered");
+    }
+    if !face.text(&answer).contains("Where to?") || !answer.whole {
+        return complain("not answered in full");
+    }
+    if streamed && !face.looks_finished(&answer) {
+        return complain("not ended");
+    }
+    if answer.header("x-trunkline-provider") != "second" || answer.header("x-trunkline-attempts") != "2" {
+        return complain("not by the second attempt");
+    }
+    let record = gateway.record(answer.id()).await;
+    let kinds: Vec<AttemptKind> = record.attempts.iter().map(|attempt| attempt.kind).collect();
+    if kinds != [AttemptKind::First, AttemptKind::Failover] || record.attempts[0].failure.is_none() {
+        return complain(&format!("recorded as {:?}", record.attempts));
+    }
+    (record.outcome != Outcome::Served).then(|| format!("{name}: recorded as {:?}", record.outcome))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_deployment_hides_every_fault_of_an_openai_provider() {
+    every_fault_is_hidden(DialectName::OpenAi).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_deployment_hides_every_fault_of_an_anthropic_provider() {
+    every_fault_is_hidden(DialectName::Anthropic).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_deployment_hides_every_fault_of_a_gemini_provider() {
+    every_fault_is_hidden(DialectName::Gemini).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embeddings_fail_over_too() {
+    let first = simulator(DialectName::OpenAi).await;
+    let second = simulator(DialectName::OpenAi).await;
+    let providers = provider("first", DialectName::OpenAi, &first.base_url())
+        + &provider("second", DialectName::OpenAi, &second.base_url());
+    let gateway = Gateway::start(&format!(
+        "providers:\n{providers}routes:\n  vectors:\n    tiers: {{ one: {{ deployments: [first/text-embedding-3-small] }}, \
+         two: {{ deployments: [second/text-embedding-3-small] }} }}\n    fallback: {{ error: [two] }}\n"
+    ))
+    .await;
+    first.fail_with(Fault::ServerError);
+    let answer = gateway.post("/v1/embeddings", r#"{"model":"vectors","input":["one","two"]}"#).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json()["data"].as_array().unwrap().len(), 2);
+    assert_eq!(answer.header("x-trunkline-provider"), "second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_goes_away_and_comes_back_is_used_again() {
+    let first = simulator(DialectName::OpenAi).await;
+    let second = simulator(DialectName::Anthropic).await;
+    let providers = provider("first", DialectName::OpenAi, &first.base_url())
+        + &provider("second", DialectName::Anthropic, &second.base_url());
+    let gateway = Gateway::start(&format!(
+        "providers:\n{providers}routes:\n  main:\n    tiers: {{ one: {{ deployments: [first/{}] }}, \
+         two: {{ deployments: [second/{}] }} }}\n    fallback: {{ error: [two], rate_limit: [two] }}\n",
+        model(DialectName::OpenAi),
+        model(DialectName::Anthropic)
+    ))
+    .await;
+    let ask = async |streamed: bool| {
+        let answer = gateway.post(Face::OpenAi.path(), Face::OpenAi.body("main", "Anyone?", streamed)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(Face::OpenAi.text(&answer).contains("Anyone?"), "{}", answer.text());
+        answer.header("x-trunkline-provider").to_owned()
+    };
+    assert_eq!(ask(false).await, "first");
+    first.fail_with(Fault::Refused);
+    for number in 0..20 {
+        assert_eq!(ask(number % 2 == 0).await, "second");
+    }
+    first.heal();
+    // A breaker that opened lets a probe through after a while.
+    eventually("the return to the first provider", async || (ask(true).await == "first").then_some(())).await;
+}

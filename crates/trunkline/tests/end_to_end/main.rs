@@ -1,0 +1,21 @@
+//! The real binary between real sockets: simulators as providers, raw HTTP clients.
+//!
+//! One binary for all subjects, so that it links once. Each test starts its own gateway.
+
+#![expect(clippy::unwrap_used, reason = "a test's helper that cannot go on is a failed test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod broken_streams;
+mod cancellation;
+mod continuation;
+mod crash;
+mod decisions;
+mod failover;
+mod hedging;
+mod lifecycle;
+mod limits;
+mod passthrough;
+mod record;
