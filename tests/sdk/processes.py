@@ -1,0 +1,225 @@
+"""The programs under test: simulators and the gateway, started on free ports and always ended.
+
+Owns the gateway's configuration: which deployment meets which fault. A fault is tied to a deployment's credential, which
+the simulators recognise; each deployment and each credential is used by one case only, so that no case sees a breaker, a
+back-off or a rejected credential that another one caused.
+"""
+
+import json
+import os
+import pathlib
+import queue
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+
+from harness import TARGETS
+
+KEY = "sk-test-0123456789abcdef"
+NARROW = "sk-narrow-0123456789abcdef"
+REVOKED = "sk-revoked-0123456789abcdef"
+SLOW = "sk-slow-0123456789abcdef"
+
+CLIENTS = ("openai", "anthropic", "gemini")
+MODES = ("plain", "stream")
+
+# Faults before the first token, which a healthy second deployment must hide.
+HIDDEN = (
+    "refused",
+    "cut-before-headers",
+    "hang-before-headers",
+    "goaway",
+    "unauthorized",
+    "forbidden",
+    "not-found",
+    "request-timeout",
+    "rate-limited",
+    "rate-limited-retry-after=30",
+    "quota-exhausted",
+    "server-error",
+    "bad-gateway",
+    "unavailable",
+    "overloaded",
+    "context-too-long",
+    "content-filtered",
+    "html-ok",
+    "html-bad-gateway",
+    "empty-body",
+    "wrong-json",
+    "hang-before-first-token",
+    "cut-before-first-token",
+    "quota-before-first-token",
+    "malformed-first-event",
+)
+# Faults that are told: with nobody to fail over to.
+TOLD = (
+    "bad-request",
+    "unauthorized",
+    "forbidden",
+    "not-found",
+    "rate-limited-retry-after=30",
+    "quota-exhausted",
+    "server-error",
+    "unavailable",
+    "overloaded",
+    "context-too-long",
+    "content-filtered",
+    "cut-before-headers",
+)
+# Faults after the first token of a stream.
+BROKEN = (
+    "stall=2",
+    "cut-after-first-token",
+    "reset-after-first-token",
+    "malformed-event",
+    "quota-mid-stream=2",
+    "missing-end",
+)
+
+
+def route_name(kind, target, client, mode, fault):
+    """The route whose (first) deployment meets the fault."""
+    return f"{kind}-{target.prefix}-{client}-{mode}-{fault.replace('=', '-')}"
+
+
+def _next(target):
+    return TARGETS[(TARGETS.index(target) + 1) % len(TARGETS)]
+
+
+def _routes():
+    """Deployments and routes for every fault, client, mode and provider."""
+    deployments, routes = {}, {}
+    timeouts = {"connect": "1s", "first_token": "1s", "between_tokens": "1s", "total": "30s"}
+    kinds = (("told", TOLD), ("hidden", HIDDEN), ("broken", BROKEN))
+    for target in TARGETS:
+        for client in CLIENTS:
+            for mode in MODES:
+                for kind, faults in kinds:
+                    for fault in faults:
+                        name = route_name(kind, target, client, mode, fault)
+                        model = target.model(target.chat)
+                        deployments[f"at-{name}"] = {"model": model, "key": f"fault-{fault}.{name}"}
+                        tiers = {"first": {"deployments": [f"at-{name}"]}}
+                        route = {"tiers": tiers, "timeouts": timeouts, "attempts": 2}
+                        if kind == "hidden":
+                            healthy = _next(target)
+                            tiers["second"] = {"deployments": [healthy.model(healthy.chat)]}
+                            kinds_of_failure = ("error", "rate_limit", "context_length", "content_filter")
+                            route["fallback"] = {name: ["second"] for name in kinds_of_failure}
+                        else:
+                            route["attempts"] = 1
+                        routes[name] = route
+    return deployments, routes
+
+
+def configuration(folder, urls):
+    """The gateway's configuration as JSON, which is YAML."""
+    deployments, routes = _routes()
+    paths = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta"}
+    providers = {
+        target.prefix: {
+            "preset": target.provider,
+            "url": urls[target.provider] + paths[target.provider],
+            "key": "sim-key",
+        }
+        for target in TARGETS
+    }
+    return {
+        "listen": "127.0.0.1:0",
+        "store": f"sqlite:{folder}/log.db",
+        "server": {"body_limit": "1MB"},
+        "providers": providers,
+        "deployments": deployments,
+        "routes": routes,
+        "keys": {
+            "app": {"key": KEY, "tags": {"team": "conformance"}},
+            "narrow": {"key": NARROW, "models": ["oa/gpt-4.1"]},
+            "revoked": {"key": REVOKED, "revoked": True},
+            "slow": {"key": SLOW, "requests_per_minute": 1},
+        },
+    }
+
+
+def script():
+    """Ties each fault to the credentials that name it."""
+    headers = ("authorization", "x-api-key", "x-goog-api-key")
+    faults = sorted({*HIDDEN, *TOLD, *BROKEN})
+    rules = [{"fault": fault, "header": [header, f"fault-{fault}."]} for fault in faults for header in headers]
+    return {"rules": rules}
+
+
+class Servers:
+    """All processes of a run; a context manager, so that they end however the run does."""
+
+    def __init__(self, trunkline, simulator, folder):
+        self.trunkline, self.simulator = trunkline, simulator
+        self.folder = pathlib.Path(folder)
+        self.processes = []
+        self.urls = {}
+        self.strict_urls = {}
+        self.gateway = None
+
+    def __enter__(self):
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+    def _start(self):
+        path = self.folder / "script.json"
+        path.write_text(json.dumps(script()))
+        for target in TARGETS:
+            # One for clients that come straight, which checks its key; one for the gateway.
+            straight = [self.simulator, "--dialect", target.provider, "--key", "sim-key"]
+            self.strict_urls[target.provider] = self._line(straight, "stdout")["base_url"]
+            behind = [self.simulator, "--dialect", target.provider, "--script", str(path)]
+            self.urls[target.provider] = self._line(behind, "stdout")["base_url"]
+        config = self.folder / "trunkline.yaml"
+        config.write_text(json.dumps(configuration(self.folder, self.urls), indent=1))
+        command = [self.trunkline, "serve", "--config", str(config), "--log-format", "json"]
+        self.gateway = "http://" + self._line(command, "stderr", "address")["address"]
+        self._ready()
+
+    def _line(self, command, stream, member=None):
+        """Starts a program and returns the first JSON line with `member` that it prints."""
+        environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        pipes = {stream: subprocess.PIPE}
+        process = subprocess.Popen(command, text=True, env=environment, **pipes)
+        self.processes.append(process)
+        lines = queue.Queue()
+        log = (self.folder / f"{len(self.processes)}.log").open("w")
+
+        def read():
+            for line in getattr(process, stream):
+                log.write(line)
+                log.flush()
+                lines.put(line)
+            lines.put(None)
+
+        threading.Thread(target=read, daemon=True).start()
+        seen = []
+        while True:
+            line = lines.get(timeout=20)
+            if line is None:
+                raise RuntimeError(f"{command[0]} ended at its start:\n{''.join(seen)}")
+            seen.append(line)
+            try:
+                value = json.loads(line)
+            except ValueError:
+                continue
+            if member is None or member in value:
+                return value
+
+    def _ready(self):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(self.gateway + "/readyz", timeout=10) as answer:
+            assert answer.status == 200, answer.status
