@@ -1,0 +1,322 @@
+//! The bodies of the fuzz targets: one per decoder of bytes that come from outside.
+//!
+//! Owns what must hold of every decoder whatever it is fed: it returns, and what it returns is consistent. Must not know
+//! libFuzzer: the binary's tests include this file and run every corpus file through it, so that the corpus counts in the
+//! ordinary test run, without nightly.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use trunkline_model::catalogue::{Date, parse, render};
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
+use trunkline_model::error::{ClientError, ErrorCode};
+use trunkline_model::event::Event;
+use trunkline_model::failure::Failure;
+use trunkline_model::id::RequestId;
+use trunkline_model::request::VectorEncoding;
+use trunkline_providers::limits;
+use trunkline_providers::preset::Preset;
+use trunkline_route::cel::Condition;
+use trunkline_wire::codec::{EmbeddingForm, EncodeContext, PathParts, Profile};
+use trunkline_wire::dispatch;
+use trunkline_wire::frame::{FRAME_LIMIT, Framer, Framing};
+use trunkline_wire::splice::join_rope;
+
+/// A target: what it is called (also its corpus folder) and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const ALL: &[Target] = &[
+    ("envelope_openai", |data| envelope(Dialect::OpenAi, data)),
+    ("envelope_anthropic", |data| envelope(Dialect::Anthropic, data)),
+    ("envelope_gemini", |data| envelope(Dialect::Gemini, data)),
+    ("request_openai", |data| request(Dialect::OpenAi, data)),
+    ("request_anthropic", |data| request(Dialect::Anthropic, data)),
+    ("request_gemini", |data| request(Dialect::Gemini, data)),
+    ("answer_openai", |data| answer(Dialect::OpenAi, Delivery::Plain, data)),
+    ("answer_anthropic", |data| answer(Dialect::Anthropic, Delivery::Plain, data)),
+    ("answer_gemini", |data| answer(Dialect::Gemini, Delivery::Plain, data)),
+    ("stream_openai", |data| answer(Dialect::OpenAi, Delivery::Stream, data)),
+    ("stream_anthropic", |data| answer(Dialect::Anthropic, Delivery::Stream, data)),
+    ("stream_gemini", |data| answer(Dialect::Gemini, Delivery::Stream, data)),
+    ("error_openai", |data| error(Dialect::OpenAi, data)),
+    ("error_anthropic", |data| error(Dialect::Anthropic, data)),
+    ("error_gemini", |data| error(Dialect::Gemini, data)),
+    ("frames_sse", |data| frames(Framing::Sse, data)),
+    ("frames_array", |data| frames(Framing::JsonArray, data)),
+    ("frames_body", |data| frames(Framing::Body, data)),
+    ("configuration", configuration),
+    ("preset", preset),
+    ("catalogue", catalogue),
+    ("condition", condition),
+    ("rate_headers", rate_headers),
+];
+
+/// Runs one target.
+///
+/// # Panics
+/// When there is none of that name, or when it found something.
+pub fn run(name: &str, data: &[u8]) {
+    let (_, target) = ALL.iter().find(|(known, _)| *known == name).expect("the name is one of `ALL`");
+    target(data);
+}
+
+/// The dialects a client or provider can speak.
+const DIALECTS: [Dialect; 3] = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini];
+
+/// Sizes of the pieces that bytes arrive in: how the network cuts them must not show.
+const PIECES: [usize; 4] = [1, 3, 64, usize::MAX];
+
+/// The path of dialects that put model and delivery there.
+fn path(dialect: Dialect) -> PathParts {
+    match dialect {
+        Dialect::Gemini => {
+            PathParts { model: Some("gemini-2.5-flash".to_owned()), delivery: Some(Delivery::Stream) }
+        }
+        _ => PathParts::default(),
+    }
+}
+
+/// Looks at a request body; what it says of places must be inside the body, and passing it on must keep it JSON.
+fn envelope(dialect: Dialect, data: &[u8]) {
+    for operation in Operation::ALL {
+        let envelope = match dispatch::envelope(dialect, operation, data, &path(dialect)) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                assert!(!error.message.is_empty());
+                assert!(error.offset.is_none_or(|offset| offset <= data.len()));
+                continue;
+            }
+        };
+        for field in &envelope.fields {
+            let (name, value) = (data.get(field.name.clone()), data.get(field.value.clone()));
+            assert!(name.is_some() && value.is_some_and(|value| !value.is_empty()));
+        }
+        for delivery in [Delivery::Plain, Delivery::Stream] {
+            let edits = dispatch::pass_edits(dialect, &envelope, data, &Profile::new("target"), delivery);
+            let passed = join_rope(&edits.apply(&Bytes::copy_from_slice(data), &envelope));
+            assert!(is_plain_json(&passed) || !is_plain_json(data), "an edited body must stay JSON");
+        }
+    }
+}
+
+/// Whether serde_json reads the bytes too; it refuses deeper nesting than we do.
+fn is_plain_json(data: &[u8]) -> bool {
+    serde_json::from_slice::<&serde_json::value::RawValue>(data).is_ok()
+}
+
+/// Decodes a request and writes it for every dialect.
+fn request(dialect: Dialect, data: &[u8]) {
+    for operation in Operation::ALL {
+        let Ok(request) = dispatch::decode_request(dialect, operation, data, &path(dialect)) else {
+            continue;
+        };
+        for target in DIALECTS {
+            for delivery in [Delivery::Plain, Delivery::Stream] {
+                if let Ok(encoded) =
+                    dispatch::encode_request(target, &request, &Profile::new("target"), delivery)
+                {
+                    assert!(is_plain_json(&encoded.body), "an encoded request must be JSON");
+                }
+            }
+        }
+    }
+}
+
+/// Decodes an answer cut in several ways, which must not show, and writes what it said for every dialect.
+fn answer(dialect: Dialect, delivery: Delivery, data: &[u8]) {
+    for operation in [Operation::Chat, Operation::Embeddings] {
+        let (whole, ending) = events(dialect, operation, delivery, data, usize::MAX);
+        for size in PIECES {
+            let (pieces, other) = events(dialect, operation, delivery, data, size);
+            assert_eq!(whole, pieces, "cut every {size} bytes");
+            let (one, other) = (ending.as_ref().err(), other.as_ref().err());
+            assert_eq!(one.map(|failure| failure.class), other.map(|failure| failure.class));
+        }
+        for client in DIALECTS {
+            for delivery in [Delivery::Plain, Delivery::Stream] {
+                write(client, operation, delivery, &whole, ending.is_ok());
+            }
+        }
+    }
+}
+
+fn events(
+    dialect: Dialect,
+    operation: Operation,
+    delivery: Delivery,
+    data: &[u8],
+    size: usize,
+) -> (Vec<Event>, Result<(), Failure>) {
+    let mut framer = Framer::new(dispatch::framing(delivery), FRAME_LIMIT);
+    let mut decoder = dispatch::decoder(dialect, operation, delivery);
+    let mut observer = dispatch::observer(dialect, operation, delivery, false);
+    let mut events = Vec::new();
+    let mut read = || -> Result<(), Failure> {
+        for piece in data.chunks(size.min(data.len()).max(1)) {
+            framer.push(Bytes::copy_from_slice(piece));
+            while let Some(raw) = framer.next()? {
+                if raw.has_data() {
+                    // The observer may be laxer than the decoder; it must only not break.
+                    let _ = observer.frame(raw.frame());
+                    decoder.frame(raw.frame(), &mut events)?;
+                }
+            }
+        }
+        if let Some(raw) = framer.finish()?
+            && raw.has_data()
+        {
+            let _ = observer.frame(raw.frame());
+            decoder.frame(raw.frame(), &mut events)?;
+        }
+        let _ = observer.end();
+        decoder.end(&mut events)
+    };
+    let ending = read();
+    (events, ending)
+}
+
+fn write(client: Dialect, operation: Operation, delivery: Delivery, events: &[Event], complete: bool) {
+    let context = EncodeContext {
+        request_id: RequestId::from_bits(7),
+        created: 1_790_000_000,
+        model: "model".to_owned(),
+        stream_usage: true,
+        encoding: VectorEncoding::Float,
+        embedding_form: EmbeddingForm::default(),
+    };
+    let mut encoder = dispatch::encoder(client, operation, delivery, context);
+    let mut out = BytesMut::new();
+    for event in events {
+        encoder.event(event, &mut out);
+    }
+    if complete {
+        encoder.finish(&mut out);
+        assert!(delivery.is_stream() || is_plain_json(&out), "a plain answer must be JSON");
+    } else {
+        encoder.fail(&ClientError::new(ErrorCode::UpstreamFailed, "it broke off"), &mut out);
+    }
+}
+
+/// Reads the body of an error answer, with the statuses that mean something.
+fn error(dialect: Dialect, data: &[u8]) {
+    for status in [200, 400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 529] {
+        let failure = dispatch::decode_error(dialect, status, data);
+        assert!(!failure.message.is_empty() && failure.message.chars().count() <= Failure::MESSAGE_LIMIT);
+    }
+}
+
+/// Cuts bytes into frames; frames follow each other without gaps, and how the bytes arrived does not show.
+fn frames(framing: Framing, data: &[u8]) {
+    let cut = |size: usize| {
+        let mut framer = Framer::new(framing, 4_096);
+        let (mut seen, mut frames) = (Vec::new(), Vec::new());
+        let mut read = || -> Result<(), Failure> {
+            let mut take = |raw: trunkline_wire::frame::RawFrame| {
+                if raw.has_data() {
+                    frames.push((raw.frame().event.to_owned(), raw.frame().data.to_vec()));
+                }
+                seen.extend_from_slice(raw.raw());
+            };
+            for piece in data.chunks(size.min(data.len()).max(1)) {
+                framer.push(Bytes::copy_from_slice(piece));
+                while let Some(raw) = framer.next()? {
+                    take(raw);
+                }
+            }
+            if let Some(raw) = framer.finish()? {
+                take(raw);
+            }
+            Ok(())
+        };
+        let ending = read().map_err(|failure| failure.class);
+        assert!(data.starts_with(&seen), "frames must be the bytes that came");
+        assert!(
+            ending.is_err() || framing != Framing::Sse || seen.len() == data.len(),
+            "no byte may be lost"
+        );
+        (frames, ending)
+    };
+    let whole = cut(usize::MAX);
+    for size in PIECES {
+        assert_eq!(whole, cut(size), "cut every {size} bytes");
+    }
+}
+
+/// Loads a configuration; problems have places on the borders of characters, and can be shown.
+fn configuration(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let inputs = trunkline_config::Inputs {
+        environment: &|name| (name == "OPENAI_API_KEY").then(|| "sk-openai".to_owned()),
+        today: Date::from_unix_seconds(1_795_132_800),
+    };
+    let source = trunkline_config::Source { path: "fuzz.yaml".to_owned(), text: text.to_owned() };
+    let (problems, sources) = match trunkline_config::load(vec![source], &inputs) {
+        Ok(loaded) => (loaded.problems, loaded.sources),
+        Err(invalid) => (invalid.problems, invalid.sources),
+    };
+    for problem in problems.iter() {
+        assert!(
+            text.get(problem.place.span.clone()).is_some(),
+            "a place inside a character or outside the text"
+        );
+    }
+    assert!(!problems.render(&sources, false).is_empty());
+}
+
+/// Parses a provider preset.
+fn preset(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Err(error) = Preset::parse(text)
+    {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+/// Parses lines of the catalogue; what was read is written and read again as the same.
+fn catalogue(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(entries) = parse(kept(text.to_owned())) else { return };
+    for entry in entries {
+        let line = render(&entry);
+        let again = parse(kept(line)).expect("a rendered entry can be read");
+        assert_eq!(again, [entry]);
+    }
+}
+
+/// The catalogue borrows from texts that live as long as the program; these are kept where a leak check finds them.
+fn kept(text: String) -> &'static str {
+    static KEPT: std::sync::Mutex<Vec<&'static str>> = std::sync::Mutex::new(Vec::new());
+    let text: &'static str = Box::leak(text.into_boxed_str());
+    if let Ok(mut kept) = KEPT.lock() {
+        kept.push(text);
+    }
+    text
+}
+
+/// Compiles a rule; a place it names is inside the text.
+fn condition(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Err(error) = Condition::compile(text)
+    {
+        assert!(error.offset.is_none_or(|offset| offset <= text.len()));
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+/// Reads rate-limit and retry headers, one `name: value` a line.
+fn rate_headers(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|byte| *byte == b'\n').take(32) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let (name, value) =
+            (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(&line[colon + 1..]));
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    for now in [0, 1_790_000_000, u64::MAX] {
+        let wait = limits::retry_after(&headers, now);
+        assert!(wait.is_none_or(|wait| wait <= limits::LONGEST_WAIT));
+        let _ = limits::rate_headers(&headers, now);
+    }
+}
