@@ -246,11 +246,11 @@ fn reasoning_style(dialect: Dialect, model: &str, support: &dyn Fn(Capability) -
         return ReasoningStyle::None;
     }
     match dialect {
-        Dialect::OpenAi => ReasoningStyle::Effort,
+        Dialect::OpenAi | Dialect::Responses | Dialect::Mistral => ReasoningStyle::Effort,
         Dialect::Anthropic if support(Capability::AdaptiveReasoning) == Support::Yes => {
             ReasoningStyle::Adaptive
         }
-        Dialect::Anthropic => ReasoningStyle::Budget,
+        Dialect::Anthropic | Dialect::Converse | Dialect::Cohere => ReasoningStyle::Budget,
         // Gemini 2.5 takes `thinkingBudget`, later models `thinkingLevel` (Google's page on thinking).
         Dialect::Gemini if model.contains("gemini-2.") => ReasoningStyle::Budget,
         Dialect::Gemini => ReasoningStyle::Level,
