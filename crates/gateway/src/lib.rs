@@ -27,6 +27,7 @@ mod relay;
 mod respond;
 pub mod server;
 mod service;
+mod sign;
 mod state;
 mod subject;
 
