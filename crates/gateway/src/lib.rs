@@ -23,6 +23,7 @@ mod perform;
 mod pipeline;
 mod planning;
 mod preferences;
+mod prompt;
 mod relay;
 mod respond;
 pub mod server;
@@ -32,4 +33,5 @@ mod state;
 mod subject;
 
 pub use clock::Clock;
+pub use prompt::BodyPrompt;
 pub use state::{Gateway, Generation};
