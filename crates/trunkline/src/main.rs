@@ -37,6 +37,8 @@ enum Command {
     Explain(command::explain::Options),
     /// Search the request log.
     Log(command::log::Options),
+    /// Run policies against virtual providers: load, outages, limits, slow tails.
+    Simulate(command::simulate::Options),
     /// List the known providers and what is configured of them.
     Providers(command::providers::Options),
     /// Search the model catalogue.
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Drill(options) => command::drill::run(&options),
         Command::Explain(options) => command::explain::run(&options),
         Command::Log(options) => command::log::run(&options),
+        Command::Simulate(options) => command::simulate::run(&options),
         Command::Providers(options) => command::providers::run(&options),
         Command::Models(options) => command::models::run(&options),
         Command::Key(options) => command::key::run(&options),

@@ -9,5 +9,7 @@ pub(crate) mod explain;
 pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod models;
+mod outcome;
 pub(crate) mod providers;
 pub(crate) mod serve;
+pub(crate) mod simulate;
