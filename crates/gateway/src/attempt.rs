@@ -23,6 +23,7 @@ use trunkline_net::{
     BodyError, Phases, RequestBody, SendError, UpstreamBody, UpstreamRequest, UpstreamResponse,
 };
 use trunkline_providers::limits::RateHeaders;
+use trunkline_providers::upstream::Upstream;
 use trunkline_route::drive::Attempt;
 use trunkline_route::health::{Call, Headroom};
 
@@ -173,8 +174,12 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
+    fn upstream(&self) -> &Upstream {
+        self.subject.upstream(self.attempt.leg.deployment.index())
+    }
+
     fn request(&self, body: RequestBody, headers: HeaderMap) -> UpstreamRequest {
-        let upstream = self.subject.upstream(self.attempt.leg.deployment.index());
+        let upstream = self.upstream();
         let uri = self.subject.uri(upstream);
         let mut request = UpstreamRequest::new(Method::POST, uri, body);
         request.headers = headers;
@@ -190,9 +195,15 @@ impl Opening<'_> {
 
     async fn run(
         &mut self,
-        request: UpstreamRequest,
+        mut request: UpstreamRequest,
         relay: &mut Relay,
     ) -> Result<(Option<UpstreamBody>, Rope), Failure> {
+        if let Some(signing) = &self.upstream().signing {
+            let patience = request.connect_timeout.unwrap_or_default();
+            crate::sign::sign(self.gateway, signing, &mut request, patience)
+                .await
+                .map_err(|failure| self.timed(failure))?;
+        }
         let sent = Instant::now();
         let response = match self.gateway.transport.send(request).await {
             Ok(response) => response,
@@ -271,7 +282,7 @@ impl Opening<'_> {
             .iter()
             .find_map(|name| response.headers.get(*name)?.to_str().ok())
             .map(|id| id.chars().take(100).collect());
-        let upstream = self.subject.upstream(self.attempt.leg.deployment.index());
+        let upstream = self.upstream();
         if let Some(rates) = upstream.rate_headers(&response.headers, clock::unix_seconds()) {
             let now = self.gateway.clock.now();
             self.call.observe(&headroom(&rates, now), now);
@@ -291,8 +302,14 @@ impl Opening<'_> {
                 break;
             }
         }
-        let upstream = self.subject.upstream(self.attempt.leg.deployment.index());
-        upstream.failure(status, &headers, &text, clock::unix_seconds())
+        let upstream = self.upstream();
+        let failure = upstream.failure(status, &headers, &text, clock::unix_seconds());
+        if let Some(signing) =
+            upstream.signing.as_ref().filter(|_| failure.class == FailureClass::Credentials)
+        {
+            self.gateway.credentials.rejected(&signing.source);
+        }
+        failure
     }
 
     /// A 200 whose type says that it is no answer (a proxy's HTML page, a JSON body to a stream) is a failure at once.

@@ -23,12 +23,15 @@ mod perform;
 mod pipeline;
 mod planning;
 mod preferences;
+mod prompt;
 mod relay;
 mod respond;
 pub mod server;
 mod service;
+mod sign;
 mod state;
 mod subject;
 
 pub use clock::Clock;
+pub use prompt::BodyPrompt;
 pub use state::{Gateway, Generation};

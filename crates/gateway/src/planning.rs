@@ -5,6 +5,7 @@
 use crate::admit::Admitted;
 use crate::case::Case;
 use crate::clock;
+use crate::prompt::BodyPrompt;
 use crate::state::Gateway;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
@@ -23,13 +24,14 @@ const TOLD_REJECTIONS: usize = 8;
 pub(crate) fn plan(gateway: &Gateway, admitted: &Admitted, case: &mut Case) -> Decision {
     let generation = &admitted.generation;
     let counters = generation.rotation(&admitted.route.name);
+    let prompt = BodyPrompt::new(admitted.dialect, admitted.operation, &admitted.envelope, &admitted.body);
     let decision = decide(&DecideInput {
         id: case.id(),
         fleet: &generation.snapshot.fleet,
         views: &generation.health,
         route: &admitted.route,
         shape: &admitted.envelope.shape,
-        prompt: None,
+        prompt: Some(&prompt),
         caller: &admitted.caller,
         clock: WallClock::from_unix(clock::unix_seconds(), 0),
         now: gateway.clock.now(),

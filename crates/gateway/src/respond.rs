@@ -54,7 +54,7 @@ pub(crate) fn identify(headers: &mut HeaderMap, dialect: Dialect, id: RequestId)
     let Ok(value) = HeaderValue::from_maybe_shared(text) else { return };
     let own = match dialect {
         Dialect::Anthropic => HeaderName::from_static("request-id"),
-        Dialect::OpenAi | Dialect::Gemini => HeaderName::from_static("x-request-id"),
+        _ => HeaderName::from_static("x-request-id"),
     };
     headers.insert(own, value.clone());
     headers.insert(REQUEST_ID, value);

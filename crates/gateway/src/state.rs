@@ -6,12 +6,12 @@
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use arc_swap::ArcSwap;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use trunkline_config::{KeyLimits, Snapshot};
 use trunkline_model::id::Name;
-use trunkline_net::Transport;
+use trunkline_net::{Keeper, Transport};
 use trunkline_route::fleet::{Deployment, DeploymentIndex};
 use trunkline_route::health::{FleetHealth, HealthPolicy, Identity};
 use trunkline_route::hedge::HedgeBudget;
@@ -26,6 +26,8 @@ pub struct Gateway {
     pub clock: Clock,
     /// Upstream connections.
     pub transport: Transport,
+    /// Credentials that are renewed.
+    pub credentials: Keeper,
     /// The request log.
     pub recorder: Recorder,
     /// Figures for Prometheus.
@@ -58,6 +60,7 @@ impl Gateway {
         Arc::new(Self {
             retry_budget: Arc::new(RetryBudget::new(RetryBudgetPolicy::default(), clock.now())),
             clock,
+            credentials: Keeper::new(transport.clone()),
             transport,
             recorder,
             metrics: Metrics::new(),
@@ -77,7 +80,18 @@ impl Gateway {
     pub fn reload(&self, snapshot: Snapshot) {
         let before = self.generation.load_full();
         self.generation.store(Arc::new(Generation::new(snapshot, Some(&before))));
+        self.warm_credentials();
         self.metrics.reloaded();
+    }
+
+    /// Begins to obtain the credentials that the configuration in force needs, and forgets those of earlier ones.
+    pub fn warm_credentials(&self) {
+        let generation = self.generation.load_full();
+        let signings =
+            || generation.snapshot.upstreams.iter().filter_map(|upstream| upstream.signing.as_ref());
+        let wanted: HashSet<&str> = signings().map(|signing| signing.source.identity()).collect();
+        self.credentials.retain(|identity| wanted.contains(identity));
+        signings().for_each(|signing| self.credentials.warm(&signing.source));
     }
 
     /// Takes one of the places for open requests; `None` when all are taken.

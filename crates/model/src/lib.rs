@@ -6,6 +6,7 @@
 pub mod capability;
 pub mod catalogue;
 pub mod content;
+pub mod credential;
 pub mod dialect;
 pub mod error;
 pub mod event;

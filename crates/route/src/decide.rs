@@ -93,7 +93,7 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
     let demands = route.demands();
     let filtered = filter(input.fleet, &candidates, input.shape, caller, &demands, input.views, input.now);
     let facts = fleet_facts(&filtered.eligible);
-    let features = FeatureSource::new(input.shape, caller, input.clock, facts);
+    let features = FeatureSource::new(input.shape, caller, input.clock, facts).with_prompt(input.prompt);
     let chosen = choose(input, &filtered.eligible, &features, pinned);
     let mut decision = match chosen.choice {
         Choice::PinNotEligible => {
