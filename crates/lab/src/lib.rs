@@ -8,4 +8,7 @@
 pub mod draw;
 pub mod estimate;
 pub mod page;
+pub mod past;
+pub mod replay;
+pub mod report;
 pub mod simulate;

@@ -5,13 +5,12 @@
 
 use super::provider::{Behaviour, Faults, Rest, Slow, Spread};
 use super::scenario::VirtualRequest;
+use crate::past::{caller, shape};
 use std::collections::{BTreeMap, HashMap};
 use trunkline_model::dialect::Operation;
 use trunkline_model::failure::FailureClass;
 use trunkline_model::id::Name;
 use trunkline_model::record::{AttemptRecord, RequestRecord};
-use trunkline_model::shape::Shape;
-use trunkline_route::caller::Caller;
 
 /// What a log shows.
 #[derive(Clone, Debug, Default)]
@@ -111,21 +110,7 @@ fn request(record: &RequestRecord) -> VirtualRequest {
     let input_tokens = record.attempts.iter().map(|attempt| attempt.usage.prompt()).max().unwrap_or(0);
     let output_tokens =
         record.attempts.iter().map(|attempt| attempt.usage.completion()).max().unwrap_or(0).max(1);
-    let shape = Shape {
-        delivery: record.delivery,
-        model: record.requested_model.to_string(),
-        messages: 1,
-        text_bytes: input_tokens * 4,
-        body_bytes: record.request_bytes,
-        ..Shape::new(record.client, record.operation)
-    };
-    let caller = Caller {
-        key: record.key.clone(),
-        user: record.user.clone(),
-        session: record.session.clone(),
-        tags: record.tags.clone(),
-        ..Caller::default()
-    };
+    let (shape, caller) = (shape(record), caller(record));
     VirtualRequest { shape, caller, input_tokens, output_tokens }
 }
 

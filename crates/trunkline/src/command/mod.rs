@@ -11,5 +11,7 @@ pub(crate) mod log;
 pub(crate) mod models;
 mod outcome;
 pub(crate) mod providers;
+pub(crate) mod replay;
+pub(crate) mod report;
 pub(crate) mod serve;
 pub(crate) mod simulate;

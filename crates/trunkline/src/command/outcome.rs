@@ -7,9 +7,11 @@ use clap::Args;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use trunkline_lab::page::{Block, Page};
+use trunkline_model::id::RequestId;
 use trunkline_model::record::RequestRecord;
 use trunkline_store::{Query, search_file};
 
@@ -109,4 +111,39 @@ pub(crate) fn records(path: &Path, query: &Query, most: usize) -> anyhow::Result
     records.truncate(most);
     records.reverse();
     Ok(records)
+}
+
+/// One measured answer in a file of scores.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Score {
+    id: String,
+    score: f64,
+}
+
+/// Measured qualities by request: lines of `{"id": "...", "score": 0.8}`; empty without a file.
+///
+/// # Errors
+/// A line that is not that, by its number.
+pub(crate) fn scores(path: Option<&Path>) -> anyhow::Result<HashMap<RequestId, f64>> {
+    let Some(path) = path else { return Ok(HashMap::new()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    let mut scores = HashMap::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let place = || format!("read {}, line {}", path.display(), number + 1);
+        let read: Score = serde_json::from_str(line).with_context(place)?;
+        anyhow::ensure!((0.0..=1.0).contains(&read.score), "{}: `score` must be from 0 to 1", place());
+        scores.insert(read.id.parse::<RequestId>().with_context(place)?, read.score);
+    }
+    Ok(scores)
+}
+
+/// Unix milliseconds of so long ago.
+///
+/// # Errors
+/// A text that is no time.
+pub(crate) fn ago(text: &str) -> anyhow::Result<u64> {
+    let age = trunkline_config::duration(text).map_err(anyhow::Error::msg)?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.saturating_sub(age).as_millis()).context("read a time")
 }

@@ -15,6 +15,7 @@ mod crash;
 mod decisions;
 mod failover;
 mod hedging;
+mod lab;
 mod lifecycle;
 mod limits;
 mod passthrough;
