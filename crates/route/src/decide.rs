@@ -94,7 +94,8 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
     let filtered = filter(input.fleet, &candidates, input.shape, caller, &demands, input.views, input.now);
     let facts = fleet_facts(&filtered.eligible);
     let features = FeatureSource::new(input.shape, caller, input.clock, facts).with_prompt(input.prompt);
-    let chosen = choose(input, &filtered.eligible, &features, pinned);
+    let mut chosen = choose(input, &filtered.eligible, &features, pinned);
+    choose::precheck(input, &filtered.eligible, &features, &mut chosen);
     let mut decision = match chosen.choice {
         Choice::PinNotEligible => {
             let pin = pinned.map_or_else(|| route.name.clone(), |(pin, _)| pin.clone());

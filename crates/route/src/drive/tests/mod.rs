@@ -57,6 +57,8 @@ fn plan(indexes: &[u32]) -> Plan {
         on_rate_limit: Vec::new(),
         on_context_length: Vec::new(),
         on_content_filter: Vec::new(),
+        on_bad_answer: Vec::new(),
+        inspection: None,
         timeouts: Timeouts::default(),
         attempts: 4,
         hedge: None,
