@@ -3,6 +3,7 @@
 //! Owns the shape of a log record: who asked, what was chosen, each attempt with its phases, tokens, cost, how it ended.
 //! Must not know how it is stored. Prompts and answers are not part of it: the record is safe to keep and to show.
 
+use crate::asked::Asked;
 use crate::dialect::{Delivery, Dialect, Operation};
 use crate::failure::FailureClass;
 use crate::id::{Name, RequestId};
@@ -92,6 +93,9 @@ pub struct RequestRecord {
     pub response_bytes: u64,
     /// Fingerprint of the configuration that served it.
     pub config_version: u64,
+    /// The facts by which it was decided, to decide it again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub asked: Option<Box<Asked>>,
     /// The decision with all its reasons, as JSON.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decision: Option<Box<str>>,
@@ -133,6 +137,7 @@ impl RequestRecord {
             request_bytes: 0,
             response_bytes: 0,
             config_version,
+            asked: None,
             decision: None,
         }
     }

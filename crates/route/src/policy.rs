@@ -220,6 +220,14 @@ impl Route {
         Ok(route)
     }
 
+    /// The same route with the load of every tier spread by this strategy, for comparisons.
+    #[must_use]
+    pub fn balanced_by(&self, balance: &Balance) -> Self {
+        let mut route = self.clone();
+        route.tiers.iter_mut().for_each(|tier| tier.balance = balance.clone());
+        route
+    }
+
     /// A route for a model named directly: one tier of the deployments that serve it, see [`crate::fleet::Fleet::named`]. They
     /// fall back to each other and to nothing else. An empty list makes a route that can only be refused.
     #[must_use]

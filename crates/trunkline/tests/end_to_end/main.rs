@@ -16,6 +16,7 @@ mod crash;
 mod decisions;
 mod failover;
 mod hedging;
+mod lab;
 mod lifecycle;
 mod limits;
 mod passthrough;
