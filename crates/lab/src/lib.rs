@@ -7,6 +7,7 @@
 
 pub mod draw;
 pub mod estimate;
+pub mod evaluate;
 pub mod page;
 pub mod past;
 pub mod replay;

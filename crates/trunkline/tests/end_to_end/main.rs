@@ -13,6 +13,7 @@ mod cancellation;
 mod continuation;
 mod crash;
 mod decisions;
+mod eval;
 mod failover;
 mod hedging;
 mod lab;
