@@ -6,7 +6,10 @@
 mod accept;
 mod admit;
 mod answer;
+mod ask;
+mod assess;
 mod attempt;
+mod audit;
 mod authenticate;
 mod body;
 mod case;
@@ -15,6 +18,7 @@ mod continuation;
 mod endpoint;
 mod explain;
 mod exposition;
+mod inspect;
 mod limit_headers;
 mod metrics;
 mod models;

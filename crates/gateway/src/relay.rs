@@ -6,12 +6,14 @@
 
 use crate::body::Rope;
 use crate::continuation::{Prose, Splice, Unfinished};
+use crate::inspect::Inspector;
 use bytes::{Bytes, BytesMut};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::error::ClientError;
 use trunkline_model::event::{Delta, Event};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::RequestId;
+use trunkline_route::cascade::Answer;
 use trunkline_wire::codec::{Decode, Encode, EncodeContext, Observe, Summary};
 use trunkline_wire::dispatch;
 use trunkline_wire::frame::{Framer, RawFrame};
@@ -31,6 +33,8 @@ pub(crate) struct RelayContext {
     pub passes: bool,
     /// The text is kept, so that another deployment can go on with it.
     pub keeps_text: bool,
+    /// The whole answer is read here before the client gets it.
+    pub inspects: bool,
     /// What was asked for.
     pub operation: Operation,
     /// Plain or streamed.
@@ -52,6 +56,7 @@ pub(crate) struct Relay {
     request_id: RequestId,
     /// The upstream said that the answer is complete, and the client was told.
     closed: bool,
+    inspector: Option<Box<Inspector>>,
 }
 
 enum Way {
@@ -100,7 +105,23 @@ impl Relay {
             delivery,
             request_id: context.encode.request_id,
             closed: false,
+            inspector: context.inspects.then(|| Box::new(Inspector::new(context))),
         }
+    }
+
+    /// The answer so far, where it is read here.
+    #[must_use]
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.inspector.as_ref().map(|inspector| inspector.answer())
+    }
+
+    /// Writes the answer anew with another text, where it was read here; nothing more may follow.
+    pub(crate) fn rewrite(&mut self, context: &RelayContext, text: &str) -> Option<Rope> {
+        let body = self.inspector.as_mut()?.rewrite(context, text);
+        self.closed = true;
+        let mut out = Rope::new();
+        out.push(body);
+        Some(out)
     }
 
     /// Takes a piece of the upstream's body and appends what the client is to get. True when something of the answer itself
@@ -127,10 +148,15 @@ impl Relay {
             semantic |= self.frame(frame, out)?;
         }
         match &mut self.way {
-            Way::Pass(observer) => observer.end()?,
+            Way::Pass(observer) => {
+                observer.end()?;
+                if let Some(inspector) = &mut self.inspector {
+                    inspector.end()?;
+                }
+            }
             Way::Translate(translation) => {
                 translation.decoder.end(&mut translation.events)?;
-                semantic |= translation.write(out);
+                semantic |= translation.write(self.inspector.as_deref_mut(), out);
                 if !self.closed {
                     translation.encoder.finish(&mut translation.out);
                     translation.flush(out);
@@ -203,6 +229,9 @@ impl Relay {
                     return Ok(false);
                 }
                 let seen = observer.frame(frame.frame())?;
+                if let Some(inspector) = &mut self.inspector {
+                    inspector.frame(frame.frame())?;
+                }
                 if !seen.hide {
                     out.push(frame.into_raw());
                 }
@@ -213,7 +242,7 @@ impl Relay {
                     return Ok(false);
                 }
                 translation.decoder.frame(frame.frame(), &mut translation.events)?;
-                Ok(translation.write(out))
+                Ok(translation.write(self.inspector.as_deref_mut(), out))
             }
         }
     }
@@ -221,7 +250,7 @@ impl Relay {
 
 impl Translation {
     /// Writes the decoded events; true when one of them is part of the answer itself.
-    fn write(&mut self, out: &mut Rope) -> bool {
+    fn write(&mut self, mut inspector: Option<&mut Inspector>, out: &mut Rope) -> bool {
         let mut semantic = false;
         self.names.restore(&mut self.events);
         if let Some(splice) = &mut self.splice {
@@ -234,6 +263,9 @@ impl Translation {
                 prose.learn(&event);
             }
             self.encoder.event(&event, &mut self.out);
+            if let Some(inspector) = &mut inspector {
+                inspector.learn(event);
+            }
         }
         if !self.out.is_empty() {
             out.push(self.out.split().freeze());

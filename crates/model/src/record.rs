@@ -223,6 +223,10 @@ pub enum AttemptKind {
     Cascade,
     /// The rest of an answer that broke off.
     Continuation,
+    /// A further sample of the same model, for comparison.
+    Sample,
+    /// Another model's judgement of an answer.
+    Judge,
 }
 
 impl AttemptKind {
@@ -236,6 +240,8 @@ impl AttemptKind {
             Self::Hedge => "hedge",
             Self::Cascade => "cascade",
             Self::Continuation => "continuation",
+            Self::Sample => "sample",
+            Self::Judge => "judge",
         }
     }
 }

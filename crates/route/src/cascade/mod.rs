@@ -78,6 +78,16 @@ pub enum Streams {
     Precheck(Condition),
 }
 
+/// Whether one more call may be made under a cap. An amount nobody knows cannot be shown to stay under a cap, so it may not.
+#[must_use]
+pub fn affords(cap: Option<NanoDollars>, spent: Option<NanoDollars>, expected: Option<NanoDollars>) -> bool {
+    let Some(cap) = cap else { return true };
+    match (spent, expected) {
+        (Some(spent), Some(expected)) => spent.saturating_add(expected) <= cap,
+        _ => false,
+    }
+}
+
 /// Further samples of the same model, which must agree with the first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Agreement {
@@ -116,6 +126,13 @@ impl Inspection {
         self.cascade.as_ref().filter(|_| self.from.as_deref() == Some(tier))
     }
 
+    /// Holds every answer and asks nothing of it: for questions of our own, whose answers are read whole.
+    #[must_use]
+    pub fn reading() -> Box<Self> {
+        let demand = Demand { checks: Vec::new(), repair: false };
+        Box::new(Self { cascade: None, from: None, demand: Some(Arc::new(demand)), judges: Vec::new() })
+    }
+
     /// Whether answers of this tier are looked at.
     #[must_use]
     pub fn concerns(&self, tier: &str) -> bool {
@@ -135,6 +152,23 @@ pub enum Concession {
 }
 
 impl Concession {
+    /// The request without it; `None` when it asks for no such thing, or cannot go without.
+    #[must_use]
+    pub fn apply(self, shape: &Shape) -> Option<Shape> {
+        let mut less = shape.clone();
+        match self {
+            Self::Reasoning if shape.wants_reasoning => less.wants_reasoning = false,
+            // Calls and results in the conversation mean nothing without their tools.
+            Self::Tools if shape.tools > 0 && !shape.has_tool_history => {
+                less.tools = 0;
+                less.forces_tool = false;
+            }
+            Self::Length if shape.max_output_tokens.is_some() => less.max_output_tokens = None,
+            _ => return None,
+        }
+        Some(less)
+    }
+
     /// The name used in configuration, warnings and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -142,6 +176,30 @@ impl Concession {
             Self::Reasoning => "reasoning",
             Self::Tools => "tools",
             Self::Length => "length",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_afforded_never_passes_the_cap(
+            cap in 0_i64..1_000_000,
+            calls in proptest::collection::vec(proptest::option::of(0_i64..400_000), 0..12),
+        ) {
+            let dollars = NanoDollars::from_dollars;
+            let mut spent = NanoDollars::ZERO;
+            for call in calls {
+                let expected = call.map(dollars);
+                if affords(Some(dollars(cap)), Some(spent), expected) {
+                    spent = spent.saturating_add(expected.unwrap_or(NanoDollars::MAX));
+                }
+            }
+            prop_assert!(spent <= dollars(cap));
         }
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn choose<'a>(
             }
             Err(why) => (StepOutcome::NoAnswer(why), None),
         };
-        steps.push(StepTrace { step: step.name.clone(), outcome });
+        steps.push(StepTrace { step: step.name.clone(), outcome, note: features.take_note() });
         if let Some((choice, propensity)) = found {
             let decided_by = match step.kind {
                 StepKind::Pin => DecidedBy::Pin,
@@ -129,7 +129,7 @@ pub(super) fn precheck(
         }
         Err(why) => StepOutcome::NoAnswer(why),
     };
-    chosen.steps.push(StepTrace { step: name, outcome });
+    chosen.steps.push(StepTrace { step: name, outcome, note: None });
 }
 
 fn honour<'a>(eligible: &Eligible, (name, deployments): Pin<'a>) -> Choice<'a> {

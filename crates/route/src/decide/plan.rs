@@ -121,6 +121,7 @@ fn finished(ranker: &Ranker<'_>, legs: &Legs, lists: &Lists) -> Plan {
         on_context_length: plain(&lists.context_length),
         on_content_filter: plain(&lists.content_filter),
         on_bad_answer: plain(&lists.bad_answer),
+        conceded: SmallVec::new(),
         inspection: inspection(ranker, legs, lists),
         timeouts,
         attempts: route.attempts,

@@ -59,6 +59,7 @@ fn plan(indexes: &[u32]) -> Plan {
         on_content_filter: Vec::new(),
         on_bad_answer: Vec::new(),
         inspection: None,
+        conceded: Default::default(),
         timeouts: Timeouts::default(),
         attempts: 4,
         hedge: None,

@@ -89,6 +89,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
             on_content_filter,
             on_bad_answer,
             inspection: None,
+            conceded: Default::default(),
             timeouts: Timeouts { total: Duration::from_millis(total), ..Timeouts::default() },
             attempts,
             hedge: hedge.then_some(Hedge { after: HedgeDelay::Quantile(0.95), spend_cap: 0.05 }),
