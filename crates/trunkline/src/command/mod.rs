@@ -5,6 +5,7 @@
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod drill;
+pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod key;
 pub(crate) mod log;

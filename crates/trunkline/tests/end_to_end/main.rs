@@ -14,6 +14,7 @@ mod cascade;
 mod continuation;
 mod crash;
 mod decisions;
+mod eval;
 mod failover;
 mod hedging;
 mod lab;
