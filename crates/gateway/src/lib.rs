@@ -28,6 +28,7 @@ mod relay;
 mod respond;
 pub mod server;
 mod service;
+mod spend;
 mod state;
 mod subject;
 

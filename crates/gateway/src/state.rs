@@ -5,6 +5,7 @@
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::spend::DaySpend;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -32,6 +33,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Against retry storms, over the whole fleet.
     pub retry_budget: Arc<RetryBudget>,
+    /// What routes have spent today.
+    pub(crate) spend: DaySpend,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
@@ -61,6 +64,7 @@ impl Gateway {
             transport,
             recorder,
             metrics: Metrics::new(),
+            spend: DaySpend::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),

@@ -35,6 +35,10 @@ enum Command {
     Drill(command::drill::Options),
     /// Show the decision for a request, offline; the same as the server's.
     Explain(command::explain::Options),
+    /// Train a router from labelled prompts.
+    Train(command::train::Options),
+    /// Measure learned routing on public data, beside what is published and the controls.
+    BenchRouter(command::bench_router::Options),
     /// Search the request log.
     Log(command::log::Options),
     /// List the known providers and what is configured of them.
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
         Command::Schema => command::check::schema(),
         Command::Drill(options) => command::drill::run(&options),
         Command::Explain(options) => command::explain::run(&options),
+        Command::Train(options) => command::train::run(&options),
+        Command::BenchRouter(options) => command::bench_router::run(&options),
         Command::Log(options) => command::log::run(&options),
         Command::Providers(options) => command::providers::run(&options),
         Command::Models(options) => command::models::run(&options),

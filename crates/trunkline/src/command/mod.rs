@@ -2,6 +2,7 @@
 //!
 //! Owns nothing but the list. Each command has its options and a `run` that returns the exit code.
 
+pub(crate) mod bench_router;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod drill;
@@ -11,3 +12,4 @@ pub(crate) mod log;
 pub(crate) mod models;
 pub(crate) mod providers;
 pub(crate) mod serve;
+pub(crate) mod train;
