@@ -33,6 +33,7 @@ mod respond;
 pub mod server;
 mod service;
 mod sign;
+mod spend;
 mod state;
 mod subject;
 
