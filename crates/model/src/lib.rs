@@ -11,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod facts;
 pub mod failure;
+mod fingerprint;
 pub mod headroom;
 pub mod id;
 pub mod json;
