@@ -11,6 +11,7 @@ mod keys;
 mod providers;
 mod routes;
 mod server;
+mod weights;
 
 use crate::file::File;
 use crate::problem::{Place, Problem, Problems};
@@ -153,6 +154,7 @@ pub(crate) fn compile(
     let providers = providers::compile(file, &mut compiler);
     let fleet = fleet::compile(file, &providers, &mut compiler);
     let routes = routes::compile(file, &providers, &fleet, &mut compiler);
+    weights::check(file, &mut compiler);
     let keys = keys::compile(file, &fleet, &routes, &mut compiler);
     if problems.has_errors() {
         return None;
