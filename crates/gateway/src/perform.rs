@@ -7,6 +7,7 @@ use crate::admit::Admitted;
 use crate::attempt::{self, Lost, Opened};
 use crate::case::Case;
 use crate::clock::Clock;
+use crate::relay::Before;
 use crate::state::Gateway;
 use crate::subject::Subject;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -161,6 +162,7 @@ impl Performance<'_> {
         let number = lost.attempt.number;
         self.gateway.metrics.attempt_failed(lost.failure.class);
         self.case.end(number, lost.facts.end(Some(lost.failure.clone())));
+        self.subject.note_before(Before::of(&self.case.record));
         self.drive.failed(number, lost.failure, Commit::Before, self.gateway.clock.now());
     }
 
@@ -188,9 +190,11 @@ pub(crate) fn tell(case: &mut Case, verdict: &Verdict) -> ClientError {
         case.record.deployment = Some(Arc::clone(&last.deployment));
     }
     let mut error = ClientError::from_failure(&verdict.failure, attempts);
+    // Refusals of our own are told with the others, but nothing was sent for them.
+    let sent = case.record.attempts.iter().filter(|attempt| attempt.was_sent()).count();
     if error.attempts.len() > 1 {
-        error.message =
-            format!("{} (after {} attempts; {})", error.message, error.attempts.len(), verdict.why);
+        let noun = if sent == 1 { "attempt" } else { "attempts" };
+        error.message = format!("{} (after {sent} {noun}; {})", error.message, verdict.why);
     }
     error
 }

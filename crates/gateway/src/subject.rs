@@ -6,10 +6,11 @@
 use crate::admit::Admitted;
 use crate::clock;
 use crate::continuation;
-use crate::relay::RelayContext;
+use crate::relay::{Before, Bill, RelayContext};
 use crate::state::Generation;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
+use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
@@ -32,6 +33,8 @@ pub(crate) struct Subject<'a> {
     /// A stream that breaks off may be continued elsewhere.
     continues: bool,
     decoded: OnceLock<Result<Box<Request>, BadRequest>>,
+    /// The attempts that are over, for the bill in a stream.
+    before: Mutex<Before>,
 }
 
 /// What one attempt sends.
@@ -59,7 +62,19 @@ impl<'a> Subject<'a> {
             && !admitted.strict
             && admitted.operation == Operation::Chat
             && admitted.envelope.shape.delivery.is_stream();
-        Self { admitted, id, created: clock::unix_seconds(), continues, decoded: OnceLock::new() }
+        Self {
+            admitted,
+            id,
+            created: clock::unix_seconds(),
+            continues,
+            decoded: OnceLock::new(),
+            before: Mutex::new(Before::NONE),
+        }
+    }
+
+    /// Notes which attempts are over: the next one's stream tells what all of them cost.
+    pub(crate) fn note_before(&self, before: Before) {
+        *self.before.lock() = before;
     }
 
     /// Whether the rest of a broken answer may come from elsewhere, as far as the request goes.
@@ -136,6 +151,10 @@ impl<'a> Subject<'a> {
             operation: self.admitted.operation,
             delivery: self.delivery(),
             stream_usage,
+            bill: Bill {
+                entry: self.generation().snapshot.fleet.deployment(index).entry.clone(),
+                before: *self.before.lock(),
+            },
             encode: EncodeContext {
                 request_id: self.id,
                 created: self.created,

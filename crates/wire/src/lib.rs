@@ -21,6 +21,7 @@ pub mod names;
 pub mod openai;
 pub mod scan;
 pub mod splice;
+pub mod tally;
 mod tree;
 pub(crate) mod write;
 

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod array_streams;
 mod bad_input;
 mod broken_streams;
 mod cancellation;
@@ -14,8 +15,10 @@ mod continuation;
 mod crash;
 mod decisions;
 mod failover;
+mod full_disk;
 mod hedging;
 mod lifecycle;
 mod limits;
 mod passthrough;
 mod record;
+mod stream_costs;
