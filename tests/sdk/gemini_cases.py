@@ -91,7 +91,7 @@ def gemini_tools(target):
         holds("get_time returned", ask(target, turns, **tools()).text)
 
 
-@case("gemini", openai="Gemini's own", anthropic="Gemini's own")
+@case("gemini", openai="Gemini's own", anthropic="Gemini's own", mistral="Gemini's own")
 def gemini_thought_signatures(target):
     model = target.model("gemini-3.1-pro-preview")
     question = types.Content(role="user", parts=[types.Part(text="Use get_weather")])
@@ -135,8 +135,8 @@ def gemini_limits(target):
 @case("gemini")
 def gemini_refusal(target):
     answer = ask(target, "[[sim: refuse]]")
-    # OpenAI refuses in words and calls it a normal end.
-    expected = "STOP" if target.provider == "openai" else "SAFETY"
+    # OpenAI and Mistral refuse in words and calls it a normal end.
+    expected = "STOP" if target.provider in ("openai", "mistral") else "SAFETY"
     same(answer.candidates[0].finish_reason.name, expected)
 
 

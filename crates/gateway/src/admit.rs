@@ -48,6 +48,27 @@ pub(crate) struct Admitted {
     pub strict: bool,
 }
 
+impl Admitted {
+    /// The same request once more, to be sent beside.
+    #[must_use]
+    pub(crate) fn duplicate(&self) -> Self {
+        Self {
+            generation: Arc::clone(&self.generation),
+            dialect: self.dialect,
+            operation: self.operation,
+            path: self.path.clone(),
+            stream_form: self.stream_form,
+            headers: self.headers.clone(),
+            options: self.options.clone(),
+            body: self.body.clone(),
+            envelope: self.envelope.clone(),
+            route: Arc::clone(&self.route),
+            caller: self.caller.clone(),
+            strict: self.strict,
+        }
+    }
+}
+
 /// The answer length assumed for the worst case where neither client nor model states one, in tokens.
 const ASSUMED_OUTPUT: u64 = 4_096;
 

@@ -91,7 +91,9 @@ fn plain(
     facts.output_bytes = summary.output_bytes;
     case.record.finish = summary.finish.map(|finish| Name::from(finish.name()));
     case.record.response_bytes = held.iter().map(|piece| piece.len() as u64).sum();
-    call.succeeded(facts.usage.map(|usage| usage.total()), now);
+    if let Some(call) = call {
+        call.succeeded(facts.usage.map(|usage| usage.total()), now);
+    }
     case.end(attempt.number, facts.end(None));
     drive.succeeded(attempt.number);
     let mut headers = head(admitted, &case);
@@ -105,7 +107,7 @@ fn plain(
 fn note_served(admitted: &Admitted, opened: &Opened, case: &mut Case) {
     note_deployment(admitted, &opened.attempt, case);
     case.record.status = 200;
-    case.record.warnings.clone_from(&opened.warnings);
+    case.record.warnings.extend(opened.warnings.iter().cloned());
     case.note_first_token();
 }
 
@@ -136,10 +138,9 @@ fn head(admitted: &Admitted, case: &Case) -> HeaderMap {
     set("x-trunkline-tier", text(&record.tier));
     set("x-trunkline-provider", text(&record.provider));
     set("x-trunkline-model", text(&record.model));
-    // The attempt that answers is still open in a stream.
+    // The attempt that answers may still be open.
     let sent = record.attempts.iter().filter(|attempt| attempt.was_sent()).count();
-    let attempts = sent + usize::from(admitted.envelope.shape.delivery.is_stream());
-    set("x-trunkline-attempts", Some(HeaderValue::from(attempts)));
+    set("x-trunkline-attempts", Some(HeaderValue::from(sent + case.open_attempts())));
     set("x-trunkline-cache", Some(HeaderValue::from_static("miss")));
     set("x-trunkline-overhead-us", Some(HeaderValue::from(record.overhead_us)));
     if !record.warnings.is_empty() {
@@ -211,9 +212,8 @@ enum State {
 
 impl Streaming {
     fn new(gateway: Arc<Gateway>, admitted: Admitted, drive: Drive, opened: Opened, case: Case) -> Self {
-        let Opened { attempt, call, mut relay, body, held, facts, .. } = opened;
-        // With a hedge, the loser's cost is known only now.
-        relay.bill_before(Before::of(&case.record));
+        let Opened { attempt, call, mut relay, body, mut held, facts, .. } = opened;
+        relay.bill_before(Before::of(&case.record), &mut held);
         let form = (admitted.stream_form == StreamForm::Array).then(ArrayForm::new);
         let timer = Box::pin(sleep_until(Instant::now() + attempt.between_tokens));
         let mut streaming = Self {
@@ -221,7 +221,7 @@ impl Streaming {
             admitted,
             drive,
             attempt,
-            call: Some(call),
+            call,
             relay,
             body,
             facts,
@@ -388,7 +388,7 @@ impl Streaming {
     /// What the client is told otherwise.
     async fn resume(&mut self, failure: Failure) -> Result<(), ClientError> {
         let continues = self.drive.plan().continuation;
-        let subject = Subject::new(&self.admitted, self.case.id(), continues);
+        let subject = Subject::new(&self.admitted, self.case.id(), self.drive.plan());
         let unfinished = if subject.may_be_continued() { self.relay.unfinished() } else { None };
         if continues && unfinished.is_none() {
             return Err(perform::tell(&mut self.case, &Verdict { failure, why: Why::Committed }));
@@ -411,8 +411,8 @@ impl Streaming {
             let estimated_input = subject.estimated_input() + text.len() as u64 / 4;
             let entry = deployment.entry.as_ref();
             self.case.begin(attempt.number, &deployment.id, attempt.kind, entry, estimated_input);
-            self.relay.bill_before(Before::of(&self.case.record));
-            self.relay.join(&subject.continued_relay_context(index), unfinished.part);
+            self.relay.bill_before(Before::of(&self.case.record), &mut Rope::new());
+            self.relay.join(&subject.continued_relay_context(index, &attempt.leg.tier), unfinished.part);
             let opening = attempt::open_into(&self.gateway, &subject, attempt, Some(text), &mut self.relay);
             match opening.await {
                 Ok(begun) => {

@@ -6,6 +6,7 @@
 
 use crate::body::Rope;
 use crate::continuation::{Prose, Splice, Unfinished};
+use crate::inspect::Inspector;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use trunkline_model::catalogue::{ModelEntry, ServiceTier, TokenCounts, price};
@@ -17,6 +18,7 @@ use trunkline_model::id::RequestId;
 use trunkline_model::money::Cost;
 use trunkline_model::record::RequestRecord;
 use trunkline_model::usage::Usage;
+use trunkline_route::cascade::Answer;
 use trunkline_wire::codec::{Decode, Encode, EncodeContext, Observe, Summary};
 use trunkline_wire::dispatch;
 use trunkline_wire::frame::{Framer, RawFrame};
@@ -37,6 +39,8 @@ pub(crate) struct RelayContext {
     pub passes: bool,
     /// The text is kept, so that another deployment can go on with it.
     pub keeps_text: bool,
+    /// The whole answer is read here before the client gets it.
+    pub inspects: bool,
     /// What was asked for.
     pub operation: Operation,
     /// Plain or streamed.
@@ -61,7 +65,7 @@ pub(crate) struct Bill {
 }
 
 /// The attempts that are over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Before {
     /// Their cost.
     pub cost: Cost,
@@ -102,6 +106,7 @@ pub(crate) struct Relay {
     bill: Bill,
     /// The upstream said that the answer is complete, and the client was told.
     closed: bool,
+    inspector: Option<Box<Inspector>>,
 }
 
 enum Way {
@@ -151,7 +156,23 @@ impl Relay {
             request_id: context.encode.request_id,
             bill: context.bill.clone(),
             closed: false,
+            inspector: context.inspects.then(|| Box::new(Inspector::new(context))),
         }
+    }
+
+    /// The answer so far, where it is read here.
+    #[must_use]
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.inspector.as_ref().map(|inspector| inspector.answer())
+    }
+
+    /// Writes the answer anew with another text, where it was read here; nothing more may follow.
+    pub(crate) fn rewrite(&mut self, context: &RelayContext, text: &str) -> Option<Rope> {
+        let body = self.inspector.as_mut()?.rewrite(context, text);
+        self.closed = true;
+        let mut out = Rope::new();
+        out.push(body);
+        Some(out)
     }
 
     /// Takes a piece of the upstream's body and appends what the client is to get. True when something of the answer itself
@@ -178,10 +199,15 @@ impl Relay {
             semantic |= self.frame(frame, out)?;
         }
         match &mut self.way {
-            Way::Pass(observer) => observer.end()?,
+            Way::Pass(observer) => {
+                observer.end()?;
+                if let Some(inspector) = &mut self.inspector {
+                    inspector.end()?;
+                }
+            }
             Way::Translate(translation) => {
                 translation.decoder.end(&mut translation.events)?;
-                semantic |= translation.write(out);
+                semantic |= translation.write(self.inspector.as_deref_mut(), out);
                 if !self.closed {
                     if let (true, Some(usage)) = (self.delivery.is_stream(), &translation.summary.usage) {
                         translation.encoder.tally(self.bill.tally(usage, self.request_id));
@@ -240,9 +266,20 @@ impl Relay {
         self.framer = Framer::new(dispatch::framing(context.delivery), LARGEST_FRAME);
     }
 
-    /// Which attempts were over when this one was chosen to answer.
-    pub(crate) fn bill_before(&mut self, before: Before) {
+    /// Which attempts were over when this one was chosen to answer: the loser of a hedge and what was asked about the answer
+    /// are only known then. What is held back and told their cost already is told it again.
+    pub(crate) fn bill_before(&mut self, before: Before, held: &mut Rope) {
+        if self.bill.before == before {
+            return;
+        }
         self.bill.before = before;
+        let Some(usage) = &self.summary().usage else { return };
+        let tally = self.bill.tally(usage, self.request_id);
+        for piece in held {
+            if let Some(corrected) = tally.correct(piece) {
+                *piece = corrected;
+            }
+        }
     }
 
     /// What was learnt of the answer so far.
@@ -263,6 +300,9 @@ impl Relay {
                     return Ok(false);
                 }
                 let seen = observer.frame(frame.frame())?;
+                if let Some(inspector) = &mut self.inspector {
+                    inspector.frame(frame.frame())?;
+                }
                 if seen.hide {
                     return Ok(seen.semantic);
                 }
@@ -285,7 +325,7 @@ impl Relay {
                     return Ok(false);
                 }
                 translation.decoder.frame(frame.frame(), &mut translation.events)?;
-                Ok(translation.write(out))
+                Ok(translation.write(self.inspector.as_deref_mut(), out))
             }
         }
     }
@@ -293,7 +333,7 @@ impl Relay {
 
 impl Translation {
     /// Writes the decoded events; true when one of them is part of the answer itself.
-    fn write(&mut self, out: &mut Rope) -> bool {
+    fn write(&mut self, mut inspector: Option<&mut Inspector>, out: &mut Rope) -> bool {
         let mut semantic = false;
         self.names.restore(&mut self.events);
         if let Some(splice) = &mut self.splice {
@@ -306,6 +346,9 @@ impl Translation {
                 prose.learn(&event);
             }
             self.encoder.event(&event, &mut self.out);
+            if let Some(inspector) = &mut inspector {
+                inspector.learn(event);
+            }
         }
         if !self.out.is_empty() {
             out.push(self.out.split().freeze());

@@ -37,6 +37,12 @@ enum Command {
     Explain(command::explain::Options),
     /// Search the request log.
     Log(command::log::Options),
+    /// Run policies against virtual providers: load, outages, limits, slow tails.
+    Simulate(command::simulate::Options),
+    /// Decide the request log again under another policy: cost, quality, latency, every changed decision.
+    Replay(command::replay::Options),
+    /// What routing saved, by route and week, and what deserves attention.
+    Report(command::report::Options),
     /// List the known providers and what is configured of them.
     Providers(command::providers::Options),
     /// Search the model catalogue.
@@ -54,6 +60,9 @@ fn main() -> ExitCode {
         Command::Drill(options) => command::drill::run(&options),
         Command::Explain(options) => command::explain::run(&options),
         Command::Log(options) => command::log::run(&options),
+        Command::Simulate(options) => command::simulate::run(&options),
+        Command::Replay(options) => command::replay::run(&options),
+        Command::Report(options) => command::report::run(&options),
         Command::Providers(options) => command::providers::run(&options),
         Command::Models(options) => command::models::run(&options),
         Command::Key(options) => command::key::run(&options),

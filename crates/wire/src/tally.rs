@@ -58,6 +58,24 @@ impl Tally {
     }
 }
 
+impl Tally {
+    /// Bytes that tell a cost of the same request, with this one in its place; `None` when they tell none.
+    #[must_use]
+    pub fn correct(&self, bytes: &[u8]) -> Option<Bytes> {
+        let mut own = BytesMut::with_capacity(160);
+        self.write(&mut own);
+        // Inside a string the quotes would be escaped; and nobody else knows the id.
+        let id_ends = memchr::memmem::find(&own, b",\"cost_usd\"")?;
+        let start = memchr::memmem::rfind(bytes, &own[..id_ends])?;
+        let end = start + memchr::memchr(b'}', &bytes[start..])? + 1;
+        let mut out = BytesMut::with_capacity(bytes.len() + 32);
+        out.put_slice(&bytes[..start]);
+        out.put_slice(&own);
+        out.put_slice(&bytes[end..]);
+        Some(out.freeze())
+    }
+}
+
 /// Whether an event tells usage: a member `usage` or `usageMetadata` that is an object. Inside strings the quotes would be
 /// escaped, so a look at the bytes is enough.
 #[must_use]
@@ -99,6 +117,19 @@ mod tests {
             @r#"data: { "trunkline":{"request_id":"01hf7yat000000000000000007","cost_usd":null,"cost_confidence":"unknown","attempts":2}}"#
         );
         assert_eq!(inserted(&exact, ": a comment\n\n"), None);
+    }
+
+    #[test]
+    fn what_was_told_too_early_is_corrected() {
+        let early = tally(Cost::exact(NanoDollars(100)));
+        let late = Tally { attempts: 3, cost: Cost::exact(NanoDollars(250)), ..early };
+        let event = "data: {\"usage\":{\"n\":1}}\n\ndata: [DONE]\n\n";
+        let told = inserted(&early, event).expect("there is an object");
+        let corrected = late.correct(told.as_bytes()).expect("it was told");
+        assert_eq!(corrected, inserted(&late, event).expect("there is an object"));
+        let other = Tally { request_id: RequestId::new(1, 1), ..late };
+        assert_eq!(other.correct(told.as_bytes()), None);
+        assert_eq!(late.correct(event.as_bytes()), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod auto;
 mod bounds;
+mod cascade;
 mod fallback;
 mod fleet;
 mod keys;

@@ -156,3 +156,29 @@ fn a_model_that_retires_soon_is_a_warning() {
 fn a_letter_of_several_bytes_in_a_rule_is_marked_whole() {
     assert_snapshot!(errors(&with_tiers("decide: [{ when: \"é > 1\", use: strong }, { use: cheap }]")));
 }
+
+#[test]
+fn a_cascade_that_cannot_help_is_a_mistake() {
+    assert_snapshot!("cascade", errors(&with_tiers("cascade: { from: cheap, to: cheap }")));
+    let all = "cascade:
+  from: cheap
+  to: stron
+  matches: \"(\"
+  condition: \"answer.length > 3\"
+  confidence: 0.5
+  agreement: { samples: 9, at_least: 2.0 }
+  judge: { deployments: [openai/gpt-nope], at_least: 11 }
+  streams: precheck
+  spend_cap: lots
+  audit: { share: 0% }
+attempts: 1
+answer: { repair: true }
+downgrade: [tools, tools]";
+    assert_snapshot!("cascade_all", errors(&with_tiers(all)));
+    assert_snapshot!(
+        "cascade_precheck",
+        errors(&with_tiers(
+            "cascade: { from: cheap, to: strong, unless: [json], precheck: \"request.turns > 1\" }"
+        ))
+    );
+}

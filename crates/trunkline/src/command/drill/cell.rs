@@ -15,6 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
+use trunkline_gateway::BodyPrompt;
 use trunkline_gateway::{Gateway, server};
 use trunkline_model::dialect::Delivery;
 use trunkline_model::failure::FailureClass;
@@ -115,13 +116,14 @@ impl Sheet {
         let path = endpoint.path_parts(&route.name, delivery);
         let envelope = dispatch::envelope(endpoint.dialect(), endpoint.operation(), &body, &path)?;
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let prompt = BodyPrompt::new(endpoint.dialect(), endpoint.operation(), &envelope, &body);
         let decision = decide(&DecideInput {
             id: RequestId::new(unix * 1_000, 0),
             fleet: &stage.snapshot.fleet,
             views: &AllFresh,
             route,
             shape: &envelope.shape,
-            prompt: None,
+            prompt: Some(&prompt),
             caller: &Caller::default(),
             clock: WallClock::from_unix(unix, 0),
             now: Moment::ORIGIN,
