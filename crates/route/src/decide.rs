@@ -125,6 +125,9 @@ fn decide_once(input: &DecideInput<'_>) -> Decision {
         }
         choice => plan::plan(input, filtered, choice, chosen.decided_by, chosen.propensity),
     };
+    for expectation in [&mut decision.expected, &mut decision.runner_up].into_iter().flatten() {
+        expectation.quality = features.predicted(expectation.deployment);
+    }
     decision.steps = chosen.steps;
     decision.features = features.read();
     decision.values = values(&features);

@@ -21,6 +21,7 @@ pub mod fleet;
 mod gauge;
 pub mod health;
 pub mod hedge;
+pub mod learned;
 pub mod limit;
 pub mod pattern;
 pub mod plan;

@@ -8,6 +8,7 @@ use crate::fleet::DeploymentIndex;
 use std::cmp::Ordering;
 use std::time::Duration;
 use trunkline_model::moment::Moment;
+use trunkline_model::money::NanoDollars;
 
 /// The state of one deployment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -104,6 +105,12 @@ impl Availability {
 pub trait Views {
     /// The state of a deployment of the fleet at `now`.
     fn view(&self, index: DeploymentIndex, now: Moment) -> View;
+
+    /// What requests of a route have cost on this day (days since the Unix epoch, UTC); `None` where nobody counts.
+    fn spent(&self, route: &str, day: u64) -> Option<NanoDollars> {
+        let _ = (route, day);
+        None
+    }
 }
 
 /// Every deployment fresh and open: for offline explanations without a running server.

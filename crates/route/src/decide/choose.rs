@@ -80,7 +80,7 @@ pub(super) fn choose<'a>(
             }
             Err(why) => (StepOutcome::NoAnswer(why), None),
         };
-        steps.push(StepTrace { step: step.name.clone(), outcome });
+        steps.push(StepTrace { step: step.name.clone(), outcome, note: features.take_note() });
         if let Some((choice, propensity)) = found {
             let decided_by = match step.kind {
                 StepKind::Pin => DecidedBy::Pin,
