@@ -6,6 +6,7 @@
 mod accept;
 mod admit;
 mod answer;
+mod array;
 mod ask;
 mod assess;
 mod attempt;

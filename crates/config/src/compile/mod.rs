@@ -13,6 +13,7 @@ mod learned;
 mod providers;
 mod routes;
 mod server;
+mod weights;
 
 use crate::file::File;
 use crate::problem::{Place, Problem, Problems};
@@ -168,6 +169,7 @@ pub(crate) fn compile(
     let providers = providers::compile(file, &mut compiler);
     let fleet = fleet::compile(file, &providers, &mut compiler);
     let routes = routes::compile(file, &providers, &fleet, &mut compiler);
+    weights::check(file, &mut compiler);
     let keys = keys::compile(file, &fleet, &routes, &mut compiler);
     let read = compiler.read;
     if problems.has_errors() {
