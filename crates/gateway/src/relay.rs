@@ -94,7 +94,7 @@ impl Relay {
             }))
         };
         Self {
-            framer: Framer::new(dispatch::framing(delivery), LARGEST_FRAME),
+            framer: Framer::new(dispatch::framing(provider, delivery), LARGEST_FRAME),
             way,
             client,
             delivery,
@@ -182,7 +182,7 @@ impl Relay {
         translation.names = context.names.clone();
         translation.prose = None;
         translation.splice = Some(Splice::new(part));
-        self.framer = Framer::new(dispatch::framing(context.delivery), LARGEST_FRAME);
+        self.framer = Framer::new(dispatch::framing(context.provider, context.delivery), LARGEST_FRAME);
     }
 
     /// What was learnt of the answer so far.

@@ -11,6 +11,7 @@ mod keys;
 mod providers;
 mod routes;
 mod server;
+mod signature;
 
 use crate::file::File;
 use crate::problem::{Place, Problem, Problems};

@@ -5,6 +5,7 @@
 //! messages. Parts of an assistant message come in the order in which every maker requires them back: reasoning, text, calls.
 
 use super::media::{audio_type, cache_mark, data_url, source_of_url};
+use crate::carried;
 use crate::codec::BadRequest;
 use crate::scan::reader::Kind;
 use crate::scan::tree::{Node, Place, parse_text};
@@ -197,10 +198,16 @@ fn reasoning(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Part>, BadRequest
 }
 
 fn thinking_block(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest> {
-    let anthropic = |value: &str| Opaque { origin: Dialect::Anthropic, value: value.to_owned() };
+    // What the answer's encoder wrote: at home without a mark, of any other origin with one.
+    let state = |value: &str| {
+        carried::unpack(value).map_or_else(
+            || Opaque { origin: Dialect::Anthropic, value: value.to_owned() },
+            |(state, _)| state,
+        )
+    };
     if place.text_field(place.object(node)?, "type")? == Some("redacted_thinking") {
         let data = place.needed_text(node, "data")?;
-        return Ok(Part { content: Content::RedactedThinking, cache: None, opaque: Some(anthropic(data)) });
+        return Ok(Part { content: Content::RedactedThinking, cache: None, opaque: Some(state(data)) });
     }
     let thinking = node.field("thinking").ok_or_else(|| place.key("thinking").missing("a string"))?;
     let text = match thinking.as_text() {
@@ -213,7 +220,7 @@ fn thinking_block(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest
         }
     };
     let signature = place.text_field(node, "signature")?.filter(|signature| !signature.is_empty());
-    Ok(Part { content: Content::Thinking(text), cache: None, opaque: signature.map(anthropic) })
+    Ok(Part { content: Content::Thinking(text), cache: None, opaque: signature.map(state) })
 }
 
 fn google_signature(node: &Node<'_>) -> Option<Opaque> {
