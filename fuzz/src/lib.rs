@@ -183,6 +183,7 @@ fn write(client: Dialect, operation: Operation, delivery: Delivery, events: &[Ev
         stream_usage: true,
         encoding: VectorEncoding::Float,
         embedding_form: EmbeddingForm::default(),
+        echo: None,
     };
     let mut encoder = dispatch::encoder(client, operation, delivery, context);
     let mut out = BytesMut::new();

@@ -23,6 +23,7 @@ use trunkline_route::fleet::DeploymentIndex;
 use trunkline_wire::codec::{BadRequest, EmbeddingForm, EncodeContext, EncodeError};
 use trunkline_wire::dispatch;
 use trunkline_wire::names::FittedNames;
+use trunkline_wire::responses::Echo;
 
 /// One request, seen from its attempts.
 pub(crate) struct Subject<'a> {
@@ -114,10 +115,16 @@ impl<'a> Subject<'a> {
         &self.generation().snapshot.upstreams[index.position()]
     }
 
+    /// The protocol in which it goes there.
+    fn dialect(&self, upstream: &Upstream) -> Dialect {
+        upstream.dialect_for(self.admitted.dialect, self.admitted.operation)
+    }
+
     /// Where to send it. The filter lets only deployments through that serve the operation.
     #[must_use]
     pub(crate) fn uri(&self, upstream: &Upstream) -> Uri {
-        upstream.uri(self.admitted.operation, self.delivery()).cloned().unwrap_or_default()
+        let dialect = self.dialect(upstream);
+        upstream.uri(dialect, self.admitted.operation, self.delivery()).cloned().unwrap_or_default()
     }
 
     /// What the answer's relay must know.
@@ -128,7 +135,7 @@ impl<'a> Subject<'a> {
             self.admitted.envelope.wants_stream_usage || self.admitted.dialect != Dialect::OpenAi;
         RelayContext {
             client: self.admitted.dialect,
-            provider: self.upstream(index).dialect,
+            provider: self.dialect(self.upstream(index)),
             // Who may have to go on with the answer must understand it.
             passes: passes && !self.continues,
             keeps_text: self.continues,
@@ -143,6 +150,7 @@ impl<'a> Subject<'a> {
                 stream_usage,
                 encoding: self.vector_encoding(),
                 embedding_form: self.embedding_form(),
+                echo: self.echo(),
             },
         }
     }
@@ -176,14 +184,20 @@ impl<'a> Subject<'a> {
     /// Whether bytes pass untouched, both ways.
     fn passes(&self, upstream: &Upstream) -> bool {
         let Admitted { envelope, body, dialect, operation, .. } = self.admitted;
-        upstream.dialect == *dialect && dispatch::may_pass(*dialect, *operation, envelope, body)
+        self.dialect(upstream) == *dialect && dispatch::may_pass(*dialect, *operation, envelope, body)
     }
 
     fn fitted_names(&self, index: DeploymentIndex) -> FittedNames {
         match self.decoded() {
-            Ok(request) => dispatch::fitted_names(self.upstream(index).dialect, request),
+            Ok(request) => dispatch::fitted_names(self.dialect(self.upstream(index)), request),
             Err(_) => FittedNames::default(),
         }
+    }
+
+    /// What the answer repeats of the request, for clients whose protocol wants that.
+    fn echo(&self) -> Option<Arc<Echo>> {
+        let Admitted { envelope, body, dialect, .. } = self.admitted;
+        dispatch::echo(*dialect, envelope, body)
     }
 
     fn embedding_form(&self) -> EmbeddingForm {
@@ -213,12 +227,11 @@ impl<'a> Subject<'a> {
             Some(text) => Some(continuation::rest(request, text).ok_or_else(not_continuable)?),
         };
         let request = rest.as_ref().unwrap_or(request);
+        let dialect = self.dialect(upstream);
         let encoded = match self.admitted.operation {
-            Operation::CountTokens => {
-                dispatch::encode_count_request(upstream.dialect, request, &upstream.profile)
-            }
+            Operation::CountTokens => dispatch::encode_count_request(dialect, request, &upstream.profile),
             Operation::Chat | Operation::Embeddings => {
-                dispatch::encode_request(upstream.dialect, request, &upstream.profile, self.delivery())
+                dispatch::encode_request(dialect, request, &upstream.profile, self.delivery())
             }
         };
         let encoded = encoded.map_err(encode_failure)?;

@@ -166,12 +166,12 @@ impl Decode for Decoder {
 }
 
 /// What a stream that just stops is.
-pub(super) fn cut() -> Failure {
+pub(crate) fn cut() -> Failure {
     Failure::new(FailureClass::Cut, "the provider's answer ended before it was complete")
 }
 
 /// The failure an error object inside an answer names.
-pub(super) fn error_in(data: &[u8]) -> Failure {
+pub(crate) fn error_in(data: &[u8]) -> Failure {
     match tree::parse(data, &[]) {
         Ok(root) => super::error::from_object(200, &root),
         Err(_) => malformed("an error that is not JSON"),
@@ -394,6 +394,9 @@ impl Writer<'_> {
 }
 
 fn anthropic(value: &str) -> Opaque {
+    if let Some((opaque, _)) = crate::carried::unpack(value) {
+        return opaque;
+    }
     Opaque { origin: Dialect::Anthropic, value: value.to_owned() }
 }
 

@@ -6,11 +6,14 @@
 
 use super::finish::finish_word;
 use super::{encode_error, encode_error_frame};
+use crate::carried::{self, Place};
 use crate::codec::{Encode, EncodeContext};
 use crate::write::{Object, array, string, whole};
 use bytes::BytesMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+use trunkline_model::content::Opaque;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::ClientError;
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
@@ -92,6 +95,14 @@ fn write_redacted_block(out: &mut BytesMut, data: &str) {
     block.text("type", "redacted_thinking");
     block.text("data", data);
     block.close();
+}
+
+/// State as it stands in `thinking_blocks`, which are Anthropic's: that of others names its origin.
+fn at_home(opaque: &Opaque, place: Place) -> Cow<'_, str> {
+    match opaque.origin {
+        Dialect::Anthropic => Cow::Borrowed(&opaque.value),
+        _ => Cow::Owned(carried::carry(opaque, place)),
+    }
 }
 
 /// Whether log-probabilities are in this dialect's form; another's would break the client's types.
@@ -227,7 +238,7 @@ impl StreamEncoder {
             (Delta::Opaque(opaque), Some(PartKind::RedactedThinking)) => {
                 self.chunk(choice, None, out, |delta| {
                     array(delta.key("thinking_blocks"), [()], |out, ()| {
-                        write_redacted_block(out, &opaque.value)
+                        write_redacted_block(out, &at_home(opaque, Place::Redacted))
                     });
                 });
             }
@@ -235,7 +246,7 @@ impl StreamEncoder {
                 let text = std::mem::take(&mut state.thinking);
                 self.chunk(choice, None, out, |delta| {
                     array(delta.key("thinking_blocks"), [()], |out, ()| {
-                        write_thinking_block(out, &text, &opaque.value);
+                        write_thinking_block(out, &text, &at_home(opaque, Place::Own));
                     });
                 });
             }
@@ -422,12 +433,12 @@ impl PlainChoice {
             }
             (Delta::Opaque(opaque), Some(PartKind::RedactedThinking)) => {
                 comma(&mut self.blocks);
-                write_redacted_block(&mut self.blocks, &opaque.value);
+                write_redacted_block(&mut self.blocks, &at_home(opaque, Place::Redacted));
             }
             (Delta::Opaque(opaque), Some(PartKind::Thinking)) if opaque.origin != Dialect::Gemini => {
                 comma(&mut self.blocks);
                 let text = std::mem::take(&mut self.thinking);
-                write_thinking_block(&mut self.blocks, &text, &opaque.value);
+                write_thinking_block(&mut self.blocks, &text, &at_home(opaque, Place::Own));
             }
             (Delta::Opaque(opaque), Some(PartKind::ToolCall { .. })) => {
                 if let Some(call) = self.calls.last_mut() {

@@ -8,9 +8,9 @@ mod answer_encode;
 mod calls;
 mod chunk;
 mod embeddings;
-mod error;
+pub(crate) mod error;
 mod finish;
-mod media;
+pub(crate) mod media;
 mod message_decode;
 mod message_encode;
 mod observe;
@@ -24,9 +24,12 @@ mod tests;
 use crate::codec::{Decode, Encode, EncodeContext, Observe};
 use trunkline_model::dialect::{Delivery, Operation};
 
+pub(crate) use answer_decode::{cut, error_in};
+pub(crate) use embeddings::not_an_answer;
 pub use error::{decode_error, encode_error, encode_error_frame};
 pub use pass::pass_edits;
 pub use request_decode::decode_request;
+pub(crate) use request_encode::effort_of;
 pub use request_encode::encode_request;
 
 /// An encoder of answers for a client of this dialect.
