@@ -5,6 +5,7 @@
 
 use crate::case::Case;
 use crate::options::{self, Options};
+use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -52,6 +53,8 @@ pub(crate) struct Accepted {
     pub body: Bytes,
     /// The look at it.
     pub envelope: Envelope,
+    /// What it is beyond its conversation, in the responses API.
+    pub turn: Option<Box<Turn>>,
 }
 
 /// The longest `model` kept in the record, in bytes.
@@ -94,6 +97,7 @@ pub(crate) async fn accept(
         options,
         body,
         envelope,
+        turn: None,
     })
 }
 

@@ -7,6 +7,7 @@ use crate::accept::Accepted;
 use crate::authenticate::Identified;
 use crate::case::Case;
 use crate::options::Options;
+use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -18,6 +19,7 @@ use trunkline_route::caller::{AllowList, Caller};
 use trunkline_route::limit::{Account, Estimate, Reservation};
 use trunkline_route::policy::{Route, RouteKind};
 use trunkline_wire::codec::{Envelope, PathParts};
+use trunkline_wire::responses::Echo;
 
 /// A request that may be served, with the route that will.
 pub(crate) struct Admitted {
@@ -43,6 +45,10 @@ pub(crate) struct Admitted {
     pub caller: Caller,
     /// Refuse instead of warn.
     pub strict: bool,
+    /// What it is beyond its conversation, in the responses API.
+    pub turn: Option<Box<Turn>>,
+    /// What the answer repeats of the request, where that is not what its body says.
+    pub echo: Option<Arc<Echo>>,
 }
 
 /// The answer length assumed for the worst case where neither client nor model states one, in tokens.
@@ -60,7 +66,13 @@ pub(crate) fn admit(
     case: &mut Case,
 ) -> Result<Admitted, ClientError> {
     let route = find_route(generation, &accepted)?;
-    let caller = caller(&accepted, identified, case, &route);
+    let mut caller = caller(&accepted, identified, case, &route);
+    if let Some(bound) = accepted.turn.as_ref().and_then(|turn| turn.bound.as_ref())
+        && caller.preferences.order.is_empty()
+    {
+        // State that only its maker can read: others can answer too, without it.
+        caller.preferences.order.push(Name::from(bound.deployment.as_str()));
+    }
     check_allowed(&caller, &route)?;
     case.record.route = Some(Arc::clone(&route.name));
     if let Some(limiter) = identified.key.as_ref().and_then(|key| generation.limiter(&key.name)) {
@@ -88,6 +100,8 @@ pub(crate) fn admit(
         route,
         caller,
         strict,
+        echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
+        turn: accepted.turn,
     })
 }
 

@@ -25,6 +25,7 @@ mod planning;
 mod preferences;
 mod relay;
 mod respond;
+mod responses;
 pub mod server;
 mod service;
 mod state;

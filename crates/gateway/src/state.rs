@@ -5,6 +5,7 @@
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::responses::Running;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use trunkline_route::hedge::HedgeBudget;
 use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
-use trunkline_store::Recorder;
+use trunkline_store::{Recorder, Responses};
 
 /// Everything that serves requests.
 pub struct Gateway {
@@ -32,6 +33,10 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Against retry storms, over the whole fleet.
     pub retry_budget: Arc<RetryBudget>,
+    /// Stored responses.
+    pub responses: Responses,
+    /// Responses that run in the background.
+    pub(crate) running: Running,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
@@ -50,9 +55,20 @@ pub struct Generation {
 }
 
 impl Gateway {
-    /// A gateway that serves a configuration.
+    /// A gateway that serves a configuration and keeps responses in memory.
     #[must_use]
     pub fn new(snapshot: Snapshot, transport: Transport, recorder: Recorder) -> Arc<Self> {
+        Self::with_responses(snapshot, transport, recorder, Responses::in_memory())
+    }
+
+    /// A gateway that serves a configuration.
+    #[must_use]
+    pub fn with_responses(
+        snapshot: Snapshot,
+        transport: Transport,
+        recorder: Recorder,
+        responses: Responses,
+    ) -> Arc<Self> {
         let clock = Clock::start();
         let generation = Generation::new(snapshot, None);
         Arc::new(Self {
@@ -61,6 +77,8 @@ impl Gateway {
             transport,
             recorder,
             metrics: Metrics::new(),
+            responses,
+            running: Running::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),

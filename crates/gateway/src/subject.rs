@@ -10,6 +10,7 @@ use crate::relay::RelayContext;
 use crate::state::Generation;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
@@ -23,7 +24,7 @@ use trunkline_route::fleet::DeploymentIndex;
 use trunkline_wire::codec::{BadRequest, EmbeddingForm, EncodeContext, EncodeError};
 use trunkline_wire::dispatch;
 use trunkline_wire::names::FittedNames;
-use trunkline_wire::responses::Echo;
+use trunkline_wire::responses::{Echo, strip_state};
 
 /// One request, seen from its attempts.
 pub(crate) struct Subject<'a> {
@@ -130,7 +131,7 @@ impl<'a> Subject<'a> {
     /// What the answer's relay must know.
     #[must_use]
     pub(crate) fn relay_context(&self, index: DeploymentIndex) -> RelayContext {
-        let passes = self.passes(self.upstream(index));
+        let passes = self.passes(index);
         let stream_usage =
             self.admitted.envelope.wants_stream_usage || self.admitted.dialect != Dialect::OpenAi;
         RelayContext {
@@ -167,8 +168,8 @@ impl<'a> Subject<'a> {
     /// `Unsupported` when the deployment cannot express the request, `BadRequest` when the request contradicts itself.
     pub(crate) fn prepare(&self, index: DeploymentIndex, so_far: Option<&str>) -> Result<Prepared, Failure> {
         let upstream = self.upstream(index);
-        let same = so_far.is_none() && self.passes(upstream);
-        let (body, warnings) = if same { self.passed(upstream) } else { self.translated(upstream, so_far)? };
+        let same = so_far.is_none() && self.passes(index);
+        let (body, warnings) = if same { self.passed(upstream) } else { self.translated(index, so_far)? };
         if self.admitted.strict && !warnings.is_empty() {
             let list: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             let message = format!(
@@ -182,9 +183,18 @@ impl<'a> Subject<'a> {
     }
 
     /// Whether bytes pass untouched, both ways.
-    fn passes(&self, upstream: &Upstream) -> bool {
+    fn passes(&self, index: DeploymentIndex) -> bool {
         let Admitted { envelope, body, dialect, operation, .. } = self.admitted;
-        self.dialect(upstream) == *dialect && dispatch::may_pass(*dialect, *operation, envelope, body)
+        !self.is_foreign(index)
+            && self.dialect(self.upstream(index)) == *dialect
+            && dispatch::may_pass(*dialect, *operation, envelope, body)
+    }
+
+    /// Whether sealed state in the conversation was made by another provider of the same dialect.
+    fn is_foreign(&self, index: DeploymentIndex) -> bool {
+        let provider = &self.generation().snapshot.fleet.deployment(index).provider;
+        let turn = self.admitted.turn.as_ref();
+        self.admitted.envelope.shape.has_opaque_state && turn.is_some_and(|turn| turn.is_foreign(provider))
     }
 
     fn fitted_names(&self, index: DeploymentIndex) -> FittedNames {
@@ -196,8 +206,8 @@ impl<'a> Subject<'a> {
 
     /// What the answer repeats of the request, for clients whose protocol wants that.
     fn echo(&self) -> Option<Arc<Echo>> {
-        let Admitted { envelope, body, dialect, .. } = self.admitted;
-        dispatch::echo(*dialect, envelope, body)
+        let Admitted { envelope, body, dialect, echo, .. } = self.admitted;
+        echo.clone().or_else(|| dispatch::echo(*dialect, envelope, body))
     }
 
     fn embedding_form(&self) -> EmbeddingForm {
@@ -207,14 +217,17 @@ impl<'a> Subject<'a> {
 
     fn passed(&self, upstream: &Upstream) -> (RequestBody, Vec<Warning>) {
         let Admitted { envelope, body, dialect, .. } = self.admitted;
-        let edits = dispatch::pass_edits(*dialect, envelope, body, &upstream.profile, self.delivery());
+        let mut edits = dispatch::pass_edits(*dialect, envelope, body, &upstream.profile, self.delivery());
+        if let Some(turn) = &self.admitted.turn {
+            turn.edit(&mut edits, envelope, body, &upstream.profile);
+        }
         let rope = edits.apply(body, envelope);
         (RequestBody::from_pieces(rope), edits.warnings)
     }
 
     fn translated(
         &self,
-        upstream: &Upstream,
+        index: DeploymentIndex,
         so_far: Option<&str>,
     ) -> Result<(RequestBody, Vec<Warning>), Failure> {
         let request = self.decoded().as_ref().map_err(|error| {
@@ -226,7 +239,13 @@ impl<'a> Subject<'a> {
             None => None,
             Some(text) => Some(continuation::rest(request, text).ok_or_else(not_continuable)?),
         };
-        let request = rest.as_ref().unwrap_or(request);
+        let mut request = Cow::Borrowed(rest.as_ref().unwrap_or(request));
+        let upstream = self.upstream(index);
+        let mut warnings = Vec::new();
+        if self.is_foreign(index) {
+            warnings = strip_state(request.to_mut());
+        }
+        let request = request.as_ref();
         let dialect = self.dialect(upstream);
         let encoded = match self.admitted.operation {
             Operation::CountTokens => dispatch::encode_count_request(dialect, request, &upstream.profile),
@@ -235,7 +254,8 @@ impl<'a> Subject<'a> {
             }
         };
         let encoded = encoded.map_err(encode_failure)?;
-        Ok((RequestBody::from(encoded.body), encoded.warnings))
+        warnings.extend(encoded.warnings);
+        Ok((RequestBody::from(encoded.body), warnings))
     }
 
     fn decoded(&self) -> &Result<Box<Request>, BadRequest> {

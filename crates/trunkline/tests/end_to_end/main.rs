@@ -19,3 +19,4 @@ mod lifecycle;
 mod limits;
 mod passthrough;
 mod record;
+mod responses;

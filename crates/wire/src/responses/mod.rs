@@ -26,6 +26,7 @@ mod tests;
 
 use crate::codec::{Decode, Encode, EncodeContext, Observe};
 use crate::openai;
+use bytes::{Bytes, BytesMut};
 use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::json::Json;
 
@@ -79,6 +80,14 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
         Operation::Embeddings => openai::encoder(operation, delivery, context),
         Operation::Chat | Operation::CountTokens => Box::new(answer_encode::Encoder::new(delivery, context)),
     }
+}
+
+/// A response object of which there is nothing yet.
+#[must_use]
+pub fn begun(context: &EncodeContext) -> Bytes {
+    let mut out = BytesMut::new();
+    output::Output::new(context).write(&output::Status::InProgress, &mut out);
+    out.freeze()
 }
 
 /// A decoder of answers from a provider of this dialect.
