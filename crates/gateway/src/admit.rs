@@ -46,7 +46,7 @@ pub(crate) struct Admitted {
     /// Refuse instead of warn.
     pub strict: bool,
     /// What it is beyond its conversation, in the responses API.
-    pub turn: Option<Box<Turn>>,
+    pub turn: Option<Arc<Turn>>,
     /// What the answer repeats of the request, where that is not what its body says.
     pub echo: Option<Arc<Echo>>,
 }
@@ -101,7 +101,7 @@ pub(crate) fn admit(
         caller,
         strict,
         echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
-        turn: accepted.turn,
+        turn: accepted.turn.map(Arc::from),
     })
 }
 

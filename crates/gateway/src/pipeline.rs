@@ -28,16 +28,16 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, arrival: Arrival, place: Place)
     let version = generation.snapshot.version;
     let mut case = Case::open(Arc::clone(&gateway), place, case::new_id(), dialect, operation, version);
     match stages(&gateway, &generation, arrival, &mut case).await {
-        Ok(Answered::Performed(mut admitted, performed)) => {
-            let (served, turn) = (performed.served(&admitted), admitted.turn.take());
-            let keeper = turn.map(|turn| Keeper::new(gateway.responses.clone(), Arc::from(turn), served));
+        Ok(Answered::Performed(admitted, performed)) => {
+            let (served, turn) = (performed.served(&admitted), admitted.turn.clone());
+            let keeper = turn.map(|turn| Keeper::new(gateway.responses.clone(), turn, served));
             let response = answer::answer(gateway, *admitted, *performed, case);
             match keeper {
                 Some(keeper) => responses::keep(keeper, response),
                 None => response,
             }
         }
-        Ok(Answered::Detached(admitted)) => responses::start(gateway, admitted, case),
+        Ok(Answered::Detached(admitted)) => responses::start(&gateway, admitted, case),
         Ok(Answered::DryRun(decision)) => explain::dry_run(case, &decision),
         Err(error) => {
             let response = respond::error(dialect, case.id(), &error);
@@ -71,7 +71,7 @@ async fn stages(
         }
     };
     let accepted = accept::accept(gateway, generation, arrival, case).await?;
-    let accepted = responses::expand(gateway, accepted, &identified).await?;
+    let accepted = responses::expand(gateway, accepted, &identified, case.id()).await?;
     let admitted = admit::admit(gateway, generation, accepted, &identified, case)?;
     if admitted.turn.as_ref().is_some_and(|turn| turn.background) && !admitted.options.dry_run {
         return Ok(Answered::Detached(Box::new(admitted)));

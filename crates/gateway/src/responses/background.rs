@@ -76,17 +76,14 @@ impl Running {
 
 /// Detaches an admitted request and answers with what there is of it.
 #[must_use]
-pub(crate) fn start(gateway: Arc<Gateway>, mut admitted: Box<Admitted>, case: Case) -> Response<AnswerBody> {
+pub(crate) fn start(gateway: &Arc<Gateway>, admitted: Box<Admitted>, case: Case) -> Response<AnswerBody> {
     let request_id = case.id();
     let dialect = admitted.dialect;
-    let Some(turn) = admitted.turn.take() else {
-        let error = ClientError::new(ErrorCode::Internal, "a request in the background has no turn");
+    let named = admitted.turn.clone().and_then(|turn| Some((turn.id.clone()?, turn)));
+    let Some((id, turn)) = named else {
+        let error = ClientError::new(ErrorCode::Internal, "a request in the background has no id");
         return refuse(case, &error);
     };
-    let id = format!("resp_{}", request_id.to_string().to_ascii_lowercase());
-    let echo = (*turn.echo).clone().with_id(id.clone());
-    let turn = Arc::new(Turn { id: Some(id.clone()), echo: Arc::new(echo), ..*turn });
-    admitted.echo = Some(Arc::clone(&turn.echo));
     let context = EncodeContext {
         request_id,
         created: crate::clock::unix_seconds(),
@@ -120,7 +117,7 @@ pub(crate) fn start(gateway: Arc<Gateway>, mut admitted: Box<Admitted>, case: Ca
         running.insert(key.clone(), Arc::clone(&live));
     }
     live.keeper.put(object.clone(), "queued");
-    let task = tokio::spawn(run(Arc::clone(&gateway), admitted, case, turn, Arc::clone(&live), key));
+    let task = tokio::spawn(run(Arc::clone(gateway), admitted, case, turn, Arc::clone(&live), key));
     *live.task.lock() = Some(task.abort_handle());
     let mut response = if live.is_streamed {
         follow(live, 0)

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::{ClientError, ErrorCode};
+use trunkline_model::id::RequestId;
 use trunkline_store::StoredResponse;
 use trunkline_wire::codec::{BadRequest, Envelope, Profile, ReasoningStyle};
 use trunkline_wire::dispatch;
@@ -59,6 +60,7 @@ pub(crate) async fn expand(
     gateway: &Gateway,
     mut accepted: Accepted,
     identified: &Identified,
+    request_id: RequestId,
 ) -> Result<Accepted, ClientError> {
     if accepted.dialect != Dialect::Responses {
         return Ok(accepted);
@@ -84,14 +86,20 @@ pub(crate) async fn expand(
         return Err(wrong("previous_response_id", "cannot be used together with `conversation`"));
     }
     let input = envelope.field(body, "input").map(|field| body.slice(field.value.clone()));
+    // The client gets the id of a response in the background before there is an answer.
+    let id = background.then(|| format!("resp_{}", request_id.to_string().to_ascii_lowercase()));
+    let echo = Echo::read(envelope, body);
     let mut turn = Turn {
         owner,
-        id: None,
+        id: id.clone(),
         store,
         background,
         previous,
         input: input.unwrap_or_else(|| Bytes::from_static(b"[]")),
-        echo: Arc::new(Echo::read(envelope, body)),
+        echo: Arc::new(match id {
+            Some(id) => echo.with_id(id),
+            None => echo,
+        }),
         bound: None,
     };
     let chain = chain(gateway, &turn).await?;
