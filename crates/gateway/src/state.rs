@@ -5,6 +5,7 @@
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::responses::Running;
 use crate::spend::DaySpend;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
@@ -21,7 +22,7 @@ use trunkline_route::hedge::HedgeBudget;
 use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
-use trunkline_store::Recorder;
+use trunkline_store::{Recorder, Responses};
 
 /// Everything that serves requests.
 pub struct Gateway {
@@ -41,6 +42,10 @@ pub struct Gateway {
     pub background: Arc<Semaphore>,
     /// What routes have spent today.
     pub(crate) spend: DaySpend,
+    /// Stored responses.
+    pub responses: Responses,
+    /// Responses that run in the background.
+    pub(crate) running: Running,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
@@ -63,9 +68,20 @@ pub struct Generation {
 }
 
 impl Gateway {
-    /// A gateway that serves a configuration.
+    /// A gateway that serves a configuration and keeps responses in memory.
     #[must_use]
     pub fn new(snapshot: Snapshot, transport: Transport, recorder: Recorder) -> Arc<Self> {
+        Self::with_responses(snapshot, transport, recorder, Responses::in_memory())
+    }
+
+    /// A gateway that serves a configuration.
+    #[must_use]
+    pub fn with_responses(
+        snapshot: Snapshot,
+        transport: Transport,
+        recorder: Recorder,
+        responses: Responses,
+    ) -> Arc<Self> {
         let clock = Clock::start();
         let generation = Generation::new(snapshot, None);
         Arc::new(Self {
@@ -77,6 +93,8 @@ impl Gateway {
             metrics: Metrics::new(),
             background: Arc::new(Semaphore::new(MOST_BACKGROUND)),
             spend: DaySpend::default(),
+            responses,
+            running: Running::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),
