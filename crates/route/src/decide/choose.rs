@@ -129,7 +129,7 @@ pub(super) fn precheck(
         }
         Err(why) => StepOutcome::NoAnswer(why),
     };
-    chosen.steps.push(StepTrace { step: name, outcome });
+    chosen.steps.push(StepTrace { step: name, outcome, note: None });
 }
 
 fn honour<'a>(eligible: &Eligible, (name, deployments): Pin<'a>) -> Choice<'a> {
