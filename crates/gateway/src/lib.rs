@@ -34,6 +34,7 @@ mod respond;
 pub mod server;
 mod service;
 mod sign;
+mod spend;
 mod state;
 mod subject;
 

@@ -9,6 +9,7 @@ pub mod bench;
 pub mod dataset;
 pub mod draw;
 pub mod estimate;
+pub mod evaluate;
 pub mod fit;
 pub mod labelled;
 pub mod measure;

@@ -5,10 +5,10 @@
 
 use super::Settings;
 use crate::draw::Draw;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A figure with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The figure.
     pub value: f64,

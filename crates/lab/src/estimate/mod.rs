@@ -132,6 +132,31 @@ pub fn estimate(rows: &[Row], settings: &Settings) -> Result<Estimates, Estimate
     })
 }
 
+/// The mean of some values with its interval; `None` without values.
+#[must_use]
+pub fn mean_of(values: &[f64], settings: &Settings) -> Option<Estimate> {
+    let ratio = Ratio { top: values.to_vec(), bottom: vec![1.0; values.len()] };
+    let [estimate] = intervals(&[ratio], settings);
+    estimate
+}
+
+/// A share of a number of cases with its interval (Wilson, 1927), which stays within 0 and 1 and is honest near both; `None`
+/// without cases.
+#[must_use]
+pub fn share_of(hits: usize, cases: usize) -> Option<Estimate> {
+    if cases == 0 {
+        return None;
+    }
+    /// The 97.5th percentile of the standard normal distribution.
+    const NORMAL: f64 = 1.959_964;
+    #[expect(clippy::cast_precision_loss, reason = "cases are far fewer than 2^53")]
+    let (count, share) = (cases as f64, hits as f64 / cases as f64);
+    let spread = NORMAL * NORMAL / count;
+    let middle = (share + spread / 2.0) / (1.0 + spread);
+    let reach = NORMAL / (1.0 + spread) * (share * (1.0 - share) / count + spread / count / 4.0).sqrt();
+    Some(Estimate { value: share, low: (middle - reach).max(0.0), high: (middle + reach).min(1.0) })
+}
+
 fn check(rows: &[Row]) -> Result<(), EstimateError> {
     let Some(first) = rows.first() else { return Err(EstimateError::Empty) };
     for (number, row) in rows.iter().enumerate() {

@@ -131,6 +131,15 @@ fn rows_that_make_no_sense_are_named() {
     insta::assert_snapshot!(all.join("\n"));
 }
 
+#[test]
+fn a_share_has_the_published_interval() {
+    // 8 of 10 at 95 %: 0.490 to 0.943 (Brown, Cai and DasGupta, 2001, compute the same).
+    let share = share_of(8, 10).expect("cases");
+    assert!((share.low - 0.490).abs() < 0.001 && (share.high - 0.943).abs() < 0.001, "{share:?}");
+    assert_eq!(share_of(0, 0), None);
+    assert!(share_of(5, 5).expect("cases").low > 0.5);
+}
+
 proptest! {
     #[test]
     fn at_equal_propensities_every_matching_row_counts_once(

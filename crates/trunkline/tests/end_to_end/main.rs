@@ -15,6 +15,7 @@ mod cascade;
 mod continuation;
 mod crash;
 mod decisions;
+mod eval;
 mod failover;
 mod full_disk;
 mod hedging;
