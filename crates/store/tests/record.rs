@@ -45,7 +45,6 @@ fn record(number: u64) -> RequestRecord {
         request_bytes: 3,
         response_bytes: 4,
         config_version: 7,
-        asked: None,
         decision: Some("{}".into()),
     }
 }
