@@ -69,6 +69,8 @@ def anthropic_stream(target):
     same(kinds[-3:], ["content_block_stop", "message_delta", "message_stop"])
     text = "".join(event.delta.text for event in events if event.type == "content_block_delta")
     holds('"Hello there"', text)
+    told = [event.trunkline for event in events if getattr(event, "trunkline", None)]
+    same([(cost["attempts"], cost["cost_confidence"]) for cost in told], [(1, "exact")])
     assert kinds.count("content_block_delta") > 5, "the answer came in one piece"
 
 

@@ -285,14 +285,21 @@ def openai_refusal(target):
 def openai_choices(target):
     answer = chat(target, "Hi", n=2)
     same([choice.index for choice in answer.choices], [0, 1])
-    if target.provider == "gemini":
-        # Its simulator streams one candidate whatever is asked for, so there is nothing to see.
-        return
     seen = {}
     for chunk in chat(target, "Hi", n=2, stream=True):
         for choice in chunk.choices:
             seen.setdefault(choice.index, []).append(choice.finish_reason)
     same(sorted((index, reasons[-1]) for index, reasons in seen.items()), [(0, "stop"), (1, "stop")])
+
+
+@case("openai")
+def openai_stream_cost(target):
+    chunks = list(chat(target, "Hi", stream=True, stream_options={"include_usage": True}))
+    told = [chunk.trunkline for chunk in chunks if getattr(chunk, "trunkline", None)]
+    same((len(told), chunks[-1].usage is not None), (1, True))
+    same((told[0]["attempts"], told[0]["cost_confidence"]), (1, "exact"))
+    assert told[0]["cost_usd"] > 0, told
+    assert chunks[-1].trunkline["request_id"], chunks[-1]
 
 
 @case("openai", anthropic="Anthropic has none", gemini="Gemini's have another form that few of its models give", mistral="Mistral has none")

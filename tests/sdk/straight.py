@@ -581,6 +581,9 @@ def gemini_limits(url):
     same(answer.prompt_feedback.block_reason.name, "PROHIBITED_CONTENT")
     assert not answer.candidates
     same(len(gemini(url, "Hi", candidate_count=2).candidates), 2)
+    stream = gemini_client(url).models.generate_content_stream
+    chunks = stream(model="gemini-2.5-flash", contents="Hi", config={"candidate_count": 2})
+    same({candidate.index or 0 for chunk in chunks for candidate in chunk.candidates}, {0, 1})
 
 
 @case

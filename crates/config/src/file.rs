@@ -28,6 +28,8 @@ pub struct File {
     pub providers: IndexMap<String, ProviderSettings>,
     /// Facts and prices of models, over or beyond the catalogue, by `provider/model`.
     pub models: IndexMap<String, ModelSettings>,
+    /// Trained routers for `learned` steps, by name.
+    pub learned: IndexMap<String, LearnedSettings>,
     /// Named deployments, for one model with several keys, regions or weights.
     pub deployments: IndexMap<String, DeploymentSettings>,
     /// Names that clients put in `model`, each with its policy. `auto` is built in and can be replaced.
@@ -331,7 +333,15 @@ pub enum Balance {
     Headroom,
 }
 
-/// One decision step. Exactly one of `when` (with `use`), `pin` or `use` alone.
+/// A trained router.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LearnedSettings {
+    /// The file that `trunkline train` wrote; a relative path starts at the folder of the configuration.
+    pub file: String,
+}
+
+/// One decision step. Exactly one of `when` (with `use`), `pin`, `learned` or `use` alone.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StepSettings {
@@ -342,6 +352,27 @@ pub struct StepSettings {
     pub tier: Option<String>,
     /// Honour the `x-trunkline-pin` header here.
     pub pin: Option<bool>,
+    /// A trained router, by its name under `learned`: predicts the quality of each model's answer.
+    pub learned: Option<String>,
+    /// Of a `learned` step: the tier for prompts that a cheap model answers well. Without `cheap` and `strong` all deployments
+    /// of the route are ranked.
+    pub cheap: Option<String>,
+    /// Of a `learned` step: the tier for prompts that gain from a stronger model.
+    pub strong: Option<String>,
+    /// Of a `learned` step: the largest share of prompts that goes to `strong`, 0 to 1.
+    pub strong_share: Option<f64>,
+    /// Of a `learned` step: the part of strong's quality that may be given up, for example `0.02`; the share follows from it.
+    pub quality_within: Option<f64>,
+    /// Of a `learned` step: dollars the route may spend per day (UTC); the share of strong falls as spending runs ahead of the
+    /// day, to nothing when the amount is spent.
+    pub daily_spend: Option<String>,
+    /// Of a `learned` step: quality that a dollar per request must bring.
+    pub lambda: Option<f64>,
+    /// Of a `learned` step: quality that a second to the first token must bring.
+    pub mu: Option<f64>,
+    /// Of a `learned` step: what happens to prompts unlike the training data: `length` (default; longer ones count as harder)
+    /// or the name of a tier.
+    pub on_unknown: Option<String>,
 }
 
 /// Tiers to go to by kind of failure, in order, beyond the deployments of the chosen tier. Without `fallback` every tier

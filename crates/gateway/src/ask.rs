@@ -7,6 +7,7 @@
 use crate::admit::Admitted;
 use crate::attempt::{self, Lost, Opened};
 use crate::case::Case;
+use crate::endpoint::StreamForm;
 use crate::options::Options;
 use crate::prompt::BodyPrompt;
 use crate::state::Gateway;
@@ -164,6 +165,7 @@ fn request(asked_for: &Admitted, question: &Question) -> Result<Admitted, Failur
         dialect: Dialect::OpenAi,
         operation: Operation::Chat,
         path,
+        stream_form: StreamForm::Events,
         headers: HeaderMap::new(),
         options: Options::default(),
         body,

@@ -231,8 +231,11 @@ impl Case {
         self.gateway.recorder.record(record);
     }
 
-    /// Tells the route's hedge budget what was spent: a share of it is what hedges may cost.
+    /// Adds to the route's day, and tells its hedge budget what was spent: a share of it is what hedges may cost.
     fn count_spending(&self) {
+        if let (Some(route), Some(amount)) = (&self.record.route, self.record.cost.amount) {
+            self.gateway.spend.add(route, clock::unix_seconds() / 86_400, amount);
+        }
         let generation = self.gateway.generation();
         let Some(budget) = self.record.route.as_deref().and_then(|route| generation.hedge_budget(route))
         else {

@@ -6,6 +6,7 @@
 mod accept;
 mod admit;
 mod answer;
+mod array;
 mod ask;
 mod assess;
 mod attempt;
@@ -33,6 +34,7 @@ mod respond;
 pub mod server;
 mod service;
 mod sign;
+mod spend;
 mod state;
 mod subject;
 

@@ -7,6 +7,7 @@ use crate::admit::Admitted;
 use crate::attempt::{self, Lost, Opened};
 use crate::case::Case;
 use crate::clock::Clock;
+use crate::relay::Before;
 use crate::state::Gateway;
 use crate::subject::Subject;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -126,6 +127,9 @@ impl Performance<'_> {
     }
 
     fn begin(&mut self, attempt: &Attempt) {
+        if !self.case.record.attempts.is_empty() {
+            self.subject.note_before(Before::of(&self.case.record));
+        }
         let deployment = self.subject.generation().snapshot.fleet.deployment(attempt.leg.deployment.index());
         self.case.begin(
             attempt.number,
@@ -197,9 +201,11 @@ pub(crate) fn tell(case: &mut Case, verdict: &Verdict) -> ClientError {
         case.record.deployment = Some(Arc::clone(&last.deployment));
     }
     let mut error = ClientError::from_failure(&verdict.failure, attempts);
+    // Refusals of our own are told with the others, but nothing was sent for them.
+    let sent = case.record.attempts.iter().filter(|attempt| attempt.was_sent()).count();
     if error.attempts.len() > 1 {
-        error.message =
-            format!("{} (after {} attempts; {})", error.message, error.attempts.len(), verdict.why);
+        let noun = if sent == 1 { "attempt" } else { "attempts" };
+        error.message = format!("{} (after {sent} {noun}; {})", error.message, verdict.why);
     }
     error
 }

@@ -6,6 +6,7 @@ use crate::admit::Admitted;
 use crate::case::Case;
 use crate::clock;
 use crate::prompt::BodyPrompt;
+use crate::spend::HealthAndSpend;
 use crate::state::Gateway;
 use trunkline_model::asked::Asked;
 use trunkline_model::error::{ClientError, ErrorCode};
@@ -30,7 +31,7 @@ pub(crate) fn plan(gateway: &Gateway, admitted: &Admitted, case: &mut Case) -> D
     let decision = decide(&DecideInput {
         id: case.id(),
         fleet: &generation.snapshot.fleet,
-        views: &generation.health,
+        views: &HealthAndSpend { health: &generation.health, spend: &gateway.spend },
         route: &admitted.route,
         shape: &admitted.envelope.shape,
         prompt: Some(&prompt),

@@ -5,6 +5,7 @@
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::spend::DaySpend;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -38,6 +39,8 @@ pub struct Gateway {
     pub retry_budget: Arc<RetryBudget>,
     /// Places for work beside requests: audits, mirrored requests.
     pub background: Arc<Semaphore>,
+    /// What routes have spent today.
+    pub(crate) spend: DaySpend,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
@@ -73,6 +76,7 @@ impl Gateway {
             recorder,
             metrics: Metrics::new(),
             background: Arc::new(Semaphore::new(MOST_BACKGROUND)),
+            spend: DaySpend::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),

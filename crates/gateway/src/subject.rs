@@ -6,10 +6,11 @@
 use crate::admit::Admitted;
 use crate::clock;
 use crate::continuation;
-use crate::relay::RelayContext;
+use crate::relay::{Before, Bill, RelayContext};
 use crate::state::Generation;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -41,6 +42,8 @@ pub(crate) struct Subject<'a> {
     conceded: SmallVec<[Concession; 2]>,
     decoded: OnceLock<Result<Box<Request>, BadRequest>>,
     expected: OnceLock<Expected>,
+    /// The attempts that are over, for the bill in a stream.
+    before: Mutex<Before>,
 }
 
 /// What one attempt sends.
@@ -79,7 +82,13 @@ impl<'a> Subject<'a> {
             conceded: plan.conceded.clone(),
             decoded,
             expected,
+            before: Mutex::new(Before::NONE),
         }
+    }
+
+    /// Notes which attempts are over: the next one's stream tells what all of them cost.
+    pub(crate) fn note_before(&self, before: Before) {
+        *self.before.lock() = before;
     }
 
     /// The subject of a question of our own, or of a request that is sent beside: its answer is read here.
@@ -94,6 +103,7 @@ impl<'a> Subject<'a> {
             conceded: SmallVec::new(),
             decoded: OnceLock::new(),
             expected: OnceLock::new(),
+            before: Mutex::new(Before::NONE),
         }
     }
 
@@ -203,6 +213,10 @@ impl<'a> Subject<'a> {
             operation: self.admitted.operation,
             delivery: self.delivery(),
             stream_usage,
+            bill: Bill {
+                entry: self.generation().snapshot.fleet.deployment(index).entry.clone(),
+                before: *self.before.lock(),
+            },
             encode: EncodeContext {
                 request_id: self.id,
                 created: self.created,

@@ -91,7 +91,9 @@ pub struct RequestRecord {
     pub request_bytes: u64,
     /// Size of the answer's body.
     pub response_bytes: u64,
-    /// Fingerprint of the configuration that served it.
+    /// Fingerprint of the configuration that served it. Written as 16 hexadecimal digits, because readers that take all
+    /// numbers for doubles would change it; read as a number too, as older records have it.
+    #[serde(with = "crate::fingerprint")]
     pub config_version: u64,
     /// The facts by which it was decided, to decide it again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -205,6 +207,19 @@ pub struct AttemptRecord {
     pub usage_source: UsageSource,
     /// Cost of this call.
     pub cost: Cost,
+}
+
+impl AttemptRecord {
+    /// Whether the provider was asked at all: not when a limit of ours had no room or the request could not be expressed.
+    #[must_use]
+    pub const fn was_sent(&self) -> bool {
+        match self.failure {
+            Some(FailureClass::LocalLimit) => false,
+            // A provider's own refusal of a parameter comes with a status.
+            Some(FailureClass::Unsupported) => self.status.is_some(),
+            _ => true,
+        }
+    }
 }
 
 /// Why there was an attempt.

@@ -35,6 +35,10 @@ enum Command {
     Drill(command::drill::Options),
     /// Show the decision for a request, offline; the same as the server's.
     Explain(command::explain::Options),
+    /// Train a router from labelled prompts.
+    Train(command::train::Options),
+    /// Measure learned routing on public data, beside what is published and the controls.
+    BenchRouter(command::bench_router::Options),
     /// Search the request log.
     Log(command::log::Options),
     /// Run policies against virtual providers: load, outages, limits, slow tails.
@@ -61,6 +65,8 @@ fn main() -> ExitCode {
         Command::Schema => command::check::schema(),
         Command::Drill(options) => command::drill::run(&options),
         Command::Explain(options) => command::explain::run(&options),
+        Command::Train(options) => command::train::run(&options),
+        Command::BenchRouter(options) => command::bench_router::run(&options),
         Command::Log(options) => command::log::run(&options),
         Command::Simulate(options) => command::simulate::run(&options),
         Command::Replay(options) => command::replay::run(&options),

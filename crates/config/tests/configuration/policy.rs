@@ -23,6 +23,21 @@ fn unknown_deployments_and_tiers_name_the_nearest() {
 }
 
 #[test]
+fn weights_that_no_balancing_reads_are_told() {
+    let with = |balance: &str, weight: &str| {
+        format!(
+            "providers: {{ openai: {{}} }}\ndeployments: {{ eu: {{ model: openai/gpt-5, url: \"https://eu.example\", weight: {weight} }} }}\nroutes: {{ a: {{ tiers: {{ fast: {{ deployments: [openai/gpt-5-mini, eu], balance: {balance} }} }} }} }}\n"
+        )
+    };
+    assert_snapshot!("weights", warnings(&with("latency", "3")));
+    for (balance, weight) in
+        [("weighted", "3"), ("round-robin", "3"), ("least-outstanding", "3"), ("latency", "0")]
+    {
+        assert_eq!(warnings(&with(balance, weight)), "0 errors, 0 warnings\n", "{balance} {weight}");
+    }
+}
+
+#[test]
 fn routes_need_tiers_and_tiers_deployments() {
     assert_snapshot!("no_tiers", errors(&route("attempts: 2")));
     assert_snapshot!("no_deployments", errors(&route("tiers: { a: { deployments: [] } }")));

@@ -114,7 +114,10 @@ pub fn trained_on(
 }
 
 /// Choosing among all models: as published, and without the training rows that repeat a test question.
-pub(super) fn nine_models(
+///
+/// # Errors
+/// When the training data is too small to fit.
+pub fn nine_models(
     data: &Data,
     options: &Options,
     progress: Progress<'_>,

@@ -65,6 +65,8 @@ pub struct RoutingRow {
     pub guarded: Option<f64>,
     /// Whether everything wanted was reached.
     pub reached: bool,
+    /// The area on each split, where there were several; the figures are their means.
+    pub splits: Vec<f64>,
 }
 
 impl RoutingRow {
@@ -77,7 +79,28 @@ impl RoutingRow {
         let reached = area >= wanted.apgr
             && wanted.cpt50.is_none_or(|most| share(found.cpt50) <= most)
             && wanted.cpt80.is_none_or(|most| share(found.cpt80) <= most);
-        Self { name: name.to_owned(), wanted, found, guarded: None, reached }
+        Self { name: name.to_owned(), wanted, found, guarded: None, reached, splits: Vec::new() }
+    }
+
+    /// A row of means over several splits. Intervals are the first split's, moved to the mean. Empty lists have no figures.
+    #[must_use]
+    pub fn over_splits(name: &str, wanted: Wanted, mut found: Vec<Comparison>) -> Self {
+        let splits: Vec<f64> = found.iter().map(|found| found.apgr.value).collect();
+        let mean = |figure: fn(&Comparison) -> f64| {
+            found.iter().map(figure).sum::<f64>() / found.len().max(1) as f64
+        };
+        let (apgr, cpt50, cpt80) =
+            (mean(|found| found.apgr.value), mean(|found| found.cpt50), mean(|found| found.cpt80));
+        let at_third = mean(|found| found.at_third);
+        let mut first = found.swap_remove(0);
+        let moved = apgr - first.apgr.value;
+        for interval in [&mut first.apgr, &mut first.over_length] {
+            interval.value += moved;
+            interval.lower += moved;
+            interval.upper += moved;
+        }
+        (first.cpt50, first.cpt80, first.at_third) = (cpt50, cpt80, at_third);
+        Self { splits, ..Self::new(name, wanted, first) }
     }
 
     /// The row with what the guard did.
@@ -177,6 +200,10 @@ fn write_routing(formatter: &mut fmt::Formatter<'_>, row: &RoutingRow) -> fmt::R
         found.cpt80 * 1e2,
         mark(row.reached)
     )?;
+    if row.splits.len() > 1 {
+        let splits: Vec<String> = row.splits.iter().map(|area| format!("{area:.3}")).collect();
+        writeln!(formatter, "               means over {} splits: {}", row.splits.len(), splits.join(", "))?;
+    }
     writeln!(formatter, "  random       {}", found.random)?;
     writeln!(
         formatter,

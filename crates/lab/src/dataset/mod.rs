@@ -139,6 +139,32 @@ impl Dataset {
         }
     }
 
+    /// Several datasets as one: models by name, what a dataset does not know is not known.
+    #[must_use]
+    pub fn joined(name: &str, parts: Vec<Self>) -> Self {
+        let mut models: Vec<String> = parts.iter().flat_map(|part| part.models.iter().cloned()).collect();
+        models.sort();
+        models.dedup();
+        let mut rows = Vec::with_capacity(parts.iter().map(|part| part.rows.len()).sum());
+        for part in parts {
+            let places: Vec<usize> =
+                part.models.iter().filter_map(|model| models.binary_search(model).ok()).collect();
+            let spread = |values: &[f32]| {
+                let mut spread = vec![f32::NAN; models.len()];
+                for (place, value) in places.iter().zip(values) {
+                    spread[*place] = *value;
+                }
+                spread
+            };
+            rows.extend(part.rows.into_iter().map(|row| Row {
+                scores: spread(&row.scores),
+                costs: if row.costs.is_empty() { row.costs } else { spread(&row.costs) },
+                ..row
+            }));
+        }
+        Self { name: name.to_owned(), models, rows }
+    }
+
     /// The mean score of each model over the rows where it is known; not a number where it never is.
     #[must_use]
     pub fn means(&self) -> Vec<f64> {

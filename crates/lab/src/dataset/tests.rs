@@ -16,6 +16,16 @@ fn rows_of_ones_own_data_may_know_some_models_only() {
 }
 
 #[test]
+fn files_are_joined_by_the_names_of_models() {
+    let one = generic("one", "{\"prompt\": \"p\", \"models\": {\"a\": 1, \"c\": 0}}").unwrap();
+    let other = generic("other", "{\"prompt\": \"q\", \"models\": {\"c\": 1, \"b\": 0}}").unwrap();
+    let both = Dataset::joined("both", vec![one, other]);
+    assert_eq!(both.models, ["a", "b", "c"]);
+    assert!(both.rows[0].scores[1].is_nan() && both.rows[1].scores[0].is_nan());
+    assert_eq!((both.rows[0].scores[2], both.rows[1].scores[1], both.rows[1].scores[2]), (0.0, 0.0, 1.0));
+}
+
+#[test]
 fn mistakes_are_named_by_file_row_and_field() {
     let generic_texts = [
         "",

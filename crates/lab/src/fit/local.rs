@@ -13,7 +13,7 @@ const CLUSTER_PRIOR: f32 = 25.0;
 
 /// What is tried: the part of the neighbours' residual that is added, and how much the cluster counts.
 const BLENDS: [f32; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
-const PRIORS: [f32; 2] = [0.3, 1.5];
+const PRIORS: [f32; 3] = [0.05, 0.3, 1.5];
 
 /// The neighbours of a fit, the best strength, and what they add to each row (left out of its own neighbours) at full blend.
 pub(super) struct Local {
@@ -24,8 +24,15 @@ pub(super) struct Local {
     pub(super) similarities: Vec<f32>,
 }
 
-/// Builds the neighbours. `residuals` are those of held-out predictions in the order of `rows`; not a number where no label is.
-pub(super) fn local(prepared: &Prepared, rows: &[usize], residuals: &[Vec<f32>], seed: u64) -> Option<Local> {
+/// Builds the neighbours. `predicted` is what heads said of rows held out, in the order of `rows`.
+pub(super) fn local(
+    prepared: &Prepared,
+    rows: &[usize],
+    labels: &[Vec<f32>],
+    predicted: &[Vec<f32>],
+    seed: u64,
+) -> Option<Local> {
+    let residuals = &residuals(rows, labels, predicted);
     let models = residuals.first()?.len();
     // Too few to learn from who is near whom.
     if rows.len() < 40 {
@@ -69,55 +76,112 @@ pub(super) fn local(prepared: &Prepared, rows: &[usize], residuals: &[Vec<f32>],
         }
         facts.starts.push(facts.row_scales.0.len() as u32);
     }
-    Some(strongest(prepared, rows, residuals, &row_of, facts, models))
+    Some(strongest(prepared, rows, labels, predicted, &row_of, &facts))
 }
 
-/// Chooses blend and prior by the squared error that is left.
+/// Chooses blend and prior by what is left to go wrong.
 fn strongest(
     prepared: &Prepared,
     rows: &[usize],
-    residuals: &[Vec<f32>],
+    labels: &[Vec<f32>],
+    predicted: &[Vec<f32>],
     row_of: &[Option<u32>],
-    facts: NeighbourFacts,
-    models: usize,
+    facts: &NeighbourFacts,
 ) -> Local {
-    let mut best: Option<(f64, f32, f32, Vec<Vec<f32>>)> = None;
-    let mut similarities = Vec::new();
+    let models = predicted.first().map_or(0, Vec::len);
     let mut estimate = LocalEstimate::default();
+    let mut tried = |blend: f32, prior: f32| {
+        let facts = NeighbourFacts { blend, prior, ..facts.clone() };
+        let neighbours = Neighbours::new(models, facts);
+        let mut similarities = Vec::with_capacity(rows.len());
+        let mut add = |(row, own): (&usize, &Option<u32>)| {
+            neighbours.estimate(&prepared.vectors[*row].vector, *own, &mut estimate);
+            similarities.push(estimate.similarity);
+            estimate.residuals.clone()
+        };
+        let added: Vec<Vec<f32>> = rows.iter().zip(row_of).map(&mut add).collect();
+        (added, similarities)
+    };
+    // An estimate is a line between nothing and the full blend.
+    let (none, similarities) = tried(0.0, PRIORS[0]);
+    let mut best: Option<(f64, f32, f32, Vec<Vec<f32>>)> = None;
     for prior in PRIORS {
-        let neighbours = Neighbours::new(models, NeighbourFacts { prior, ..facts.clone() });
-        similarities.clear();
-        let added: Vec<Vec<f32>> = rows
-            .iter()
-            .zip(row_of)
-            .map(|(row, own)| {
-                neighbours.estimate(&prepared.vectors[*row].vector, *own, &mut estimate);
-                similarities.push(estimate.similarity);
-                estimate.residuals.clone()
-            })
-            .collect();
+        let (full, _) = tried(1.0, prior);
         for blend in BLENDS {
-            let error = spread_error(residuals, &added, blend);
-            if best.as_ref().is_none_or(|(least, ..)| error < *least) {
-                best = Some((error, blend, prior, added.clone()));
+            let added = between(&none, &full, blend);
+            let loss = loss(rows, labels, predicted, Some(&added));
+            if best.as_ref().is_none_or(|(least, ..)| loss < *least) {
+                best = Some((loss, blend, prior, added));
             }
         }
     }
-    let (_, blend, prior, mut added) = best.unwrap_or_default();
-    for value in added.iter_mut().flatten() {
-        *value *= blend;
-    }
-    Local { facts: NeighbourFacts { blend, prior, ..facts }, added, similarities }
+    let (_, blend, prior, added) = best.unwrap_or_default();
+    Local { facts: NeighbourFacts { blend, prior, ..facts.clone() }, added, similarities }
 }
 
-/// The squared error of differences between models, which is what choices rest on; with one known model, of that alone.
-pub(super) fn spread_error(residuals: &[Vec<f32>], added: &[Vec<f32>], blend: f32) -> f64 {
+fn between(none: &[Vec<f32>], full: &[Vec<f32>], part: f32) -> Vec<Vec<f32>> {
+    let rows = none.iter().zip(full);
+    rows.map(|(none, full)| none.iter().zip(full).map(|(none, full)| none + (full - none) * part).collect())
+        .collect()
+}
+
+/// Labels less predictions, in the order of `rows`; not a number where no label is.
+fn residuals(rows: &[usize], labels: &[Vec<f32>], predicted: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let pairs = rows.iter().zip(predicted);
+    pairs
+        .map(|(row, predicted)| labels[*row].iter().zip(predicted).map(|(label, one)| label - one).collect())
+        .collect()
+}
+
+/// How sharply predictions are taken for choices when many models are compared: a lead of a few hundredths decides.
+const SHARPNESS: f32 = 30.0;
+
+/// What is bad about held-out predictions, with what neighbours add to them. For two models, and where a row knows only some:
+/// the squared error of differences between models, which is what choices rest on. For more: the quality that choosing by
+/// them misses, since a good choice needs the best model to be right and not the worst.
+pub(super) fn loss(
+    rows: &[usize],
+    labels: &[Vec<f32>],
+    predicted: &[Vec<f32>],
+    added: Option<&[Vec<f32>]>,
+) -> f64 {
     let mut total = 0.0;
-    for (residuals, added) in residuals.iter().zip(added) {
-        let left = residuals.iter().zip(added).map(|(residual, added)| f64::from(residual - blend * added));
-        let known: Vec<f64> = left.filter(|left| !left.is_nan()).collect();
-        let mean = if known.len() > 1 { known.iter().sum::<f64>() / known.len() as f64 } else { 0.0 };
-        total += known.iter().map(|left| (left - mean).powi(2)).sum::<f64>();
+    let mut sums = Vec::new();
+    for (place, row) in rows.iter().enumerate() {
+        sums.clear();
+        sums.extend_from_slice(&predicted[place]);
+        if let Some(added) = added {
+            for (sum, added) in sums.iter_mut().zip(&added[place]) {
+                *sum += added;
+            }
+        }
+        let labels = &labels[*row];
+        total += if labels.len() > 2 && labels.iter().all(|label| !label.is_nan()) {
+            missed(labels, &sums)
+        } else {
+            spread(labels, &sums)
+        };
     }
     total
+}
+
+fn missed(labels: &[f32], predicted: &[f32]) -> f64 {
+    let most = predicted.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (mut weights, mut quality) = (0.0f64, 0.0f64);
+    for (label, predicted) in labels.iter().zip(predicted) {
+        let weight = f64::from(((predicted - most) * SHARPNESS).exp());
+        weights += weight;
+        quality += weight * f64::from(*label);
+    }
+    1.0 - quality / weights
+}
+
+fn spread(labels: &[f32], predicted: &[f32]) -> f64 {
+    let left = || {
+        let left = labels.iter().zip(predicted).map(|(label, predicted)| f64::from(label - predicted));
+        left.filter(|left| !left.is_nan())
+    };
+    let count = left().count();
+    let mean = if count > 1 { left().sum::<f64>() / count as f64 } else { 0.0 };
+    left().map(|left| (left - mean).powi(2)).sum()
 }

@@ -6,7 +6,7 @@
 
 use super::guard::guard;
 use super::head::heads;
-use super::local::{local, spread_error};
+use super::local::{local, loss};
 use super::prepared::Prepared;
 use crate::measure::{Curve, Interval, Outcome};
 use crate::random::{Random, folds};
@@ -114,24 +114,15 @@ pub fn fit(
 ) -> Result<Fitted, FitError> {
     check(labels, rows, models)?;
     let held_out = held_out_heads(prepared, labels, rows, settings, progress);
-    let residuals = |predicted: &Labels| -> Labels {
-        let pairs = rows.iter().zip(predicted);
-        pairs
-            .map(|(row, predicted)| {
-                labels[*row].iter().zip(predicted).map(|(label, one)| label - one).collect()
-            })
-            .collect()
-    };
-    let none = vec![vec![0.0; models.len()]; rows.len()];
     let chosen = (0..settings.penalties.len())
-        .map(|penalty| (penalty, spread_error(&residuals(&held_out[penalty]), &none, 0.0)))
+        .map(|penalty| (penalty, loss(rows, labels, &held_out[penalty], None)))
         .min_by(|one, other| one.1.total_cmp(&other.1))
         .map_or(0, |(penalty, _)| penalty);
     let mut predicted = held_out.into_iter().nth(chosen).unwrap_or_default();
     let penalty = settings.penalties.get(chosen).copied().unwrap_or(1.0);
     let head = heads(prepared, labels, rows, &[penalty]).pop().unwrap_or_default();
     progress();
-    let local = local(prepared, rows, &residuals(&predicted), settings.seed);
+    let local = local(prepared, rows, labels, &predicted, settings.seed);
     progress();
     if let Some(local) = &local {
         for (predicted, added) in predicted.iter_mut().flatten().zip(local.added.iter().flatten()) {

@@ -171,8 +171,12 @@ fn judge(leg: &Leg, tried: &[Tried], views: &dyn Views, conditions: &Conditions)
         Availability::Broken { probe: true, .. } => PROBE,
         Availability::Full => FULL,
         Availability::Broken { probe: false, .. } => BROKEN,
-        Availability::CredentialsOut { .. } if conditions.leaning.other_credentials => return None,
-        Availability::CredentialsOut { .. } => CREDENTIALS_OUT,
+        Availability::CredentialsOut { .. } | Availability::QuotaExhausted { .. } => {
+            if conditions.leaning.other_credentials {
+                return None;
+            }
+            CREDENTIALS_OUT
+        }
     };
     let wait = ready.since(conditions.now);
     if !wait.is_zero() {

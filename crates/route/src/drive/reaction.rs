@@ -94,6 +94,7 @@ pub const fn reaction(class: FailureClass) -> Reaction {
         }
         Class::NotFound => Reaction { again: Again::Never, continues: false, ..trouble },
         Class::ContextTooLong => Reaction { elsewhere: Elsewhere::LargerContext, ..last },
+        Class::RequestTooLarge => Reaction { elsewhere: Elsewhere::Next, ..last },
         Class::ContentRefused => Reaction { elsewhere: Elsewhere::ContentList, ..last },
         Class::Unsupported => Reaction { elsewhere: Elsewhere::Next, sent: false, ..last },
         Class::LocalLimit => Reaction {

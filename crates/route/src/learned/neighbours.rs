@@ -22,6 +22,9 @@ impl Settings {
     /// What training and inference both use.
     pub const FIXED: Self = Self { clusters: 3, neighbours: 24, sharpness: 8.0 };
 
+    /// From this similarity on a prompt counts as one that was asked before: rows are bytes, so that a repetition is not quite 1.
+    pub const REPEATED: f32 = 0.995;
+
     /// Neighbours whose mean similarity the guard looks at.
     pub const SUPPORT: usize = 5;
 }
@@ -110,8 +113,16 @@ impl Neighbours {
             }
         }
         let factor = facts.blend / (*support + facts.prior).max(1e-6);
-        for residual in residuals {
-            *residual *= factor;
+        // What was asked before is not estimated but known, as far as an answer tells of the next: one repetition counts two
+        // thirds.
+        let repeated = near.iter().take_while(|(similarity, _)| *similarity >= Settings::REPEATED).count();
+        let known = 1.0 / (repeated as f32 + 0.5);
+        let trust = repeated as f32 * known;
+        for (model, residual) in residuals.iter_mut().enumerate() {
+            let answers =
+                near.iter().take(repeated).map(|(_, row)| facts.residuals.0[*row as usize * models + model]);
+            let answered: f32 = answers.map(|residual| f32::from(residual) * 0.01).sum();
+            *residual = *residual * factor * (1.0 - trust) + answered * known;
         }
     }
 }

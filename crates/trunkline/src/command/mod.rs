@@ -2,6 +2,7 @@
 //!
 //! Owns nothing but the list. Each command has its options and a `run` that returns the exit code.
 
+pub(crate) mod bench_router;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod drill;
@@ -16,3 +17,4 @@ pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod serve;
 pub(crate) mod simulate;
+pub(crate) mod train;

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod array_streams;
 mod bad_input;
 mod broken_streams;
 mod cancellation;
@@ -16,9 +17,11 @@ mod crash;
 mod decisions;
 mod eval;
 mod failover;
+mod full_disk;
 mod hedging;
 mod lab;
 mod lifecycle;
 mod limits;
 mod passthrough;
 mod record;
+mod stream_costs;
