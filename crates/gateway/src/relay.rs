@@ -149,7 +149,7 @@ impl Relay {
             }))
         };
         Self {
-            framer: Framer::new(dispatch::framing(delivery), LARGEST_FRAME),
+            framer: Framer::new(dispatch::framing(provider, delivery), LARGEST_FRAME),
             way,
             client,
             delivery,
@@ -263,7 +263,7 @@ impl Relay {
         translation.prose = None;
         translation.splice = Some(Splice::new(part));
         self.bill.entry.clone_from(&context.bill.entry);
-        self.framer = Framer::new(dispatch::framing(context.delivery), LARGEST_FRAME);
+        self.framer = Framer::new(dispatch::framing(context.provider, context.delivery), LARGEST_FRAME);
     }
 
     /// Which attempts were over when this one was chosen to answer: the loser of a hedge and what was asked about the answer

@@ -127,7 +127,11 @@ impl Upstream {
     /// Reads a refused answer. `now` is Unix seconds.
     #[must_use]
     pub fn failure(&self, status: u16, headers: &HeaderMap, body: &[u8], now: u64) -> Failure {
-        let mut failure = dispatch::decode_error(self.dialect, status, body);
+        let name = dispatch::error_header(self.dialect).and_then(|name| headers.get(name)?.to_str().ok());
+        let mut failure = match name {
+            Some(name) => dispatch::decode_named_error(self.dialect, status, name, body),
+            None => dispatch::decode_error(self.dialect, status, body),
+        };
         failure.status = Some(status);
         // The provider's own table speaks for statuses its dialect does not define; a class that the body named stays.
         let by_status_alone = matches!(failure.class, FailureClass::Server | FailureClass::BadRequest);
@@ -166,7 +170,9 @@ fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<&st
 
 fn uri(account: &Account, preset: &Preset, path: &str, model: &str) -> Result<Uri, AccountError> {
     let base = account.base_url.trim_end_matches('/');
-    let mut text = format!("{base}{}", path.replace("{model}", &encode_segment(model)));
+    let model =
+        if preset.dialect == Dialect::Converse { encode_strictly(model) } else { encode_segment(model) };
+    let mut text = format!("{base}{}", path.replace("{model}", &model));
     if let (KeyScheme::Query, Some(name), Some(key)) = (preset.key.scheme, &preset.key.name, &account.key) {
         let separator = if text.contains('?') { '&' } else { '?' };
         text.push(separator);
@@ -192,6 +198,12 @@ fn encode_segment(text: &str) -> String {
         }
     }
     out
+}
+
+/// Percent-encodes everything that is not unreserved: an ARN is one segment, its colons and slashes included.
+fn encode_strictly(text: &str) -> String {
+    let encoded = encode_segment(text);
+    encoded.replace('/', "%2F").replace(':', "%3A").replace('@', "%40")
 }
 
 fn headers(preset: &Preset, account: &Account) -> Result<HeaderMap, AccountError> {
@@ -254,7 +266,7 @@ fn reasoning_style(dialect: Dialect, model: &str, support: &dyn Fn(Capability) -
     }
     match dialect {
         Dialect::OpenAi | Dialect::Responses | Dialect::Mistral => ReasoningStyle::Effort,
-        Dialect::Anthropic if support(Capability::AdaptiveReasoning) == Support::Yes => {
+        Dialect::Anthropic | Dialect::Converse if support(Capability::AdaptiveReasoning) == Support::Yes => {
             ReasoningStyle::Adaptive
         }
         Dialect::Anthropic | Dialect::Converse | Dialect::Cohere => ReasoningStyle::Budget,

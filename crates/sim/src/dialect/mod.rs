@@ -5,6 +5,7 @@
 //! folder and a line in [`DialectName::ALL`].
 
 mod anthropic;
+pub(crate) mod converse;
 mod gemini;
 mod inbound;
 mod mistral;
@@ -41,11 +42,14 @@ pub enum DialectName {
     Gemini,
     /// Mistral chat completions, embeddings and models.
     Mistral,
+    /// Bedrock Converse, its stream, token counting and embeddings.
+    Converse,
 }
 
 impl DialectName {
     /// All dialects.
-    pub const ALL: &'static [Self] = &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral];
+    pub const ALL: &'static [Self] =
+        &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral, Self::Converse];
 
     /// The name as it is written in files and on command lines.
     #[must_use]
@@ -55,6 +59,7 @@ impl DialectName {
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::Mistral => "mistral",
+            Self::Converse => "converse",
         }
     }
 
@@ -64,6 +69,7 @@ impl DialectName {
             Self::Anthropic => &anthropic::Anthropic,
             Self::Gemini => &gemini::Gemini,
             Self::Mistral => &mistral::Mistral,
+            Self::Converse => &converse::Converse,
         }
     }
 }
@@ -76,7 +82,7 @@ impl fmt::Display for DialectName {
 
 /// A dialect no simulator speaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("know the dialect `{0}`: expected openai, anthropic, gemini or mistral")]
+#[error("know the dialect `{0}`: expected openai, anthropic, gemini, mistral or converse")]
 pub struct UnknownDialect(String);
 
 impl FromStr for DialectName {
