@@ -7,12 +7,14 @@ mod choose;
 mod plan;
 
 use crate::balance::Rotation;
+use crate::balance::{mix, unit};
 use crate::caller::Caller;
-use crate::decision::{DecidedBy, Decision, FeatureValue, NoPlan};
+use crate::decision::{DecidedBy, Decision, FeatureValue, NoPlan, ShadowLeg};
 use crate::features::{Feature, FeatureSource, FleetFacts, Prompt, Value, WallClock};
 use crate::filter::{Eligible, Rejection, filter};
 use crate::fleet::{DeploymentIndex, Fleet};
 use crate::policy::{Route, RouteKind};
+use crate::steps::GivenAnswer;
 use crate::view::Views;
 use choose::{Choice, choose};
 use smallvec::SmallVec;
@@ -54,6 +56,13 @@ pub struct DecideInput<'a> {
 /// Decides which deployments serve a request, in which order, and keeps why.
 #[must_use]
 pub fn decide(input: &DecideInput<'_>) -> Decision {
+    decide_with(input, &[])
+}
+
+/// As [`decide`], with what came of the questions that earlier decisions on the same request asked (see
+/// [`Decision::question`]).
+#[must_use]
+pub fn decide_with(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
     let (route, caller) = (input.route, input.caller);
     let allowed = match route.kind {
         RouteKind::Configured => caller.allow.allows_route(&route.name),
@@ -94,7 +103,8 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
     let filtered = filter(input.fleet, &candidates, input.shape, caller, &demands, input.views, input.now);
     let facts = fleet_facts(&filtered.eligible);
     let features = FeatureSource::new(input.shape, caller, input.clock, facts).with_prompt(input.prompt);
-    let chosen = choose(input, &filtered.eligible, &features, pinned);
+    let chosen = choose(input, &filtered.eligible, &features, pinned, answers);
+    let shadow = shadow(input);
     let mut decision = match chosen.choice {
         Choice::PinNotEligible => {
             let pin = pinned.map_or_else(|| route.name.clone(), |(pin, _)| pin.clone());
@@ -102,10 +112,35 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
         }
         choice => plan::plan(input, filtered, choice, chosen.decided_by, chosen.propensity),
     };
+    decision.question = chosen.question;
+    if decision.plan.is_ok() {
+        decision.shadow = shadow;
+    }
     decision.steps = chosen.steps;
     decision.features = features.read();
     decision.values = values(&features);
     decision
+}
+
+/// The deployment that gets a copy, where the route has one, this request is drawn, and the deployment may serve it.
+fn shadow(input: &DecideInput<'_>) -> Option<ShadowLeg> {
+    let shadow = input.route.shadow?;
+    // A lot of its own, so that who is copied does not depend on what was chosen.
+    if unit(mix(input.seed, 0x7368_6164_6f77)) > shadow.share {
+        return None;
+    }
+    let demands = input.route.demands();
+    let filtered = filter(
+        input.fleet,
+        &[shadow.deployment],
+        input.shape,
+        input.caller,
+        &demands,
+        input.views,
+        input.now,
+    );
+    let entry = filtered.eligible.find(shadow.deployment)?;
+    Some(ShadowLeg { deployment: entry.deployment(), share: shadow.share, spend_cap: shadow.spend_cap })
 }
 
 /// The deployments under consideration, by rising index.
@@ -166,6 +201,8 @@ fn refused(
         seed: input.seed,
         turn: None,
         config_version: input.config_version,
+        question: None,
+        shadow: None,
     }
 }
 

@@ -95,9 +95,22 @@ pub struct Route {
     pub strict: bool,
     /// Whether answers may come from a cache.
     pub cache: CachePolicy,
+    /// A candidate that gets copies of some requests.
+    pub shadow: Option<Shadow>,
     tiers: Vec<Tier>,
     steps: Vec<Step>,
     candidates: Vec<DeploymentIndex>,
+}
+
+/// A candidate that gets copies of some requests; what it answers is compared and never sent to a client.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shadow {
+    /// Where copies go.
+    pub deployment: DeploymentIndex,
+    /// The share of the requests that are copied, above 0 and at most 1.
+    pub share: f64,
+    /// The share of the route's spending that copies may add, 0 to 1.
+    pub spend_cap: f64,
 }
 
 /// Where a route comes from.
@@ -201,6 +214,7 @@ impl Route {
             continuation: false,
             strict: false,
             cache: CachePolicy::Off,
+            shadow: None,
             tiers,
             steps,
             candidates,
@@ -236,6 +250,7 @@ impl Route {
             continuation: false,
             strict: false,
             cache: CachePolicy::Off,
+            shadow: None,
             tiers: vec![tier],
             steps: Vec::new(),
             candidates,

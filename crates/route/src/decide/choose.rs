@@ -9,7 +9,9 @@ use crate::features::FeatureSource;
 use crate::filter::Eligible;
 use crate::fleet::DeploymentIndex;
 use crate::policy::{Route, TierPosition};
-use crate::steps::{ScoredDeployment, StepAnswer, StepInput, StepKind, Target};
+use crate::steps::{
+    GivenAnswer, Measures, Question, ScoredDeployment, StepAnswer, StepInput, StepKind, Target,
+};
 use smallvec::SmallVec;
 use trunkline_model::id::Name;
 
@@ -36,6 +38,8 @@ pub(super) struct Chosen<'a> {
     /// The probability that the steps choose this, before balancing.
     pub(super) propensity: f64,
     pub(super) steps: SmallVec<[StepTrace; 4]>,
+    /// The first question that would make a difference.
+    pub(super) question: Option<Box<Question>>,
 }
 
 type Pin<'a> = (&'a Name, &'a [DeploymentIndex]);
@@ -50,13 +54,22 @@ pub(super) fn choose<'a>(
     eligible: &Eligible,
     features: &FeatureSource<'a>,
     pin: Option<Pin<'a>>,
+    answers: &[GivenAnswer],
 ) -> Chosen<'a> {
     let route = input.route;
     let mut steps = SmallVec::new();
+    let measures = Measures::default();
+    let mut question = None;
     if let Some(pin) = pin
         && !has_pin_step(route)
     {
-        return Chosen { choice: honour(eligible, pin), decided_by: DecidedBy::Pin, propensity: 1.0, steps };
+        return Chosen {
+            choice: honour(eligible, pin),
+            decided_by: DecidedBy::Pin,
+            propensity: 1.0,
+            steps,
+            question,
+        };
     }
     for step in route.steps() {
         let answer = match &step.kind {
@@ -68,8 +81,15 @@ pub(super) fn choose<'a>(
             StepKind::Use(target) => fixed(route, eligible, target),
             StepKind::Pin => pin.map_or(Err(NoAnswer::NoPin), |pin| Ok((honour(eligible, pin), 1.0))),
             StepKind::Custom(custom) => {
-                let answer = custom.decide(&StepInput { decide: input, eligible, features });
-                outside(route, eligible, &step.name, answer)
+                let answer = custom.decide(&StepInput {
+                    decide: input,
+                    eligible,
+                    features,
+                    step: &step.name,
+                    answers,
+                    measures: &measures,
+                });
+                outside(route, eligible, &step.name, answer, &mut question)
             }
         };
         let (outcome, found) = match answer {
@@ -79,13 +99,13 @@ pub(super) fn choose<'a>(
             }
             Err(why) => (StepOutcome::NoAnswer(why), None),
         };
-        steps.push(StepTrace { step: step.name.clone(), outcome });
+        steps.push(StepTrace { step: step.name.clone(), outcome, measures: measures.take() });
         if let Some((choice, propensity)) = found {
             let decided_by = match step.kind {
                 StepKind::Pin => DecidedBy::Pin,
                 _ => DecidedBy::Step(step.name.clone()),
             };
-            return Chosen { choice, decided_by, propensity, steps };
+            return Chosen { choice, decided_by, propensity, steps, question };
         }
     }
     let first =
@@ -94,7 +114,7 @@ pub(super) fn choose<'a>(
         Some(tier) => (Choice::Tier(tier), DecidedBy::Default),
         None => (Choice::Nothing, DecidedBy::Nothing),
     };
-    Chosen { choice, decided_by, propensity: 1.0, steps }
+    Chosen { choice, decided_by, propensity: 1.0, steps, question }
 }
 
 fn honour<'a>(eligible: &Eligible, (name, deployments): Pin<'a>) -> Choice<'a> {
@@ -135,8 +155,13 @@ fn outside<'a>(
     eligible: &Eligible,
     name: &'a Name,
     answer: StepAnswer,
+    question: &mut Option<Box<Question>>,
 ) -> Result<(Choice<'a>, f64), NoAnswer> {
     match answer {
+        StepAnswer::Ask(asked) => {
+            question.get_or_insert(asked);
+            Err(NoAnswer::NotAsked)
+        }
         StepAnswer::NoAnswer { why } => Err(NoAnswer::Stated(why)),
         StepAnswer::Tier { tier, propensity } => tier_choice(route, eligible, tier, probability(propensity)),
         StepAnswer::Ranking { mut order, propensity } => {
