@@ -40,6 +40,10 @@ impl Decision {
         push_measure(out, self.propensity);
         self.push_expectation(out, ",\"expected\":", self.expected.as_ref());
         self.push_expectation(out, ",\"runner_up\":", self.runner_up.as_ref());
+        if let Some(shadow) = &self.shadow {
+            out.push_str(",\"shadow\":");
+            self.push_deployment(out, shadow.deployment.index());
+        }
         out.push_str(",\"seed\":");
         push_hexadecimal(out, self.seed);
         if let Some(turn) = self.turn {
@@ -145,6 +149,18 @@ impl Decision {
             if let Some(note) = &trace.note {
                 out.push_str(",\"note\":");
                 push_text(out, note);
+            }
+            if !trace.measures.is_empty() {
+                out.push_str(",\"measures\":{");
+                for (position, (name, value)) in trace.measures.iter().enumerate() {
+                    if position > 0 {
+                        out.push(',');
+                    }
+                    push_text(out, name);
+                    out.push(':');
+                    push_measure(out, *value);
+                }
+                out.push('}');
             }
             out.push('}');
         });
