@@ -58,7 +58,7 @@ pub(crate) fn admit(
     accepted: Accepted,
     identified: &Identified,
     case: &mut Case,
-) -> Result<Admitted, ClientError> {
+) -> Result<Box<Admitted>, ClientError> {
     let route = find_route(generation, &accepted)?;
     let caller = caller(&accepted, identified, case, &route);
     check_allowed(&caller, &route)?;
@@ -76,7 +76,8 @@ pub(crate) fn admit(
         case.reserve(reservation);
     }
     let strict = accepted.options.strict.unwrap_or(route.strict);
-    Ok(Admitted {
+    // Boxed at once: it lives as long as the answer, and every move of it would be a copy.
+    Ok(Box::new(Admitted {
         generation: Arc::clone(generation),
         dialect: accepted.dialect,
         operation: accepted.operation,
@@ -88,7 +89,7 @@ pub(crate) fn admit(
         route,
         caller,
         strict,
-    })
+    }))
 }
 
 /// The route a request names: by header, as a route, as `provider/model`, or as a bare model name.
@@ -112,7 +113,7 @@ fn find_route(generation: &Generation, accepted: &Accepted) -> Result<Arc<Route>
     match named {
         [] => Err(unknown_model(generation, model)),
         [one] => Ok(generation.direct(*one)),
-        several => Ok(Arc::new(Route::direct(Name::from(model), several))),
+        several => Ok(generation.shared(model, several)),
     }
 }
 

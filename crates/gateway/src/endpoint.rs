@@ -62,7 +62,7 @@ pub(crate) fn find(
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<Endpoint, NoEndpoint> {
-    let spoken = spoken(headers, query);
+    let spoken = || spoken(headers, query);
     let (endpoint, allowed) = match path {
         "/v1/chat/completions" | "/chat/completions" => {
             (inference(Dialect::OpenAi, Operation::Chat), Method::POST)
@@ -71,13 +71,13 @@ pub(crate) fn find(
         "/v1/messages" => (inference(Dialect::Anthropic, Operation::Chat), Method::POST),
         "/v1/messages/count_tokens" => (inference(Dialect::Anthropic, Operation::CountTokens), Method::POST),
         "/v1/models" | "/models" | "/v1beta/models" => {
-            (Endpoint::Models(if path == "/v1beta/models" { Dialect::Gemini } else { spoken }), Method::GET)
+            (Endpoint::Models(if path == "/v1beta/models" { Dialect::Gemini } else { spoken() }), Method::GET)
         }
         "/v1/explain" => (Endpoint::Explain, Method::POST),
         "/healthz" => (Endpoint::Health, Method::GET),
         "/readyz" => (Endpoint::Ready, Method::GET),
         "/metrics" => (Endpoint::Metrics, Method::GET),
-        _ => prefixed(path, spoken).ok_or(NoEndpoint::Path { dialect: spoken })?,
+        _ => prefixed(path, spoken).ok_or_else(|| NoEndpoint::Path { dialect: spoken() })?,
     };
     if *method == allowed || (allowed == Method::GET && *method == Method::HEAD) {
         return Ok(endpoint);
@@ -86,12 +86,12 @@ pub(crate) fn find(
         Endpoint::Inference { dialect, .. } | Endpoint::Models(dialect) | Endpoint::Model(dialect, _) => {
             *dialect
         }
-        _ => spoken,
+        _ => spoken(),
     };
     Err(NoEndpoint::Method { dialect, allowed: if allowed == Method::GET { "GET" } else { "POST" } })
 }
 
-fn prefixed(path: &str, spoken: Dialect) -> Option<(Endpoint, Method)> {
+fn prefixed(path: &str, spoken: impl FnOnce() -> Dialect) -> Option<(Endpoint, Method)> {
     if let Some(id) = path.strip_prefix("/v1/decisions/") {
         return Some((Endpoint::Decision(id.to_owned()), Method::GET));
     }
@@ -106,7 +106,7 @@ fn prefixed(path: &str, spoken: Dialect) -> Option<(Endpoint, Method)> {
         let path = PathParts { model: Some(model.to_owned()), delivery: Some(delivery) };
         return Some((Endpoint::Inference { dialect: Dialect::Gemini, operation, path }, Method::POST));
     }
-    Some((Endpoint::Model(if versioned_gemini { Dialect::Gemini } else { spoken }, rest), Method::GET))
+    Some((Endpoint::Model(if versioned_gemini { Dialect::Gemini } else { spoken() }, rest), Method::GET))
 }
 
 fn gemini_verb(verb: &str) -> Option<(Operation, Delivery)> {

@@ -37,9 +37,18 @@ pub(crate) async fn perform(
     case: &mut Case,
 ) -> Result<Performed, ClientError> {
     let budget = Some(Arc::clone(&gateway.retry_budget));
-    let drive = Drive::new(plan, case.started(), DrivePolicy::default(), budget);
-    let subject = Subject::new(admitted, case.id(), drive.plan().continuation);
-    Performance { gateway, subject: &subject, case, drive, hedge: None, hedge_at: None }.run().await
+    let subject = Subject::new(admitted, case.id(), plan.continuation);
+    let started = case.started();
+    let mut performance = Performance {
+        gateway,
+        subject: &subject,
+        case,
+        drive: Drive::new(plan, started, DrivePolicy::default(), budget),
+        hedge: None,
+        hedge_at: None,
+    };
+    let opened = performance.run().await?;
+    Ok(Performed { drive: performance.drive, opened })
 }
 
 struct Performance<'a> {
@@ -58,7 +67,8 @@ enum Woke {
 }
 
 impl Performance<'_> {
-    async fn run(mut self) -> Result<Performed, ClientError> {
+    /// By reference: what is awaited by value is carried twice.
+    async fn run(&mut self) -> Result<Box<Opened>, ClientError> {
         // Made by the first attempt that may get company: nearly every request has one attempt and no hedge.
         let mut running = None;
         loop {
@@ -96,7 +106,7 @@ impl Performance<'_> {
                     let losers = self.drive.leads(opened.attempt.number);
                     drop(running);
                     self.lose(&losers);
-                    return Ok(Performed { drive: self.drive, opened });
+                    return Ok(opened);
                 }
                 Woke::Ended(Some(Err(lost))) => self.lost(*lost),
                 Woke::Ended(None) => {}

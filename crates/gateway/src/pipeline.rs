@@ -27,7 +27,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, arrival: Arrival, place: Place)
     let version = generation.snapshot.version;
     let mut case = Case::open(Arc::clone(&gateway), place, case::new_id(), dialect, operation, version);
     match stages(&gateway, &generation, arrival, &mut case).await {
-        Ok(Answered::Performed(admitted, performed)) => answer::answer(gateway, *admitted, *performed, case),
+        Ok(Answered::Performed(admitted, performed)) => answer::answer(gateway, admitted, *performed, case),
         Ok(Answered::DryRun(decision)) => explain::dry_run(case, &decision),
         Err(error) => {
             let response = respond::error(dialect, case.id(), &error);
@@ -66,5 +66,5 @@ async fn stages(
     }
     let plan = planning::require_plan(decision)?;
     let performed = perform::perform(gateway, &admitted, plan, case).await?;
-    Ok(Answered::Performed(Box::new(admitted), Box::new(performed)))
+    Ok(Answered::Performed(admitted, Box::new(performed)))
 }

@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use trunkline_config::{KeyLimits, Snapshot};
 use trunkline_model::id::Name;
 use trunkline_net::Transport;
@@ -47,7 +47,12 @@ pub struct Generation {
     hedges: HashMap<Name, Arc<HedgeBudget>>,
     rotations: HashMap<Name, Box<[AtomicU64]>>,
     direct: Vec<OnceLock<Arc<Route>>>,
+    /// Routes of models that several deployments serve, by the model's name.
+    shared: RwLock<HashMap<Name, Arc<Route>>>,
 }
+
+/// Routes of shared models kept at the most.
+const MOST_SHARED: usize = 4_096;
 
 impl Gateway {
     /// A gateway that serves a configuration.
@@ -150,7 +155,7 @@ impl Generation {
             rotations.insert(Arc::clone(name), route.tiers().iter().map(|_| AtomicU64::new(0)).collect());
         }
         let direct = snapshot.fleet.iter().map(|_| OnceLock::new()).collect();
-        Self { snapshot, health, limiters, hedges, rotations, direct }
+        Self { snapshot, health, limiters, hedges, rotations, direct, shared: RwLock::default() }
     }
 
     /// What a route may spend on hedges; `None` for one that does not hedge.
@@ -182,6 +187,22 @@ impl Generation {
             Some(cell) => Arc::clone(cell.get_or_init(make)),
             None => make(),
         }
+    }
+
+    /// The route of a model that is named directly and served by several deployments. Made once, so that what is counted by
+    /// its name is found by the place of that name.
+    #[must_use]
+    pub fn shared(&self, model: &str, deployments: &[DeploymentIndex]) -> Arc<Route> {
+        if let Some(route) = self.shared.read().unwrap_or_else(PoisonError::into_inner).get(model) {
+            return Arc::clone(route);
+        }
+        let name = Name::from(model);
+        let route = Arc::new(Route::direct(Arc::clone(&name), deployments));
+        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        if shared.len() >= MOST_SHARED {
+            return route;
+        }
+        Arc::clone(shared.entry(name).or_insert(route))
     }
 }
 
