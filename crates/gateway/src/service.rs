@@ -29,7 +29,9 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
         );
         respond::error(Dialect::OpenAi, id, &error)
     });
-    step_back().await;
+    if matches!(response.body(), AnswerBody::Known { .. }) {
+        step_back().await;
+    }
     if gateway.is_draining() {
         response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     }
@@ -37,7 +39,8 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
 }
 
 /// Lets whoever is ready go first. Under load the answers of many connections are then written one right after the other,
-/// and a client that sleeps is woken once for all of them: waking it is the dearest part of a write.
+/// and a client that sleeps is woken once for all of them: waking it is the dearest part of a write. Not for streams, whose
+/// first token is waited for.
 async fn step_back() {
     let mut stepped = false;
     std::future::poll_fn(|context| {
