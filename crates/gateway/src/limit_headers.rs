@@ -38,7 +38,7 @@ pub(crate) fn read(admitted: &Admitted, case: &Case) -> [Option<(&'static Pair, 
     };
     let names = match admitted.dialect {
         Dialect::Anthropic => &ANTHROPIC,
-        Dialect::OpenAi | Dialect::Gemini => &OPENAI,
+        _ => &OPENAI,
     };
     let [requests, tokens] = limiter.left(case.now());
     [requests.map(|left| (&names[0], left)), tokens.map(|left| (&names[1], left))]

@@ -18,7 +18,7 @@ use trunkline_model::event::Event;
 #[test]
 fn goldens_hold() {
     let mut seen = 0;
-    for dialect in &Dialect::ALL {
+    for dialect in &Dialect::PROVIDERS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(dialect.name()).join("golden");
         for path in cases(&folder) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -68,14 +68,14 @@ fn requests(dialect: Dialect, operation: Operation, bytes: &[u8]) -> String {
     // Dialects with the model in the URL need it from there.
     let path = match dialect {
         Dialect::Gemini => PathParts { model: Some("model".to_owned()), delivery: Some(Delivery::Plain) },
-        Dialect::OpenAi | Dialect::Anthropic => PathParts::default(),
+        _ => PathParts::default(),
     };
     let request = match dispatch::decode_request(dialect, operation, bytes, &path) {
         Ok(request) => request,
         Err(error) => return format!("refused: {error}"),
     };
     let mut report = format!("== canonical\n{request:#?}\n");
-    for target in &Dialect::ALL {
+    for target in &Dialect::PROVIDERS {
         writeln!(report, "== to {target}").unwrap();
         match dispatch::encode_request(*target, &request, &profile(), Delivery::Plain) {
             Ok(encoded) => {
@@ -101,7 +101,7 @@ fn answers(dialect: Dialect, operation: Operation, delivery: Delivery, bytes: &[
         writeln!(report, "failed: {} {:?}: {}", failure.class.name(), failure.code, failure.message).unwrap();
         return report;
     }
-    for client in &Dialect::ALL {
+    for client in &Dialect::CLIENTS {
         for delivery in [Delivery::Plain, Delivery::Stream] {
             writeln!(report, "== to {client} {delivery:?}").unwrap();
             let mut encoder = dispatch::encoder(*client, operation, delivery, context());
