@@ -90,7 +90,7 @@ pub(crate) fn admit(
     accepted: Accepted,
     identified: &Identified,
     case: &mut Case,
-) -> Result<Admitted, ClientError> {
+) -> Result<Box<Admitted>, ClientError> {
     let route = find_route(generation, &accepted)?;
     let mut caller = caller(&accepted, identified, case, &route);
     if let Some(bound) = accepted.turn.as_ref().and_then(|turn| turn.bound.as_ref())
@@ -115,7 +115,8 @@ pub(crate) fn admit(
         case.reserve(reservation);
     }
     let strict = accepted.options.strict.unwrap_or(route.strict);
-    Ok(Admitted {
+    // Boxed at once: it lives as long as the answer, and every move of it would be a copy.
+    Ok(Box::new(Admitted {
         generation: Arc::clone(generation),
         dialect: accepted.dialect,
         operation: accepted.operation,
@@ -130,7 +131,7 @@ pub(crate) fn admit(
         strict,
         echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
         turn: accepted.turn.map(Arc::from),
-    })
+    }))
 }
 
 /// The route a request names: by header, as a route, as `provider/model`, or as a bare model name.
@@ -154,7 +155,7 @@ fn find_route(generation: &Generation, accepted: &Accepted) -> Result<Arc<Route>
     match named {
         [] => Err(unknown_model(generation, model)),
         [one] => Ok(generation.direct(*one)),
-        several => Ok(Arc::new(Route::direct(Name::from(model), several))),
+        several => Ok(generation.shared(model, several)),
     }
 }
 
