@@ -29,6 +29,8 @@ OPENAI = Target("openai", "oa", "gpt-4.1-mini", "gpt-5-mini", "text-embedding-3-
 ANTHROPIC = Target("anthropic", "an", "claude-sonnet-4-5", "claude-sonnet-4-5", None)
 GEMINI = Target("gemini", "ge", "gemini-2.5-flash", "gemini-2.5-flash", "gemini-embedding-001")
 TARGETS = (OPENAI, ANTHROPIC, GEMINI)
+# The same simulator as OPENAI, reached by chat completions only: for clients of the responses API.
+CHAT_ONLY = Target("chat-only", "co", "gpt-4.1-mini", "gpt-5-mini", None)
 
 
 @dataclasses.dataclass(frozen=True)

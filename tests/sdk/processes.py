@@ -125,6 +125,12 @@ def configuration(folder, urls):
         }
         for target in TARGETS
     }
+    providers["co"] = {
+        "preset": "openai-compatible",
+        "url": urls["openai"] + "/v1",
+        "key": "sim-key",
+        "models": ["gpt-4.1-mini", "gpt-5-mini"],
+    }
     return {
         "listen": "127.0.0.1:0",
         "store": f"sqlite:{folder}/log.db",
