@@ -43,6 +43,9 @@ pub const ALL: &[Target] = &[
     ("stream_anthropic", |data| answer(Dialect::Anthropic, Delivery::Stream, data)),
     ("stream_gemini", |data| answer(Dialect::Gemini, Delivery::Stream, data)),
     ("stream_responses", |data| answer(Dialect::Responses, Delivery::Stream, data)),
+    ("answer_converse", |data| answer(Dialect::Converse, Delivery::Plain, data)),
+    ("stream_converse", |data| answer(Dialect::Converse, Delivery::Stream, data)),
+    ("error_converse", |data| error(Dialect::Converse, data)),
     ("error_openai", |data| error(Dialect::OpenAi, data)),
     ("error_anthropic", |data| error(Dialect::Anthropic, data)),
     ("error_gemini", |data| error(Dialect::Gemini, data)),
@@ -50,6 +53,7 @@ pub const ALL: &[Target] = &[
     ("stored_response", stored_response),
     ("frames_sse", |data| frames(Framing::Sse, data)),
     ("frames_array", |data| frames(Framing::JsonArray, data)),
+    ("frames_messages", |data| frames(Framing::EventStream, data)),
     ("frames_body", |data| frames(Framing::Body, data)),
     ("configuration", configuration),
     ("preset", preset),
@@ -66,9 +70,6 @@ pub fn run(name: &str, data: &[u8]) {
     let (_, target) = ALL.iter().find(|(known, _)| *known == name).expect("the name is one of `ALL`");
     target(data);
 }
-
-/// The dialects a client or provider can speak.
-const DIALECTS: [Dialect; 4] = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini, Dialect::Responses];
 
 /// Sizes of the pieces that bytes arrive in: how the network cuts them must not show.
 const PIECES: [usize; 4] = [1, 3, 64, usize::MAX];
@@ -117,7 +118,7 @@ fn request(dialect: Dialect, data: &[u8]) {
         let Ok(request) = dispatch::decode_request(dialect, operation, data, &path(dialect)) else {
             continue;
         };
-        for target in DIALECTS {
+        for target in Dialect::PROVIDERS {
             for delivery in [Delivery::Plain, Delivery::Stream] {
                 if let Ok(encoded) =
                     dispatch::encode_request(target, &request, &Profile::new("target"), delivery)
@@ -139,7 +140,7 @@ fn answer(dialect: Dialect, delivery: Delivery, data: &[u8]) {
             let (one, other) = (ending.as_ref().err(), other.as_ref().err());
             assert_eq!(one.map(|failure| failure.class), other.map(|failure| failure.class));
         }
-        for client in DIALECTS {
+        for client in Dialect::CLIENTS {
             for delivery in [Delivery::Plain, Delivery::Stream] {
                 write(client, operation, delivery, &whole, ending.is_ok());
             }
@@ -154,7 +155,7 @@ fn events(
     data: &[u8],
     size: usize,
 ) -> (Vec<Event>, Result<(), Failure>) {
-    let mut framer = Framer::new(dispatch::framing(delivery), FRAME_LIMIT);
+    let mut framer = Framer::new(dispatch::framing(dialect, delivery), FRAME_LIMIT);
     let mut decoder = dispatch::decoder(dialect, operation, delivery);
     let mut observer = dispatch::observer(dialect, operation, delivery, false);
     let mut events = Vec::new();
@@ -274,6 +275,7 @@ fn configuration(data: &[u8]) {
     let inputs = trunkline_config::Inputs {
         environment: &|name| (name == "OPENAI_API_KEY").then(|| "sk-openai".to_owned()),
         today: Date::from_unix_seconds(1_795_132_800),
+        files: &|_| Err("there are no files".to_owned()),
     };
     let source = trunkline_config::Source { path: "fuzz.yaml".to_owned(), text: text.to_owned() };
     let (problems, sources) = match trunkline_config::load(vec![source], &inputs) {

@@ -40,7 +40,8 @@ impl Dialect {
     /// Those in which clients may hold a conversation.
     pub const CLIENTS: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Responses];
     /// Those in which providers may be asked for one.
-    pub const PROVIDERS: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Responses];
+    pub const PROVIDERS: [Self; 6] =
+        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Responses, Self::Mistral, Self::Converse];
 
     /// The name used in configuration, logs and metrics.
     #[must_use]

@@ -5,6 +5,7 @@
 //! untouched, and watching costs a fraction of decoding), an `Encode` writes the client's side.
 
 use crate::responses::Echo;
+use crate::tally::Tally;
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
@@ -285,6 +286,10 @@ pub enum EmbeddingForm {
 pub trait Encode: Send {
     /// Takes one event; a stream encoder appends what the client is to get now, a plain one collects.
     fn event(&mut self, event: &Event, out: &mut BytesMut);
+
+    /// What the answer cost, just before the end: a stream encoder tells it in the event that carries usage. Plain answers
+    /// have headers for it.
+    fn tally(&mut self, _tally: Tally) {}
 
     /// The answer is complete (after `End`): a stream encoder appends its terminal event, a plain one the whole body.
     fn finish(&mut self, out: &mut BytesMut);

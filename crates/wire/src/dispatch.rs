@@ -19,7 +19,7 @@ use trunkline_model::failure::Failure;
 use trunkline_model::id::RequestId;
 use trunkline_model::request::Request;
 
-pub use crate::scan::envelope;
+pub use crate::scan::{PromptText, envelope, prompt_text};
 
 /// Reads a client's request.
 ///
@@ -156,6 +156,24 @@ pub fn decode_error(dialect: Dialect, status: u16, body: &[u8]) -> Failure {
     }
 }
 
+/// The header in which providers of that dialect name an error, where the body does not.
+#[must_use]
+pub const fn error_header(dialect: Dialect) -> Option<&'static str> {
+    match dialect {
+        Dialect::Converse => Some(converse::ERROR_HEADER),
+        _ => None,
+    }
+}
+
+/// Reads the error answer of a provider of that dialect whose name stood in [`error_header`].
+#[must_use]
+pub fn decode_named_error(dialect: Dialect, status: u16, name: &str, body: &[u8]) -> Failure {
+    match dialect {
+        Dialect::Converse => converse::decode_named_error(status, name, body),
+        _ => decode_error(dialect, status, body),
+    }
+}
+
 /// What changes of a body that passes between a client and a provider of that dialect.
 #[must_use]
 pub fn pass_edits(
@@ -186,13 +204,14 @@ pub fn encode_count_request(
     profile: &Profile,
 ) -> Result<Encoded, EncodeError> {
     match dialect {
-        Dialect::OpenAi | Dialect::Responses | Dialect::Converse | Dialect::Cohere | Dialect::Mistral => {
+        Dialect::OpenAi | Dialect::Responses | Dialect::Cohere | Dialect::Mistral => {
             Err(EncodeError::Unsupported {
                 feature: "count_tokens".to_owned(),
                 reason: "the dialect has no endpoint that counts tokens".to_owned(),
             })
         }
         Dialect::Anthropic => anthropic::encode_count_request(request, profile),
+        Dialect::Converse => converse::encode_count_request(request, profile),
         Dialect::Gemini => gemini::encode_count_request(request, profile),
     }
 }
@@ -246,12 +265,12 @@ pub fn echo(dialect: Dialect, envelope: &Envelope, body: &[u8]) -> Option<Arc<re
     }
 }
 
-/// How a provider's answer of that delivery is cut into frames. All dialects stream by server-sent events; the adapter asks
-/// Gemini for them with `alt=sse`.
+/// How an answer of a provider of that dialect is cut into frames. Gemini is asked for server-sent events with `alt=sse`.
 #[must_use]
-pub const fn framing(delivery: Delivery) -> Framing {
-    match delivery {
-        Delivery::Plain => Framing::Body,
-        Delivery::Stream => Framing::Sse,
+pub const fn framing(dialect: Dialect, delivery: Delivery) -> Framing {
+    match (dialect, delivery) {
+        (_, Delivery::Plain) => Framing::Body,
+        (Dialect::Converse, Delivery::Stream) => Framing::EventStream,
+        (_, Delivery::Stream) => Framing::Sse,
     }
 }

@@ -198,9 +198,9 @@ fn reasoning(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Part>, BadRequest
 }
 
 fn thinking_block(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest> {
-    let anthropic = |value: &str| match carried::unpack(value) {
-        Some((opaque, _)) => opaque,
-        None => Opaque { origin: Dialect::Anthropic, value: value.to_owned() },
+    let anthropic = |value: &str| {
+        let own = || Opaque { origin: Dialect::Anthropic, value: value.to_owned() };
+        carried::unpack(value).map_or_else(own, |(opaque, _)| opaque)
     };
     if place.text_field(place.object(node)?, "type")? == Some("redacted_thinking") {
         let data = place.needed_text(node, "data")?;

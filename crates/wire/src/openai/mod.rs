@@ -22,7 +22,7 @@ mod request_encode;
 mod tests;
 
 use crate::codec::{Decode, Encode, EncodeContext, Observe};
-use trunkline_model::dialect::{Delivery, Operation};
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
 
 pub(crate) use answer_decode::{cut, error_in};
 pub(crate) use embeddings::not_an_answer;
@@ -45,9 +45,15 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 /// A decoder of answers from a provider of this dialect.
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
+    decoder_of(Dialect::Anthropic, operation, delivery)
+}
+
+/// A decoder of answers in this form whose thoughts, where they carry a signature, were signed by a provider of `signer`.
+#[must_use]
+pub(crate) fn decoder_of(signer: Dialect, operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match operation {
         Operation::Embeddings => Box::new(embeddings::Decoder::default()),
-        Operation::Chat | Operation::CountTokens => Box::new(answer_decode::Decoder::new(delivery)),
+        Operation::Chat | Operation::CountTokens => Box::new(answer_decode::Decoder::new(delivery, signer)),
     }
 }
 
