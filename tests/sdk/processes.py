@@ -125,6 +125,12 @@ def configuration(folder, urls):
         }
         for target in TARGETS
     }
+    providers["co"] = {
+        "preset": "openai-compatible",
+        "url": urls["openai"] + "/v1",
+        "key": "sim-key",
+        "models": ["gpt-4.1-mini", "gpt-5-mini"],
+    }
     # Its embedding models are not in the catalogue.
     providers["be"]["models"] = ["cohere.embed-v4:0"]
     # What a deployment signs is verified by its simulator, which knows one secret for every key.
