@@ -8,6 +8,7 @@
 mod support;
 
 mod bad_input;
+mod bedrock;
 mod broken_streams;
 mod cancellation;
 mod continuation;
