@@ -35,7 +35,8 @@ ANTHROPIC = Target("anthropic", "an", "claude-sonnet-4-5", "claude-sonnet-4-5", 
 GEMINI = Target("gemini", "ge", "gemini-2.5-flash", "gemini-2.5-flash", "gemini-embedding-001")
 SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 BEDROCK = Target("bedrock", "be", SONNET, SONNET, "cohere.embed-v4:0")
-TARGETS = (OPENAI, ANTHROPIC, GEMINI, BEDROCK)
+MISTRAL = Target("mistral", "mi", "mistral-small-latest", "magistral-medium-latest", "mistral-embed")
+TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL, BEDROCK)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ use trunkline_model::failure::Failure;
 use trunkline_model::id::RequestId;
 use trunkline_model::request::Request;
 
-pub use crate::scan::envelope;
+pub use crate::scan::{PromptText, envelope, prompt_text};
 
 /// Reads a client's request.
 ///

@@ -10,5 +10,5 @@ mod prompt;
 mod value;
 
 pub use list::{Feature, FeatureKind};
-pub use prompt::Prompt;
+pub use prompt::{Prompt, PromptVector, embed};
 pub use value::{FeatureSet, FeatureSource, FleetFacts, Value, WallClock, Weekday};

@@ -4,9 +4,13 @@
 //! is given. A feature that the request leaves open is absent, not zero; a rule that needs it then gives no answer.
 
 use super::list::Feature;
+use super::prompt::{Prompt, PromptVector, embed};
 use crate::caller::Caller;
+use crate::fleet::DeploymentIndex;
 use serde::{Serialize, Serializer};
-use std::cell::Cell;
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
 use trunkline_model::id::Name;
 use trunkline_model::shape::Shape;
 
@@ -100,20 +104,77 @@ pub struct FleetFacts {
 }
 
 /// Where features are read from, and the record of those that were.
-#[derive(Debug)]
+///
+/// The text and its vector are worked out once, when the first step asks, and shared by all steps of the decision.
 pub struct FeatureSource<'a> {
     shape: &'a Shape,
     caller: &'a Caller,
     clock: WallClock,
     fleet: FleetFacts,
     read: Cell<FeatureSet>,
+    prompt: Option<&'a dyn Prompt>,
+    text: OnceCell<Option<String>>,
+    vector: OnceCell<Option<Box<PromptVector>>>,
+    note: Cell<Option<Cow<'static, str>>>,
+    predicted: RefCell<Vec<(DeploymentIndex, f32)>>,
+}
+
+impl fmt::Debug for FeatureSource<'_> {
+    /// Without the text: what a user wrote is in no log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("FeatureSource")
+            .field("shape", self.shape)
+            .field("caller", self.caller)
+            .field("clock", &self.clock)
+            .field("fleet", &self.fleet)
+            .field("read", &self.read)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> FeatureSource<'a> {
     /// A source over these inputs, nothing read yet.
     #[must_use]
     pub const fn new(shape: &'a Shape, caller: &'a Caller, clock: WallClock, fleet: FleetFacts) -> Self {
-        Self { shape, caller, clock, fleet, read: Cell::new(FeatureSet::EMPTY) }
+        Self {
+            shape,
+            caller,
+            clock,
+            fleet,
+            read: Cell::new(FeatureSet::EMPTY),
+            prompt: None,
+            text: OnceCell::new(),
+            vector: OnceCell::new(),
+            note: Cell::new(None),
+            predicted: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// The same with the request's text at hand.
+    #[must_use]
+    pub const fn with_prompt(mut self, prompt: Option<&'a dyn Prompt>) -> Self {
+        self.prompt = prompt;
+        self
+    }
+
+    /// The text of the user's last turn; `None` when no text is at hand or there is none.
+    #[must_use]
+    pub fn user_text(&self) -> Option<&str> {
+        let text = self.text.get_or_init(|| self.prompt.map(|prompt| prompt.last_user_text().into_owned()));
+        text.as_deref().filter(|text| !text.trim_ascii().is_empty())
+    }
+
+    /// The text of the system prompt; `None` when no text is at hand. Not kept: steps that read it take its hash.
+    #[must_use]
+    pub fn system_text(&self) -> Option<Cow<'a, str>> {
+        self.prompt.map(Prompt::system_text)
+    }
+
+    /// The vector of the user's last turn; `None` when there is no text.
+    #[must_use]
+    pub fn vector(&self) -> Option<&PromptVector> {
+        self.vector.get_or_init(|| self.user_text().map(|text| Box::new(embed(text)))).as_deref()
     }
 
     /// The value of a feature, and notes that it was read; `None` when the request leaves it open.
@@ -166,6 +227,31 @@ impl<'a> FeatureSource<'a> {
             Feature::TimeWeekday => Value::Text(self.clock.weekday.name()),
             Feature::TimeUnix => whole(self.clock.unix),
         })
+    }
+
+    /// Keeps how a step came to its answer, for the trace of the step that is being asked.
+    pub fn note(&self, note: impl Into<Cow<'static, str>>) {
+        self.note.set(Some(note.into()));
+    }
+
+    /// The note of the step that was asked last.
+    pub(crate) fn take_note(&self) -> Option<Cow<'static, str>> {
+        self.note.take()
+    }
+
+    /// Keeps the quality a step predicts for a deployment's answer, 0 to 1: what is expected of the plan's first legs.
+    pub fn predict(&self, deployment: DeploymentIndex, quality: f32) {
+        let mut predicted = self.predicted.borrow_mut();
+        match predicted.iter_mut().find(|(known, _)| *known == deployment) {
+            Some((_, known)) => *known = quality,
+            None => predicted.push((deployment, quality)),
+        }
+    }
+
+    /// The quality predicted for a deployment.
+    pub(crate) fn predicted(&self, deployment: DeploymentIndex) -> Option<f64> {
+        let predicted = self.predicted.borrow();
+        predicted.iter().find(|(known, _)| *known == deployment).map(|(_, quality)| f64::from(*quality))
     }
 
     /// The features read so far.
@@ -263,6 +349,33 @@ mod tests {
             };
             assert_eq!(kind, feature.kind(), "{feature}");
         }
+    }
+
+    #[test]
+    fn the_text_is_asked_for_once_and_embedded_once() {
+        struct Counted(Cell<u32>);
+        impl Prompt for Counted {
+            fn last_user_text(&self) -> Cow<'_, str> {
+                self.0.set(self.0.get() + 1);
+                "how do I reset my password".into()
+            }
+
+            fn system_text(&self) -> Cow<'_, str> {
+                "be brief".into()
+            }
+        }
+        let shape = Shape::new(Dialect::OpenAi, Operation::Chat);
+        let (caller, prompt) = (Caller::default(), Counted(Cell::new(0)));
+        let source = FeatureSource::new(&shape, &caller, WallClock::from_unix(0, 0), FleetFacts::default());
+        assert_eq!((source.user_text(), source.vector(), source.system_text()), (None, None, None));
+        let source = FeatureSource::new(&shape, &caller, WallClock::from_unix(0, 0), FleetFacts::default())
+            .with_prompt(Some(&prompt));
+        assert_eq!(prompt.0.get(), 0);
+        assert_eq!(source.vector(), Some(&embed("how do I reset my password")));
+        assert_eq!(source.user_text(), Some("how do I reset my password"));
+        assert_eq!(source.system_text().as_deref(), Some("be brief"));
+        assert_eq!(prompt.0.get(), 1);
+        assert!(!format!("{source:?}").contains("password"));
     }
 
     #[test]

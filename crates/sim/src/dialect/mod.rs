@@ -8,6 +8,7 @@ mod anthropic;
 pub(crate) mod converse;
 mod gemini;
 mod inbound;
+mod mistral;
 mod openai;
 mod refusal;
 
@@ -41,11 +42,14 @@ pub enum DialectName {
     Gemini,
     /// Bedrock Converse, its stream, token counting and embeddings.
     Converse,
+    /// Mistral chat completions, embeddings and models.
+    Mistral,
 }
 
 impl DialectName {
     /// All dialects.
-    pub const ALL: &'static [Self] = &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Converse];
+    pub const ALL: &'static [Self] =
+        &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Converse, Self::Mistral];
 
     /// The name as it is written in files and on command lines.
     #[must_use]
@@ -55,6 +59,7 @@ impl DialectName {
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::Converse => "converse",
+            Self::Mistral => "mistral",
         }
     }
 
@@ -64,6 +69,7 @@ impl DialectName {
             Self::Anthropic => &anthropic::Anthropic,
             Self::Gemini => &gemini::Gemini,
             Self::Converse => &converse::Converse,
+            Self::Mistral => &mistral::Mistral,
         }
     }
 }
@@ -76,7 +82,7 @@ impl fmt::Display for DialectName {
 
 /// A dialect no simulator speaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("know the dialect `{0}`: expected openai, anthropic, gemini or converse")]
+#[error("know the dialect `{0}`: expected openai, anthropic, gemini, converse or mistral")]
 pub struct UnknownDialect(String);
 
 impl FromStr for DialectName {

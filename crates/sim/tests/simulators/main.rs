@@ -9,6 +9,7 @@ mod client;
 mod converse;
 mod faults;
 mod gemini;
+mod mistral;
 mod mock;
 mod openai;
 mod server;

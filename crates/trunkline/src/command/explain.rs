@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use trunkline_config::Snapshot;
+use trunkline_gateway::BodyPrompt;
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::moment::Moment;
@@ -67,13 +68,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let caller = caller(&snapshot, options)?;
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let id = RequestId::new(unix * 1_000, rand::random());
+    let prompt = BodyPrompt::new(dialect, Operation::Chat, &envelope, &body);
     let decision = decide(&DecideInput {
         id,
         fleet: &snapshot.fleet,
         views: &AllFresh,
         route: &route,
         shape: &envelope.shape,
-        prompt: None,
+        prompt: Some(&prompt),
         caller: &caller,
         clock: WallClock::from_unix(unix, 0),
         now: Moment::ORIGIN,

@@ -27,7 +27,7 @@ async fn configuration(dialect: DialectName, first: &trunkline_sim::Simulator, s
     let path = match dialect {
         DialectName::Gemini => "/v1beta",
         DialectName::Converse => "",
-        DialectName::OpenAi | DialectName::Anthropic => "/v1",
+        DialectName::OpenAi | DialectName::Anthropic | DialectName::Mistral => "/v1",
     };
     let mut deployments = String::from("deployments:\n");
     let mut routes = String::from("routes:\n");

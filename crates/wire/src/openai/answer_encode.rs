@@ -6,8 +6,9 @@
 
 use super::finish::finish_word;
 use super::{encode_error, encode_error_frame};
-use crate::carried::{Place, carry};
+use crate::carried::{self, Place};
 use crate::codec::{Encode, EncodeContext};
+use crate::tally::Tally;
 use crate::write::{Object, array, string, whole};
 use bytes::BytesMut;
 use serde::Deserialize;
@@ -90,12 +91,12 @@ fn write_thinking_block(out: &mut BytesMut, text: &str, signature: &str) {
     block.close();
 }
 
-/// State in `thinking_blocks`: as it is where those are at home, else with its origin.
-fn at_home(opaque: &Opaque, place: Place) -> Cow<'_, str> {
-    if opaque.origin == Dialect::Anthropic {
-        Cow::Borrowed(&opaque.value)
-    } else {
-        Cow::Owned(carry(opaque, place))
+/// What stands for a part's state: Anthropic's as it is, which the clients' own libraries pass on, another maker's by name, so
+/// that it goes back to none but its maker.
+fn signature(opaque: &Opaque) -> Cow<'_, str> {
+    match opaque.origin {
+        Dialect::Anthropic => Cow::Borrowed(&opaque.value),
+        _ => Cow::Owned(carried::carry(opaque, Place::Own)),
     }
 }
 
@@ -119,6 +120,7 @@ pub(super) struct StreamEncoder {
     prefix: BytesMut,
     choices: Vec<StreamChoice>,
     usage: Option<Usage>,
+    tally: Option<Tally>,
 }
 
 #[derive(Default)]
@@ -134,7 +136,7 @@ struct StreamChoice {
 impl StreamEncoder {
     pub(super) fn new(context: EncodeContext) -> Self {
         let head = Head::new(&context);
-        Self { context, head, prefix: BytesMut::new(), choices: Vec::new(), usage: None }
+        Self { context, head, prefix: BytesMut::new(), choices: Vec::new(), usage: None, tally: None }
     }
 
     fn choice(&mut self, choice: u32) -> &mut StreamChoice {
@@ -239,7 +241,7 @@ impl StreamEncoder {
             (Delta::Opaque(opaque), Some(PartKind::RedactedThinking)) => {
                 self.chunk(choice, None, out, |delta| {
                     array(delta.key("thinking_blocks"), [()], |out, ()| {
-                        write_redacted_block(out, &at_home(opaque, Place::Redacted))
+                        write_redacted_block(out, &signature(opaque))
                     });
                 });
             }
@@ -247,7 +249,7 @@ impl StreamEncoder {
                 let text = std::mem::take(&mut state.thinking);
                 self.chunk(choice, None, out, |delta| {
                     array(delta.key("thinking_blocks"), [()], |out, ()| {
-                        write_thinking_block(out, &text, &at_home(opaque, Place::Own));
+                        write_thinking_block(out, &text, &signature(opaque));
                     });
                 });
             }
@@ -331,6 +333,10 @@ impl Encode for StreamEncoder {
         }
     }
 
+    fn tally(&mut self, tally: Tally) {
+        self.tally = Some(tally);
+    }
+
     fn finish(&mut self, out: &mut BytesMut) {
         if let (true, Some(usage)) = (self.context.stream_usage, self.usage) {
             out.extend_from_slice(b"data: ");
@@ -338,6 +344,9 @@ impl Encode for StreamEncoder {
             self.head.write(&mut object, "chat.completion.chunk");
             object.raw("choices", "[]");
             write_usage(object.key("usage"), &usage);
+            if let Some(tally) = &self.tally {
+                tally.write_value(object.key("trunkline"));
+            }
             object.close();
             out.extend_from_slice(b"\n\n");
         }
@@ -434,12 +443,12 @@ impl PlainChoice {
             }
             (Delta::Opaque(opaque), Some(PartKind::RedactedThinking)) => {
                 comma(&mut self.blocks);
-                write_redacted_block(&mut self.blocks, &at_home(opaque, Place::Redacted));
+                write_redacted_block(&mut self.blocks, &signature(opaque));
             }
             (Delta::Opaque(opaque), Some(PartKind::Thinking)) if opaque.origin != Dialect::Gemini => {
                 comma(&mut self.blocks);
                 let text = std::mem::take(&mut self.thinking);
-                write_thinking_block(&mut self.blocks, &text, &at_home(opaque, Place::Own));
+                write_thinking_block(&mut self.blocks, &text, &signature(opaque));
             }
             (Delta::Opaque(opaque), Some(PartKind::ToolCall { .. })) => {
                 if let Some(call) = self.calls.last_mut() {

@@ -198,12 +198,9 @@ fn reasoning(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Part>, BadRequest
 }
 
 fn thinking_block(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest> {
-    // What the answer's encoder wrote: at home without a mark, of any other origin with one.
     let state = |value: &str| {
-        carried::unpack(value).map_or_else(
-            || Opaque { origin: Dialect::Anthropic, value: value.to_owned() },
-            |(state, _)| state,
-        )
+        let own = || Opaque { origin: Dialect::Anthropic, value: value.to_owned() };
+        carried::unpack(value).map_or_else(own, |(opaque, _)| opaque)
     };
     if place.text_field(place.object(node)?, "type")? == Some("redacted_thinking") {
         let data = place.needed_text(node, "data")?;

@@ -9,6 +9,7 @@ mod gemini;
 mod openai;
 mod prompt;
 pub(crate) mod reader;
+mod text;
 pub(crate) mod tree;
 
 use crate::codec::{BadRequest, Envelope, Field, PathParts};
@@ -16,6 +17,8 @@ use prompt::Tally;
 use reader::{Fault, Kind, Reader, wrong_type};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::shape::Shape;
+
+pub use text::{PromptText, prompt_text};
 
 /// Looks at a body.
 ///
