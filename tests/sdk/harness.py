@@ -33,9 +33,9 @@ class Target:
 OPENAI = Target("openai", "oa", "gpt-4.1-mini", "gpt-5-mini", "text-embedding-3-small")
 ANTHROPIC = Target("anthropic", "an", "claude-sonnet-4-5", "claude-sonnet-4-5", None)
 GEMINI = Target("gemini", "ge", "gemini-2.5-flash", "gemini-2.5-flash", "gemini-embedding-001")
+MISTRAL = Target("mistral", "mi", "mistral-small-latest", "magistral-medium-latest", "mistral-embed")
 SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 BEDROCK = Target("bedrock", "be", SONNET, SONNET, "cohere.embed-v4:0")
-MISTRAL = Target("mistral", "mi", "mistral-small-latest", "magistral-medium-latest", "mistral-embed")
 TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL, BEDROCK)
 
 

@@ -211,11 +211,7 @@ def openai_image(target):
     holds("I received 1 image.", chat(target, content).choices[0].message.content)
 
 
-@case(
-    "openai",
-    bedrock="Bedrock does not count reasoning apart",
-    mistral="Mistral does not count thoughts apart from the answer",
-)
+@case("openai", mistral="Mistral does not count thoughts apart from the answer", bedrock="Bedrock does not count reasoning apart")
 def openai_reasoning(target):
     answer = chat(target, "Think", model=target.model(target.thinking), reasoning_effort="high")
     usage = answer.usage
@@ -235,7 +231,7 @@ def openai_reasoning_over_two_turns(target):
     holds("returned: fine", answer.choices[0].message.content)
 
 
-@case("openai", openai="Gemini's own", anthropic="Gemini's own", bedrock="Gemini's own", mistral="Gemini's own")
+@case("openai", openai="Gemini's own", anthropic="Gemini's own", mistral="Gemini's own", bedrock="Gemini's own")
 def openai_thought_signatures(target):
     more = {"model": target.model("gemini-3.1-pro-preview"), "tools": tools()}
     messages = said("Use get_weather and get_time")

@@ -41,7 +41,7 @@ impl Dialect {
     pub const CLIENTS: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Gemini];
     /// Those in which providers may be asked for one.
     pub const PROVIDERS: [Self; 5] =
-        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Converse, Self::Mistral];
+        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral, Self::Converse];
 
     /// The name used in configuration, logs and metrics.
     #[must_use]

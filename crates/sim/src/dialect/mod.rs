@@ -40,16 +40,16 @@ pub enum DialectName {
     Anthropic,
     /// Gemini generateContent, token counting, embeddings and models.
     Gemini,
-    /// Bedrock Converse, its stream, token counting and embeddings.
-    Converse,
     /// Mistral chat completions, embeddings and models.
     Mistral,
+    /// Bedrock Converse, its stream, token counting and embeddings.
+    Converse,
 }
 
 impl DialectName {
     /// All dialects.
     pub const ALL: &'static [Self] =
-        &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Converse, Self::Mistral];
+        &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral, Self::Converse];
 
     /// The name as it is written in files and on command lines.
     #[must_use]
@@ -58,8 +58,8 @@ impl DialectName {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
-            Self::Converse => "converse",
             Self::Mistral => "mistral",
+            Self::Converse => "converse",
         }
     }
 
@@ -68,8 +68,8 @@ impl DialectName {
             Self::OpenAi => &openai::OpenAi,
             Self::Anthropic => &anthropic::Anthropic,
             Self::Gemini => &gemini::Gemini,
-            Self::Converse => &converse::Converse,
             Self::Mistral => &mistral::Mistral,
+            Self::Converse => &converse::Converse,
         }
     }
 }
@@ -82,7 +82,7 @@ impl fmt::Display for DialectName {
 
 /// A dialect no simulator speaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("know the dialect `{0}`: expected openai, anthropic, gemini, converse or mistral")]
+#[error("know the dialect `{0}`: expected openai, anthropic, gemini, mistral or converse")]
 pub struct UnknownDialect(String);
 
 impl FromStr for DialectName {

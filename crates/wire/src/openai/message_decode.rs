@@ -198,13 +198,13 @@ fn reasoning(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Part>, BadRequest
 }
 
 fn thinking_block(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest> {
-    let state = |value: &str| {
+    let anthropic = |value: &str| {
         let own = || Opaque { origin: Dialect::Anthropic, value: value.to_owned() };
         carried::unpack(value).map_or_else(own, |(opaque, _)| opaque)
     };
     if place.text_field(place.object(node)?, "type")? == Some("redacted_thinking") {
         let data = place.needed_text(node, "data")?;
-        return Ok(Part { content: Content::RedactedThinking, cache: None, opaque: Some(state(data)) });
+        return Ok(Part { content: Content::RedactedThinking, cache: None, opaque: Some(anthropic(data)) });
     }
     let thinking = node.field("thinking").ok_or_else(|| place.key("thinking").missing("a string"))?;
     let text = match thinking.as_text() {
@@ -217,7 +217,7 @@ fn thinking_block(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest
         }
     };
     let signature = place.text_field(node, "signature")?.filter(|signature| !signature.is_empty());
-    Ok(Part { content: Content::Thinking(text), cache: None, opaque: signature.map(state) })
+    Ok(Part { content: Content::Thinking(text), cache: None, opaque: signature.map(anthropic) })
 }
 
 fn google_signature(node: &Node<'_>) -> Option<Opaque> {
