@@ -28,7 +28,8 @@ class Target:
 OPENAI = Target("openai", "oa", "gpt-4.1-mini", "gpt-5-mini", "text-embedding-3-small")
 ANTHROPIC = Target("anthropic", "an", "claude-sonnet-4-5", "claude-sonnet-4-5", None)
 GEMINI = Target("gemini", "ge", "gemini-2.5-flash", "gemini-2.5-flash", "gemini-embedding-001")
-TARGETS = (OPENAI, ANTHROPIC, GEMINI)
+MISTRAL = Target("mistral", "mi", "mistral-small-latest", "magistral-medium-latest", "mistral-embed")
+TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Points the official Python SDKs straight at simulators and checks what they make of the answers.
 
-Usage: straight.py OPENAI_URL ANTHROPIC_URL GEMINI_URL      (as `trunkline-sim` prints them; any of them may be "-")
+Usage: straight.py OPENAI_URL ANTHROPIC_URL GEMINI_URL MISTRAL_URL   (as `trunkline-sim` prints them; any may be "-")
 
 Each simulator must accept the key "sim-key" and refuse others. Prints one line per failure and `N passed, N failed`.
-Needs the packages openai, anthropic and google-genai.
+Needs the packages of requirements.txt.
 """
 
 import base64
@@ -581,6 +581,9 @@ def gemini_limits(url):
     same(answer.prompt_feedback.block_reason.name, "PROHIBITED_CONTENT")
     assert not answer.candidates
     same(len(gemini(url, "Hi", candidate_count=2).candidates), 2)
+    stream = gemini_client(url).models.generate_content_stream
+    chunks = stream(model="gemini-2.5-flash", contents="Hi", config={"candidate_count": 2})
+    same({candidate.index or 0 for chunk in chunks for candidate in chunk.candidates}, {0, 1})
 
 
 @case
@@ -634,10 +637,141 @@ def gemini_errors(url):
         raises(errors.ClientError, stream, 429)
 
 
+# ---------------------------------------------------------------- Mistral
+
+
+def mistral_client(url, key=KEY):
+    from mistralai.client import Mistral
+
+    return Mistral(api_key=key, server_url=url, timeout_ms=10_000)
+
+
+def mistral(url, content, **more):
+    more.setdefault("model", "mistral-large-latest")
+    messages = more.pop("messages", None) or said(content)
+    return mistral_client(url).chat.complete(messages=messages, **more)
+
+
+def mistral_tools():
+    functions = [("get_weather", WEATHER), ("get_time", CLOCK)]
+    return [{"type": "function", "function": {"name": name, "parameters": schema}} for name, schema in functions]
+
+
+@case
+def mistral_plain(url):
+    answer = mistral(url, "Hello there", temperature=0.2, random_seed=3, safe_prompt=True)
+    assert "Hello there" in answer.choices[0].message.content
+    same(answer.choices[0].finish_reason, "stop")
+    same(answer.usage.total_tokens, answer.usage.prompt_tokens + answer.usage.completion_tokens)
+
+
+@case
+def mistral_stream(url):
+    stream = mistral_client(url).chat.stream(model="mistral-large-latest", messages=said("[[sim: unicode]]"))
+    chunks = [event.data for event in stream]
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert "👩‍👩‍👧‍👦" in text and "日本語" in text, text
+    assert chunks[-1].usage.completion_tokens > 10
+    same(chunks[-1].choices[0].finish_reason, "stop")
+
+
+@case
+def mistral_parallel_tools(url):
+    messages = said("get_weather and get_time for Oslo")
+    answer = mistral(url, "", messages=messages, tools=mistral_tools())
+    message = answer.choices[0].message
+    same(answer.choices[0].finish_reason, "tool_calls")
+    same([call.function.name for call in message.tool_calls], ["get_weather", "get_time"])
+    results = [
+        {"role": "tool", "tool_call_id": call.id, "name": call.function.name, "content": "fine"}
+        for call in message.tool_calls
+    ]
+    answer = mistral(url, "", messages=messages + [message] + results, tools=mistral_tools())
+    assert "get_weather returned: fine" in answer.choices[0].message.content
+
+
+@case
+def mistral_streamed_tools(url):
+    stream = mistral_client(url).chat.stream(
+        model="mistral-large-latest", messages=said("get_weather and get_time"), tools=mistral_tools()
+    )
+    calls = [call for event in stream for call in event.data.choices[0].delta.tool_calls or []]
+    same([call.function.name for call in calls], ["get_weather", "get_time"])
+    assert "zone" in json.loads(calls[1].function.arguments)
+
+
+@case
+def mistral_forced_and_forbidden_tools(url):
+    def called(choice):
+        answer = mistral(url, "get_weather", tools=mistral_tools(), tool_choice=choice)
+        return [call.function.name for call in answer.choices[0].message.tool_calls or []]
+
+    same(called("none"), [])
+    same(called("any"), ["get_weather"])
+    same(called({"type": "function", "function": {"name": "get_time"}}), ["get_time"])
+
+
+@case
+def mistral_json_schema(url):
+    form = {"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON, "strict": True}}
+    check_person(mistral(url, "Someone", response_format=form).choices[0].message.content)
+
+
+@case
+def mistral_media(url):
+    image = {"type": "image_url", "image_url": "data:image/png;base64," + PIXEL}
+    document = {"type": "document_url", "document_url": "https://example.com/a.pdf", "document_name": "a"}
+    answer = mistral(url, [{"type": "text", "text": "What is this?"}, image, document])
+    assert "1 image" in answer.choices[0].message.content, answer
+
+
+@case
+def mistral_thinking(url):
+    message = mistral(url, "Think", model="magistral-medium-latest").choices[0].message
+    same([chunk.type for chunk in message.content], ["thinking", "text"])
+    assert message.content[0].thinking[0].text
+    again = mistral(url, "", model="magistral-medium-latest", messages=said("Think") + [message] + said("Go on"))
+    same(again.choices[0].finish_reason, "stop")
+
+
+@case
+def mistral_prefix(url):
+    begun = {"role": "assistant", "content": "Once", "prefix": True}
+    same(mistral(url, "", messages=said("Tell") + [begun]).choices[0].finish_reason, "stop")
+
+
+@case
+def mistral_embeddings(url):
+    answer = mistral_client(url).embeddings.create(model="mistral-embed", inputs=["one", "two"])
+    same([len(item.embedding) for item in answer.data], [1024, 1024])
+
+
+@case
+def mistral_models(url):
+    names = [model.id for model in mistral_client(url).models.list().data]
+    assert "mistral-large-latest" in names, names
+
+
+@case
+def mistral_errors(url):
+    from mistralai.client import errors
+
+    refused = raises(errors.SDKError, lambda: mistral_client(url, "wrong").chat.complete(model="m", messages=said("x")))
+    same(refused.status_code, 401)
+    wrong = raises(errors.HTTPValidationError, lambda: mistral(url, "x", temperature=1.6))
+    same((wrong.status_code, wrong.data.detail[0].loc), (422, ["body", "temperature"]))
+    for fault, status in [("rate-limited", 429), ("server-error", 500), ("context-too-long", 400)]:
+        error = raises(errors.SDKError, lambda: mistral(url, f"[[sim: fault={fault}]]"))
+        same(error.status_code, status)
+
+
+CLIENTS = ("openai", "anthropic", "gemini", "mistral")
+
+
 def main():
     # Names of deprecated models are used on purpose: they differ in what they support.
     warnings.simplefilter("ignore")
-    urls = dict(zip(("openai", "anthropic", "gemini"), sys.argv[1:4]))
+    urls = dict(zip(CLIENTS, sys.argv[1:]))
     passed = failed = 0
     for run in CASES:
         url = urls.get(run.__name__.split("_")[0], "-")

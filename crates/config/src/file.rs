@@ -28,6 +28,12 @@ pub struct File {
     pub providers: IndexMap<String, ProviderSettings>,
     /// Facts and prices of models, over or beyond the catalogue, by `provider/model`.
     pub models: IndexMap<String, ModelSettings>,
+    /// Labelled examples for `semantic` and `hybrid` steps, by name.
+    pub intents: IndexMap<String, IntentsSettings>,
+    /// Models that sort texts, for `classifier` and `hybrid` steps, by name.
+    pub classifiers: IndexMap<String, ClassifierSettings>,
+    /// Trained routers for `learned` steps, by name.
+    pub learned: IndexMap<String, LearnedSettings>,
     /// Named deployments, for one model with several keys, regions or weights.
     pub deployments: IndexMap<String, DeploymentSettings>,
     /// Names that clients put in `model`, each with its policy. `auto` is built in and can be replaced.
@@ -172,8 +178,126 @@ pub struct RouteSettings {
     pub strict: Option<bool>,
     /// Continue a plain-text answer that broke off on another deployment, marked in the response.
     pub continuation: Option<bool>,
+    /// A candidate that gets copies of some requests.
+    pub shadow: Option<ShadowSettings>,
     /// Keep requests of one session or user on one deployment.
     pub sticky: Option<Sticky>,
+    /// A cheap answer first, a better tier when a check finds it wanting.
+    pub cascade: Option<CascadeSettings>,
+    /// What every answer must be; one that is not fails over.
+    pub answer: Option<AnswerSettings>,
+    /// What may be given up, in this order, when no deployment can do all that a request asks for.
+    pub downgrade: Vec<Downgrade>,
+}
+
+/// A cascade: answers of one tier are checked, and another answers when they are found wanting.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CascadeSettings {
+    /// The tier whose answers are checked.
+    pub from: String,
+    /// The tier that answers when a check fails.
+    pub to: String,
+    /// Checks that need nothing but the answer.
+    pub unless: Vec<AnswerCheck>,
+    /// A regular expression that the text must match.
+    pub matches: Option<String>,
+    /// A CEL condition over `answer` that must hold, for example `answer.words < 200`.
+    pub condition: Option<String>,
+    /// The least mean log-probability of the tokens, for example `-0.4`; answers without log-probabilities pass.
+    pub confidence: Option<f64>,
+    /// Further samples of the same model that must agree with the first.
+    pub agreement: Option<AgreementSettings>,
+    /// A model that grades the answer.
+    pub judge: Option<JudgeSettings>,
+    /// What happens to streamed requests. Default `hold`.
+    pub streams: Option<CascadeStreams>,
+    /// With `streams: precheck`: a CEL condition over the request that sends a streamed one to `to` at once.
+    pub precheck: Option<String>,
+    /// The most one request may cost in dollars, judge and samples included; beyond it the answer is served as it is.
+    pub spend_cap: Option<String>,
+    /// How the checks themselves are checked.
+    pub audit: Option<AuditSettings>,
+}
+
+/// A check of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerCheck {
+    /// The text is JSON, and so are the arguments of tool calls.
+    Json,
+    /// The text fits the JSON Schema of the request, where it has one.
+    JsonSchema,
+    /// It is no refusal.
+    NotRefusal,
+    /// It is neither empty nor cut off by the output limit.
+    Complete,
+}
+
+/// Streamed requests under a cascade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CascadeStreams {
+    /// The answer is held until its checks have passed.
+    Hold,
+    /// Answers stream unchecked; `precheck` sends what it matches to the better tier before the first byte.
+    Precheck,
+}
+
+/// Agreement between samples.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgreementSettings {
+    /// Answers in all, the first included: 2 to 5. Default 3.
+    pub samples: Option<u32>,
+    /// The least mean similarity with the first answer, 0 to 1. Default 0.8.
+    pub at_least: Option<f64>,
+}
+
+/// A judge of answers.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct JudgeSettings {
+    /// Who judges: deployments in order of preference.
+    pub deployments: Vec<String>,
+    /// What makes an answer good, in words.
+    pub rubric: String,
+    /// The least score that passes, 1 to 10. Default 6.
+    pub at_least: Option<u32>,
+}
+
+/// The audit of a cascade's checks.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// Share of the answers that passed which the better tier answers as well, for comparison. Default `2%`.
+    pub share: Option<String>,
+    /// Answers at least this similar agree, 0 to 1. Default 0.8.
+    pub agree: Option<f64>,
+    /// The share of bad answers let through beyond which the cascade loses. Default `25%`.
+    pub break_even: Option<String>,
+}
+
+/// What every answer must be.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnswerSettings {
+    /// Checks that every answer must pass.
+    pub must: Vec<AnswerCheck>,
+    /// Take away what surrounds a JSON value (prose, fences) before an answer is given up. Default true.
+    pub repair: Option<bool>,
+}
+
+/// Something that may be given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Downgrade {
+    /// The request is sent without asking for reasoning.
+    Reasoning,
+    /// The request is sent without its tools.
+    Tools,
+    /// The output limit is lowered to what a deployment can do.
+    Length,
 }
 
 /// What stickiness goes by.
@@ -215,7 +339,163 @@ pub enum Balance {
     Headroom,
 }
 
-/// One decision step. Exactly one of `when` (with `use`), `pin` or `use` alone.
+/// A trained router.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LearnedSettings {
+    /// The file that `trunkline train` wrote; a relative path starts at the folder of the configuration.
+    pub file: String,
+}
+
+/// Labelled examples.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IntentsSettings {
+    /// Examples by label.
+    pub examples: IndexMap<String, Vec<String>>,
+    /// A file of further examples: `.jsonl` with `text` and `label` on each line, or YAML with a list of texts by label. A
+    /// relative path starts at the folder of the configuration.
+    pub file: Option<String>,
+    /// How labels are told apart.
+    pub head: Option<IntentsHead>,
+    /// The share of texts that belong which are taken for such, above 0 and at most 1. Default 0.95; higher lets more through
+    /// that does not belong.
+    pub keep: Option<f64>,
+}
+
+/// How labels are told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IntentsHead {
+    /// By weights that set them apart: better from about five examples per label on.
+    #[default]
+    Logistic,
+    /// By nearness to the mean of each label's examples.
+    Centroid,
+}
+
+/// A model that sorts texts.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClassifierSettings {
+    /// The deployment that is asked; `provider/model` or a name under `deployments`.
+    pub deployment: String,
+    /// The labels it may answer with, each with its meaning in words.
+    pub labels: IndexMap<String, String>,
+    /// Further instructions for it.
+    pub instructions: Option<String>,
+    /// How long the answer is waited for. Default `2s`.
+    pub timeout: Option<String>,
+    /// How long an answer is kept for the same text. Default `1h`; `0s` asks every time.
+    pub keep: Option<String>,
+}
+
+/// A choice by how hard a prompt looks.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ComplexitySettings {
+    /// The score from which a prompt is hard, between 0 and 1: 0.8 is harder than four fifths of the prompts it was learned from.
+    pub above: Option<f64>,
+    /// The tier for hard prompts.
+    #[serde(rename = "use")]
+    pub tier: String,
+    /// The tier for the others. Without it the next step decides.
+    pub below: Option<String>,
+    /// What scores.
+    pub by: Option<ComplexityScore>,
+}
+
+/// What scores complexity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ComplexityScore {
+    /// The bundled score where it knows the kind of prompt, the length elsewhere.
+    #[default]
+    Learned,
+    /// The length of the user's last turn.
+    Length,
+}
+
+/// Meaning first, a model where meaning is not sure.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HybridSettings {
+    /// Examples, by their name under `intents`.
+    pub intents: String,
+    /// Who is asked about the rest, by its name under `classifiers`.
+    pub classifier: String,
+    /// From this probability on the examples alone decide, above 0 and below 1. Default 0.8.
+    pub sure: Option<f64>,
+}
+
+/// A choice learned from outcomes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BanditSettings {
+    /// The tiers among which it chooses.
+    pub tiers: Vec<String>,
+    /// How it explores.
+    pub method: Option<BanditMethod>,
+    /// The most of the requests that go elsewhere than to the best tier, for example `5%` (default).
+    pub explore: Option<String>,
+    /// The share of the spending that exploring may add, for example `10%` (default).
+    pub spend_cap: Option<String>,
+    /// Quality, from 0 to 1, that a dollar per request must bring. Default 0: cost does not count.
+    pub lambda: Option<f64>,
+    /// Outcomes after which one counts half. Default 500.
+    pub half_life: Option<u32>,
+}
+
+/// How a bandit explores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BanditMethod {
+    /// Tiers in proportion to the probability that they are the best.
+    #[default]
+    Thompson,
+    /// All tiers alike.
+    Epsilon,
+}
+
+/// A lasting split.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExperimentSettings {
+    /// Its name: experiments of different names split independently, and a new name splits anew.
+    pub name: String,
+    /// Who stays on one side. Default `user`.
+    pub by: Option<ExperimentSplit>,
+    /// Shares by tier, for example `{ cheap: 10% }`; together at most 100 %, the rest is left to the next step.
+    pub shares: IndexMap<String, String>,
+}
+
+/// Who stays on one side of an experiment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExperimentSplit {
+    /// The end user.
+    #[default]
+    User,
+    /// The session.
+    Session,
+    /// The virtual key.
+    Key,
+}
+
+/// A candidate that gets copies of some requests; its answers are compared and never sent to a client.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShadowSettings {
+    /// Where copies go; `provider/model` or a name under `deployments`.
+    pub deployment: String,
+    /// The share of the requests that are copied, for example `1%` (default).
+    pub share: Option<String>,
+    /// The share of the route's spending that copies may add, for example `5%` (default).
+    pub spend_cap: Option<String>,
+}
+
+/// One decision step. Exactly one of `when` (with `use`), `pin`, `semantic`, `complexity`, `classifier`, `hybrid`, `bandit`,
+/// `experiment`, `learned` or `use` alone.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StepSettings {
@@ -226,6 +506,44 @@ pub struct StepSettings {
     pub tier: Option<String>,
     /// Honour the `x-trunkline-pin` header here.
     pub pin: Option<bool>,
+    /// Chooses by meaning: examples, by their name under `intents`; with `map`.
+    pub semantic: Option<String>,
+    /// Chooses by asking a model: its name under `classifiers`; with `map`.
+    pub classifier: Option<String>,
+    /// Chooses by meaning, and asks a model where that is not sure; with `map`.
+    pub hybrid: Option<HybridSettings>,
+    /// Of `semantic`, `classifier` and `hybrid` steps: the tier of each label. Labels that are not listed are left to the next
+    /// step.
+    pub map: IndexMap<String, String>,
+    /// Of a `semantic` step: the least probability of an answer, 0 to 1. Default 0.5.
+    pub sure: Option<f64>,
+    /// Chooses by how hard a prompt looks.
+    pub complexity: Option<ComplexitySettings>,
+    /// Chooses what has paid best so far.
+    pub bandit: Option<BanditSettings>,
+    /// Splits users, sessions or keys for good.
+    pub experiment: Option<ExperimentSettings>,
+    /// A trained router, by its name under `learned`: predicts the quality of each model's answer.
+    pub learned: Option<String>,
+    /// Of a `learned` step: the tier for prompts that a cheap model answers well. Without `cheap` and `strong` all deployments
+    /// of the route are ranked.
+    pub cheap: Option<String>,
+    /// Of a `learned` step: the tier for prompts that gain from a stronger model.
+    pub strong: Option<String>,
+    /// Of a `learned` step: the largest share of prompts that goes to `strong`, 0 to 1.
+    pub strong_share: Option<f64>,
+    /// Of a `learned` step: the part of strong's quality that may be given up, for example `0.02`; the share follows from it.
+    pub quality_within: Option<f64>,
+    /// Of a `learned` step: dollars the route may spend per day (UTC); the share of strong falls as spending runs ahead of the
+    /// day, to nothing when the amount is spent.
+    pub daily_spend: Option<String>,
+    /// Of a `learned` step: quality that a dollar per request must bring.
+    pub lambda: Option<f64>,
+    /// Of a `learned` step: quality that a second to the first token must bring.
+    pub mu: Option<f64>,
+    /// Of a `learned` step: what happens to prompts unlike the training data: `length` (default; longer ones count as harder)
+    /// or the name of a tier.
+    pub on_unknown: Option<String>,
 }
 
 /// Tiers to go to by kind of failure, in order, beyond the deployments of the chosen tier. Without `fallback` every tier

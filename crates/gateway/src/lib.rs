@@ -6,7 +6,11 @@
 mod accept;
 mod admit;
 mod answer;
+mod array;
+mod ask;
+mod assess;
 mod attempt;
+mod audit;
 mod authenticate;
 mod body;
 mod case;
@@ -15,6 +19,7 @@ mod continuation;
 mod endpoint;
 mod explain;
 mod exposition;
+mod inspect;
 mod limit_headers;
 mod metrics;
 mod models;
@@ -28,6 +33,8 @@ mod relay;
 mod respond;
 pub mod server;
 mod service;
+mod sign;
+mod spend;
 mod state;
 mod subject;
 

@@ -5,10 +5,12 @@
 
 use crate::limits::{self, RateHeaders};
 use crate::preset::{Endpoint, ErrorRow, KeyScheme, LimitStyle, Preset};
+use crate::signing::Signing;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use trunkline_model::capability::{Capability, Support};
 use trunkline_model::catalogue::ModelEntry;
@@ -25,6 +27,8 @@ pub struct Account {
     pub base_url: String,
     /// The credential, where there is one.
     pub key: Option<Secret>,
+    /// A credential that is renewed or signs, in place of `key`.
+    pub signing: Option<Arc<Signing>>,
     /// Further headers.
     pub headers: Vec<(String, String)>,
     /// HTTP/2 without TLS.
@@ -61,6 +65,8 @@ pub struct Upstream {
     pub headers: HeaderMap,
     /// HTTP/2 without TLS.
     pub http2_cleartext: bool,
+    /// How requests are signed, where no fixed header proves who sends them.
+    pub signing: Option<Arc<Signing>>,
     endpoints: Vec<(Operation, Delivery, Uri)>,
     errors: Vec<ErrorRow>,
     limits: LimitStyle,
@@ -90,6 +96,7 @@ impl Upstream {
             profile: profile(preset, model, entry),
             headers: headers(preset, account)?,
             http2_cleartext: account.http2_cleartext,
+            signing: account.signing.clone(),
             endpoints,
             errors: preset.errors.clone(),
             limits: preset.limits.style,

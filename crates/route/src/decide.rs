@@ -53,7 +53,8 @@ pub struct DecideInput<'a> {
     pub config_version: u64,
 }
 
-/// Decides which deployments serve a request, in which order, and keeps why.
+/// Decides which deployments serve a request, in which order, and keeps why. Where none can do all that is asked for, the
+/// route's concessions are made one after another until some can.
 #[must_use]
 pub fn decide(input: &DecideInput<'_>) -> Decision {
     decide_with(input, &[])
@@ -63,6 +64,27 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
 /// [`Decision::question`]).
 #[must_use]
 pub fn decide_with(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
+    let mut decision = decide_once(input, answers);
+    if input.route.downgrade.is_empty() || !matches!(decision.plan, Err(NoPlan::NoneEligible { .. })) {
+        return decision;
+    }
+    let mut shape = input.shape.clone();
+    let mut conceded = SmallVec::new();
+    for concession in &input.route.downgrade {
+        let Some(less) = concession.apply(&shape) else { continue };
+        shape = less;
+        conceded.push(*concession);
+        let mut second = decide_once(&DecideInput { shape: &shape, ..*input }, answers);
+        if let Ok(plan) = &mut second.plan {
+            plan.conceded = conceded;
+            decision = second;
+            break;
+        }
+    }
+    decision
+}
+
+fn decide_once(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
     let (route, caller) = (input.route, input.caller);
     let allowed = match route.kind {
         RouteKind::Configured => caller.allow.allows_route(&route.name),
@@ -103,8 +125,9 @@ pub fn decide_with(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision
     let filtered = filter(input.fleet, &candidates, input.shape, caller, &demands, input.views, input.now);
     let facts = fleet_facts(&filtered.eligible);
     let features = FeatureSource::new(input.shape, caller, input.clock, facts).with_prompt(input.prompt);
-    let chosen = choose(input, &filtered.eligible, &features, pinned, answers);
+    let mut chosen = choose(input, &filtered.eligible, &features, pinned, answers);
     let shadow = shadow(input);
+    choose::precheck(input, &filtered.eligible, &features, &mut chosen);
     let mut decision = match chosen.choice {
         Choice::PinNotEligible => {
             let pin = pinned.map_or_else(|| route.name.clone(), |(pin, _)| pin.clone());
@@ -115,6 +138,9 @@ pub fn decide_with(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision
     decision.question = chosen.question;
     if decision.plan.is_ok() {
         decision.shadow = shadow;
+    }
+    for expectation in [&mut decision.expected, &mut decision.runner_up].into_iter().flatten() {
+        expectation.quality = features.predicted(expectation.deployment);
     }
     decision.steps = chosen.steps;
     decision.features = features.read();

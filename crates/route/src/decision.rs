@@ -115,6 +115,8 @@ pub struct StepTrace {
     pub outcome: StepOutcome,
     /// What it measured: probabilities of classes, scores, thresholds.
     pub measures: Vec<(Name, f64)>,
+    /// How it came to that, in its own words, where there is more to say.
+    pub note: Option<Cow<'static, str>>,
 }
 
 /// What a step said.

@@ -6,6 +6,7 @@
 
 pub mod balance;
 pub mod caller;
+pub mod cascade;
 pub mod cel;
 pub mod decide;
 pub mod decision;
@@ -20,6 +21,7 @@ pub mod fleet;
 mod gauge;
 pub mod health;
 pub mod hedge;
+pub mod learned;
 pub mod limit;
 pub mod pattern;
 pub mod plan;
@@ -32,3 +34,4 @@ pub mod view;
 pub use decide::{DecideInput, decide};
 pub use decision::{Decision, NoPlan};
 pub use filter::filter;
+pub use trunkline_embed::classify;

@@ -25,6 +25,7 @@ pub mod openai;
 pub mod responses;
 pub mod scan;
 pub mod splice;
+pub mod tally;
 mod tree;
 pub(crate) mod write;
 

@@ -126,6 +126,7 @@ fn provider(
     let account = Account {
         base_url: url?,
         key: key?,
+        signing: None,
         headers,
         http2_cleartext: settings.http2_cleartext.unwrap_or(false),
     };

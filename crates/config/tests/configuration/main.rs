@@ -2,10 +2,12 @@
 
 mod examples;
 mod keys;
+mod learned;
 mod policy;
 mod properties;
 mod providers;
 mod schema;
+mod steps;
 mod structure;
 mod support;
 mod syntax;

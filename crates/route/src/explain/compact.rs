@@ -158,6 +158,10 @@ impl Decision {
                 }
                 out.push('}');
             }
+            if let Some(note) = &trace.note {
+                out.push_str(",\"note\":");
+                push_text(out, note);
+            }
             out.push('}');
         });
     }

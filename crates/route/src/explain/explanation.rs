@@ -120,6 +120,9 @@ pub struct StepExplanation {
     /// What it measured, by name: probabilities of classes, scores, thresholds.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub measures: Map<String, Value>,
+    /// How it came to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// What a leg is expected to bring.

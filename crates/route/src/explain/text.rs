@@ -101,6 +101,9 @@ impl Explanation {
                     .collect();
                 writeln!(formatter, "    {}", shown.join(", "))?;
             }
+            if let Some(note) = &step.note {
+                writeln!(formatter, "    {note}")?;
+            }
         }
         Ok(())
     }

@@ -7,10 +7,11 @@ use super::lexical::{Lexical, language};
 use super::list::Feature;
 use super::prompt::{Prompt, PromptVector, embed};
 use crate::caller::Caller;
+use crate::fleet::DeploymentIndex;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt::{self, Write as _};
 use trunkline_model::id::Name;
 use trunkline_model::shape::Shape;
@@ -119,6 +120,8 @@ pub struct FeatureSource<'a> {
     lexical: OnceCell<Option<Lexical>>,
     language: OnceCell<&'static str>,
     system_hash: OnceCell<String>,
+    note: Cell<Option<Cow<'static, str>>>,
+    predicted: RefCell<Vec<(DeploymentIndex, f32)>>,
 }
 
 impl fmt::Debug for FeatureSource<'_> {
@@ -151,6 +154,8 @@ impl<'a> FeatureSource<'a> {
             lexical: OnceCell::new(),
             language: OnceCell::new(),
             system_hash: OnceCell::new(),
+            note: Cell::new(None),
+            predicted: RefCell::new(Vec::new()),
         }
     }
 
@@ -270,6 +275,31 @@ impl<'a> FeatureSource<'a> {
             Feature::TimeWeekday => Value::Text(self.clock.weekday.name()),
             Feature::TimeUnix => whole(self.clock.unix),
         })
+    }
+
+    /// Keeps how a step came to its answer, for the trace of the step that is being asked.
+    pub fn note(&self, note: impl Into<Cow<'static, str>>) {
+        self.note.set(Some(note.into()));
+    }
+
+    /// The note of the step that was asked last.
+    pub(crate) fn take_note(&self) -> Option<Cow<'static, str>> {
+        self.note.take()
+    }
+
+    /// Keeps the quality a step predicts for a deployment's answer, 0 to 1: what is expected of the plan's first legs.
+    pub fn predict(&self, deployment: DeploymentIndex, quality: f32) {
+        let mut predicted = self.predicted.borrow_mut();
+        match predicted.iter_mut().find(|(known, _)| *known == deployment) {
+            Some((_, known)) => *known = quality,
+            None => predicted.push((deployment, quality)),
+        }
+    }
+
+    /// The quality predicted for a deployment.
+    pub(crate) fn predicted(&self, deployment: DeploymentIndex) -> Option<f64> {
+        let predicted = self.predicted.borrow();
+        predicted.iter().find(|(known, _)| *known == deployment).map(|(_, quality)| f64::from(*quality))
     }
 
     /// The features read so far.

@@ -7,6 +7,7 @@
 mod anthropic;
 mod gemini;
 mod inbound;
+mod mistral;
 mod openai;
 mod refusal;
 
@@ -38,11 +39,13 @@ pub enum DialectName {
     Anthropic,
     /// Gemini generateContent, token counting, embeddings and models.
     Gemini,
+    /// Mistral chat completions, embeddings and models.
+    Mistral,
 }
 
 impl DialectName {
     /// All dialects.
-    pub const ALL: &'static [Self] = &[Self::OpenAi, Self::Anthropic, Self::Gemini];
+    pub const ALL: &'static [Self] = &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral];
 
     /// The name as it is written in files and on command lines.
     #[must_use]
@@ -51,6 +54,7 @@ impl DialectName {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
+            Self::Mistral => "mistral",
         }
     }
 
@@ -59,6 +63,7 @@ impl DialectName {
             Self::OpenAi => &openai::OpenAi,
             Self::Anthropic => &anthropic::Anthropic,
             Self::Gemini => &gemini::Gemini,
+            Self::Mistral => &mistral::Mistral,
         }
     }
 }
@@ -71,7 +76,7 @@ impl fmt::Display for DialectName {
 
 /// A dialect no simulator speaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("know the dialect `{0}`: expected openai, anthropic or gemini")]
+#[error("know the dialect `{0}`: expected openai, anthropic, gemini or mistral")]
 pub struct UnknownDialect(String);
 
 impl FromStr for DialectName {

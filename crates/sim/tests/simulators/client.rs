@@ -78,6 +78,11 @@ pub(crate) fn question(dialect: DialectName, prompt: &str, stream: bool) -> Requ
             let body = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": prompt}], "stream": stream});
             post("/v1/chat/completions", &body, &[("authorization", "Bearer sim-key")])
         }
+        DialectName::Mistral => {
+            let body = json!({"model": "mistral-small-latest", "messages": [{"role": "user", "content": prompt}],
+                "stream": stream});
+            post("/v1/chat/completions", &body, &[("authorization", "Bearer sim-key")])
+        }
         DialectName::Anthropic => {
             let body = json!({"model": "claude-sonnet-4-5", "max_tokens": 1000, "stream": stream,
                 "messages": [{"role": "user", "content": prompt}]});

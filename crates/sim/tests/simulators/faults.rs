@@ -29,6 +29,7 @@ fn describe(dialect: DialectName, stream: bool, answer: Result<Answer, Failure>)
     if stream && (kind.starts_with("text/event-stream") || kind.starts_with("text/plain")) {
         let (token, end) = match dialect {
             DialectName::OpenAi => (r#""delta":{"content":""#, "data: [DONE]\n\n"),
+            DialectName::Mistral => (r#""delta":{"content":""#, "data: [DONE]\n\n"),
             DialectName::Anthropic => ("text_delta", r#"{"type":"message_stop"}"#),
             DialectName::Gemini => (r#"{"text":""#, r#""finishReason""#),
         };
@@ -44,7 +45,7 @@ fn describe(dialect: DialectName, stream: bool, answer: Result<Answer, Failure>)
         if text.contains(end) {
             said.push_str(", end");
         }
-        if text.contains(r#""error""#) {
+        if text.contains(r#""error""#) || text.contains(r#""object":"error""#) {
             said.push_str(", error event");
         }
         if whole.len() < text.len() {

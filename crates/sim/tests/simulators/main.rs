@@ -8,6 +8,7 @@ mod anthropic;
 mod client;
 mod faults;
 mod gemini;
+mod mistral;
 mod mock;
 mod openai;
 mod server;

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use trunkline_config::{Severity, Snapshot, Store};
@@ -138,7 +138,7 @@ fn watch(gateway: &Arc<Gateway>, origin: Origin) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("receive SIGHUP")?;
     let gateway = Arc::clone(gateway);
     tokio::spawn(async move {
-        let mut seen = origin.stamp();
+        let mut seen = stamp(&gateway, &origin);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -147,15 +147,15 @@ fn watch(gateway: &Arc<Gateway>, origin: Origin) -> anyhow::Result<()> {
                     if received.is_none() {
                         return;
                     }
-                    seen = origin.stamp();
+                    seen = stamp(&gateway, &origin);
                     reload(&gateway, &origin).await;
                 }
                 _ = look.tick() => {
-                    let now = origin.stamp();
+                    let now = stamp(&gateway, &origin);
                     if now != seen {
                         // Editors write in several steps: the change counts once it has rested for a moment.
                         tokio::time::sleep(SETTLE).await;
-                        seen = origin.stamp();
+                        seen = stamp(&gateway, &origin);
                         reload(&gateway, &origin).await;
                     }
                 }
@@ -163,6 +163,11 @@ fn watch(gateway: &Arc<Gateway>, origin: Origin) -> anyhow::Result<()> {
         }
     });
     Ok(())
+}
+
+/// What the files of the configuration in force look like from outside.
+fn stamp(gateway: &Gateway, origin: &Origin) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    origin.stamp(&gateway.generation().snapshot.files)
 }
 
 async fn reload(gateway: &Arc<Gateway>, origin: &Origin) {

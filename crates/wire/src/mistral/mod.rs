@@ -1,17 +1,30 @@
-//! Mistral's variant of chat completions, provider side.
+//! Mistral's variant of chat completions and embeddings, provider side.
 //!
-//! Owns everything that is spelled this dialect's way. Must not know providers that speak it: what they need differently comes
-//! in the profile. Until its codec is here, requests are refused by name and errors are those of the OpenAI dialect.
+//! Owns what Mistral asks for in its own way: it refuses every field it does not know with a 422, names the seed, the vectors'
+//! length and the forced tool otherwise, takes documents and thoughts as chunks of a message, and wants identifiers of tool
+//! calls to be nine letters and digits. Its answers are those of the OpenAI dialect, whose decoder also reads lists of chunks.
+//! Must not serve clients: none speaks it. Source: Mistral's OpenAPI document.
+
+mod embeddings;
+mod error;
+mod message;
+mod request;
+
+#[cfg(test)]
+mod tests;
 
 use crate::codec::{
     BadRequest, Decode, Encode, EncodeContext, EncodeError, Encoded, Envelope, Observe, PathParts, Profile,
 };
 use crate::openai;
 use crate::splice::Edits;
-use trunkline_model::dialect::{Delivery, Operation};
+use std::borrow::Cow;
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::request::Request;
+use trunkline_model::warning::Warning;
 
-pub use openai::{decode_error, encode_error, encode_error_frame};
+pub use error::decode_error;
+pub use openai::{encode_error, encode_error_frame};
 
 /// Reads a client's request.
 ///
@@ -24,12 +37,16 @@ pub fn decode_request(_: Operation, _: &[u8], _: &PathParts) -> Result<Request, 
 /// Writes a request.
 ///
 /// # Errors
-/// Always: the dialect has no codec.
-pub fn encode_request(_: &Request, _: &Profile, _: Delivery) -> Result<Encoded, EncodeError> {
-    Err(EncodeError::Unsupported {
-        feature: "model".to_owned(),
-        reason: "the provider's dialect is not spoken here".to_owned(),
-    })
+/// What Mistral cannot express.
+pub fn encode_request(
+    request: &Request,
+    profile: &Profile,
+    delivery: Delivery,
+) -> Result<Encoded, EncodeError> {
+    match request {
+        Request::Chat(chat) => request::encode(chat, profile, delivery),
+        Request::Embeddings(embeddings) => embeddings::encode(embeddings, profile),
+    }
 }
 
 /// Writes answers.
@@ -41,7 +58,7 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 /// Reads answers.
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
-    openai::decoder(operation, delivery)
+    openai::decoder_of(Dialect::Mistral, operation, delivery)
 }
 
 /// Watches answers pass.
@@ -56,8 +73,36 @@ pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, delivery:
     openai::pass_edits(envelope, body, profile, delivery)
 }
 
-/// Whether a body may pass.
+/// Whether a body may pass: never, as no client writes bodies in this dialect.
 #[must_use]
 pub fn may_pass(_: Operation, _: &Envelope, _: &[u8]) -> bool {
     false
+}
+
+/// Why a refused parameter is left out.
+const REFUSED: &str = "the target refuses it";
+/// Why a parameter is left out that Mistral does not have.
+const UNKNOWN: &str = "the target's dialect has nothing like it";
+
+/// What the client is told.
+#[derive(Default)]
+struct Warnings {
+    list: Vec<Warning>,
+}
+
+impl Warnings {
+    /// Notes a feature left out.
+    fn dropped(&mut self, feature: impl Into<Cow<'static, str>>, reason: &'static str) {
+        self.list.push(Warning::dropped(feature, reason));
+    }
+
+    /// Notes a feature reached with other means.
+    fn emulated(&mut self, feature: impl Into<Cow<'static, str>>, reason: &'static str) {
+        self.list.push(Warning::emulated(feature, reason));
+    }
+}
+
+/// What cannot be said to this target.
+fn unsupported(feature: &str, reason: impl Into<String>) -> EncodeError {
+    EncodeError::Unsupported { feature: feature.to_owned(), reason: reason.into() }
 }
