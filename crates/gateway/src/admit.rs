@@ -7,6 +7,7 @@ use crate::accept::Accepted;
 use crate::authenticate::Identified;
 use crate::case::Case;
 use crate::endpoint::StreamForm;
+use crate::learn;
 use crate::options::Options;
 use crate::state::{Gateway, Generation};
 use bytes::Bytes;
@@ -84,7 +85,13 @@ pub(crate) fn admit(
     case: &mut Case,
 ) -> Result<Admitted, ClientError> {
     let route = find_route(generation, &accepted)?;
-    let caller = caller(&accepted, identified, case, &route);
+    let mut caller = caller(&accepted, identified, case, &route);
+    if let Some(session) = &caller.session
+        && learn::reads_history(&route)
+    {
+        caller.history = gateway.sessions.find(caller.key.as_deref(), &route.name, session);
+        case.remember_session();
+    }
     check_models(generation, &caller)?;
     check_allowed(&caller, &route)?;
     case.record.route = Some(Arc::clone(&route.name));

@@ -10,6 +10,7 @@ use crate::answer;
 use crate::authenticate;
 use crate::body::AnswerBody;
 use crate::case::{self, Case};
+use crate::classify;
 use crate::explain;
 use crate::perform::{self, Performed};
 use crate::planning;
@@ -60,7 +61,7 @@ async fn stages(
     };
     let accepted = accept::accept(gateway, generation, arrival, case).await?;
     let admitted = admit::admit(gateway, generation, accepted, &identified, case)?;
-    let decision = planning::plan(gateway, &admitted, case);
+    let decision = classify::plan(gateway, &admitted, case).await;
     if admitted.options.dry_run {
         return Ok(Answered::DryRun(Box::new(decision)));
     }

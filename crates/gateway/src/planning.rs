@@ -5,6 +5,7 @@
 use crate::admit::Admitted;
 use crate::case::Case;
 use crate::clock;
+use crate::learn::Choice;
 use crate::prompt::BodyPrompt;
 use crate::spend::HealthAndSpend;
 use crate::state::Gateway;
@@ -13,22 +14,28 @@ use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
 use trunkline_route::balance::Rotation;
 use trunkline_route::caller::Preferences;
-use trunkline_route::decide::{DecideInput, decide};
+use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::decision::{Decision, NoPlan};
 use trunkline_route::features::WallClock;
 use trunkline_route::filter::Reason;
 use trunkline_route::plan::Plan;
+use trunkline_route::steps::GivenAnswer;
 
 /// Most rejections told to a client.
 const TOLD_REJECTIONS: usize = 8;
 
-/// Decides, and keeps the decision in the record.
+/// Decides, with what came of the questions that earlier decisions on the same request asked.
 #[must_use]
-pub(crate) fn plan(gateway: &Gateway, admitted: &Admitted, case: &mut Case) -> Decision {
+pub(crate) fn decide(
+    gateway: &Gateway,
+    admitted: &Admitted,
+    case: &Case,
+    answers: &[GivenAnswer],
+) -> Decision {
     let generation = &admitted.generation;
     let counters = generation.rotation(&admitted.route.name);
     let prompt = BodyPrompt::new(admitted.dialect, admitted.operation, &admitted.envelope, &admitted.body);
-    let decision = decide(&DecideInput {
+    let input = DecideInput {
         id: case.id(),
         fleet: &generation.snapshot.fleet,
         views: &HealthAndSpend { health: &generation.health, spend: &gateway.spend },
@@ -41,14 +48,21 @@ pub(crate) fn plan(gateway: &Gateway, admitted: &Admitted, case: &mut Case) -> D
         seed: case.id().seed(),
         rotation: counters.map_or(Rotation::Fixed(0), Rotation::Counters),
         config_version: generation.snapshot.version,
-    });
+    };
+    decide_with(&input, answers)
+}
+
+/// Keeps the decision in the record.
+pub(crate) fn note(admitted: &Admitted, decision: &Decision, case: &mut Case) {
+    if let Some(choice) = Choice::of(&admitted.route, decision) {
+        case.learn_from(choice);
+    }
     case.record.tier.clone_from(&decision.tier);
     case.record.decided_by = Some(Name::from(decision.decided_by.name()));
     let mut text = String::with_capacity(768);
     decision.write_compact(&mut text);
     case.record.decision = Some(text.into_boxed_str());
     case.record.asked = Some(Box::new(asked(admitted)));
-    decision
 }
 
 /// What a replay needs to decide the request again.
