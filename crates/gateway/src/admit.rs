@@ -7,6 +7,7 @@ use crate::accept::Accepted;
 use crate::authenticate::Identified;
 use crate::case::Case;
 use crate::endpoint::StreamForm;
+use crate::learn;
 use crate::options::Options;
 use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
@@ -98,6 +99,12 @@ pub(crate) fn admit(
     {
         // State that only its maker can read: others can answer too, without it.
         caller.preferences.order.push(Name::from(bound.deployment.as_str()));
+    }
+    if let Some(session) = &caller.session
+        && learn::reads_history(&route)
+    {
+        caller.history = gateway.sessions.find(caller.key.as_deref(), &route.name, session);
+        case.remember_session();
     }
     check_models(generation, &caller)?;
     check_allowed(&caller, &route)?;

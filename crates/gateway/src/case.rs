@@ -5,6 +5,7 @@
 //! dropped because the client went away, by its own drop.
 
 use crate::clock;
+use crate::learn::Choice;
 use crate::respond;
 use crate::state::{Gateway, Place};
 use std::sync::Arc;
@@ -29,6 +30,10 @@ pub(crate) struct Case {
     /// The record so far.
     pub record: Box<RequestRecord>,
     reservation: Option<Reservation>,
+    /// A bandit's choice, to be told how it ended.
+    choice: Option<Choice>,
+    /// Whether the session must be remembered.
+    remembers_session: bool,
     running: Vec<Running>,
     finished: bool,
 }
@@ -81,6 +86,8 @@ impl Case {
             started,
             record,
             reservation: None,
+            choice: None,
+            remembers_session: false,
             running: Vec::new(),
             finished: false,
         }
@@ -127,6 +134,16 @@ impl Case {
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(&Settlement::NotSent);
         }
+    }
+
+    /// Keeps the choice that is told how the request ended.
+    pub(crate) fn learn_from(&mut self, choice: Choice) {
+        self.choice = Some(choice);
+    }
+
+    /// Remembers the session when the request is over.
+    pub(crate) const fn remember_session(&mut self) {
+        self.remembers_session = true;
     }
 
     /// Keeps what must be settled at the end.
@@ -225,6 +242,12 @@ impl Case {
             reservation.settle(&self.settlement());
         }
         self.count_spending();
+        if let Some(choice) = self.choice.take() {
+            choice.ended(&self.record);
+        }
+        if self.remembers_session {
+            self.gateway.sessions.add(&self.record);
+        }
         self.gateway.metrics.closed(&self.record);
         let empty = RequestRecord::new(self.record.id, self.record.client, self.record.operation, 0);
         let record = std::mem::replace(&mut *self.record, empty);

@@ -10,6 +10,7 @@ use crate::answer;
 use crate::authenticate;
 use crate::body::AnswerBody;
 use crate::case::{self, Case};
+use crate::classify;
 use crate::explain;
 use crate::perform::{self, Performed};
 use crate::planning;
@@ -76,7 +77,7 @@ async fn stages(
     if admitted.turn.as_ref().is_some_and(|turn| turn.background) && !admitted.options.dry_run {
         return Ok(Answered::Detached(admitted));
     }
-    let decision = planning::plan(gateway, &admitted, case);
+    let decision = classify::plan(gateway, &admitted, case).await;
     if admitted.options.dry_run {
         return Ok(Answered::DryRun(Box::new(decision)));
     }
@@ -94,7 +95,7 @@ pub(crate) async fn perform_admitted(
     admitted: Box<Admitted>,
     mut case: Case,
 ) -> Result<(Served, Response<AnswerBody>), ClientError> {
-    let decision = planning::plan(gateway, &admitted, &mut case);
+    let decision = classify::plan(gateway, &admitted, &mut case).await;
     let performed = match planning::require_plan(decision) {
         Ok(plan) => perform::perform(gateway, &admitted, plan, &mut case).await,
         Err(error) => Err(error),

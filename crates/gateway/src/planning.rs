@@ -5,6 +5,7 @@
 use crate::admit::Admitted;
 use crate::case::Case;
 use crate::clock;
+use crate::learn::Choice;
 use crate::prompt::BodyPrompt;
 use crate::series::word;
 use crate::spend::HealthAndSpend;
@@ -16,24 +17,30 @@ use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
 use trunkline_route::balance::Rotation;
 use trunkline_route::caller::Preferences;
-use trunkline_route::decide::{DecideInput, decide};
+use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::decision::{DecidedBy, Decision, NoPlan};
 use trunkline_route::features::WallClock;
 use trunkline_route::filter::Reason;
 use trunkline_route::plan::Plan;
+use trunkline_route::steps::GivenAnswer;
 
 /// Memory kept for writing decisions, in bytes.
 const LARGEST_SCRATCH: usize = 16 * 1024;
 /// Most rejections told to a client.
 const TOLD_REJECTIONS: usize = 8;
 
-/// Decides, and keeps the decision in the record.
+/// Decides, with what came of the questions that earlier decisions on the same request asked.
 #[must_use]
-pub(crate) fn plan(gateway: &Gateway, admitted: &Admitted, case: &mut Case) -> Decision {
+pub(crate) fn decide(
+    gateway: &Gateway,
+    admitted: &Admitted,
+    case: &Case,
+    answers: &[GivenAnswer],
+) -> Decision {
     let generation = &admitted.generation;
     let counters = generation.rotation(&admitted.route.name);
     let prompt = BodyPrompt::new(admitted.dialect, admitted.operation, &admitted.envelope, &admitted.body);
-    let decision = decide(&DecideInput {
+    let input = DecideInput {
         id: case.id(),
         fleet: &generation.snapshot.fleet,
         views: &HealthAndSpend { health: &generation.health, spend: &gateway.spend },
@@ -46,16 +53,23 @@ pub(crate) fn plan(gateway: &Gateway, admitted: &Admitted, case: &mut Case) -> D
         seed: case.id().seed(),
         rotation: counters.map_or(Rotation::Fixed(0), Rotation::Counters),
         config_version: generation.snapshot.version,
-    });
+    };
+    decide_with(&input, answers)
+}
+
+/// Keeps the decision in the record.
+pub(crate) fn note(admitted: &Admitted, decision: &Decision, case: &mut Case) {
+    if let Some(choice) = Choice::of(&admitted.route, decision) {
+        case.learn_from(choice);
+    }
     case.record.tier.clone_from(&decision.tier);
     case.record.decided_by = Some(match &decision.decided_by {
         DecidedBy::Step(name) => Arc::clone(name),
         DecidedBy::Default => word("default"),
         other => Name::from(other.name()),
     });
-    case.record.decision = Some(written(&decision));
+    case.record.decision = Some(written(decision));
     case.record.asked = Some(Box::new(asked(admitted)));
-    decision
 }
 
 /// What a replay needs to decide the request again.

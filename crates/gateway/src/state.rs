@@ -3,7 +3,9 @@
 //! Owns the gateway value: the current generation (configuration, health, limits), transport, record, metrics. Must not know
 //! any stage. A request takes one generation at its start and keeps it: a reload never changes the rules under it.
 
+use crate::classify::Answers;
 use crate::clock::Clock;
+use crate::learn::{self, Sessions};
 use crate::metrics::Metrics;
 use crate::responses::Running;
 use crate::spend::DaySpend;
@@ -46,6 +48,10 @@ pub struct Gateway {
     pub responses: Responses,
     /// Responses that run in the background.
     pub(crate) running: Running,
+    /// Labels that classifier models gave.
+    pub(crate) answers: Answers,
+    /// What sessions did before.
+    pub(crate) sessions: Sessions,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
@@ -100,6 +106,8 @@ impl Gateway {
             spend: DaySpend::default(),
             responses,
             running: Running::default(),
+            answers: Answers::default(),
+            sessions: Sessions::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),
@@ -194,6 +202,9 @@ impl Generation {
         let mut hedges = HashMap::new();
         let mut rotations = HashMap::new();
         for (name, route) in snapshot.routes.iter() {
+            if let Some(earlier) = before.and_then(|generation| generation.snapshot.routes.find(name)) {
+                learn::carry_over(earlier, route);
+            }
             if let Some(hedge) = &route.hedge {
                 hedges.insert(Arc::clone(name), Arc::new(HedgeBudget::new(hedge.spend_cap)));
             }

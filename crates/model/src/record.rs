@@ -242,6 +242,8 @@ pub enum AttemptKind {
     Sample,
     /// Another model's judgement of an answer.
     Judge,
+    /// A model asked which kind of request this is, before anything was chosen.
+    Classifier,
 }
 
 impl AttemptKind {
@@ -257,6 +259,7 @@ impl AttemptKind {
             Self::Continuation => "continuation",
             Self::Sample => "sample",
             Self::Judge => "judge",
+            Self::Classifier => "classifier",
         }
     }
 }

@@ -34,3 +34,4 @@ pub mod view;
 pub use decide::{DecideInput, decide};
 pub use decision::{Decision, NoPlan};
 pub use filter::filter;
+pub use trunkline_embed::classify;

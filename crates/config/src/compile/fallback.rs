@@ -3,6 +3,7 @@
 //! Owns what a fallback means and the cases in which one can never fire. Must not know how a plan is made of it.
 
 use crate::compile::Compiler;
+use crate::compile::steps::tiers_of;
 use crate::file::{FallbackSettings, RouteSettings};
 use crate::problem::did_you_mean;
 use std::collections::BTreeSet;
@@ -61,6 +62,7 @@ pub(super) fn fallback(
 fn targets<'a>(settings: &'a RouteSettings, tiers: &[&'a str]) -> BTreeSet<&'a str> {
     let mut targets: BTreeSet<&str> =
         settings.decide.iter().filter_map(|step| step.tier.as_deref()).collect();
+    targets.extend(settings.decide.iter().flat_map(tiers_of));
     targets.extend(settings.cascade.iter().map(|cascade| cascade.to.as_str()));
     let always = settings.decide.iter().any(|step| step.when.is_none() && step.tier.is_some());
     if !always {
@@ -131,6 +133,7 @@ pub(super) fn warn_unused_tiers(
         return;
     }
     let mut used: BTreeSet<&str> = settings.decide.iter().filter_map(|step| step.tier.as_deref()).collect();
+    used.extend(settings.decide.iter().flat_map(tiers_of));
     let fallback = settings.fallback.clone().unwrap_or_default();
     let lists = [&fallback.error, &fallback.rate_limit, &fallback.context_length, &fallback.content_filter];
     let in_fallback: BTreeSet<&String> = lists.into_iter().flatten().flatten().collect();

@@ -4,6 +4,7 @@
 //! [`crate::Inputs::files`]. Every mistake is a start-up error here, so that a step that loads can decide.
 
 use super::fallback::position_of;
+use super::steps::Named;
 use crate::compile::Compiler;
 use crate::compile::fleet::CompiledFleet;
 use crate::file::{File, StepSettings};
@@ -60,6 +61,7 @@ fn router(path: &[&str], file: &str, compiler: &mut Compiler<'_>) -> Option<Arc<
 /// What a learned step is compiled with.
 pub(super) struct Surroundings<'a> {
     pub(super) routers: &'a Routers,
+    pub(super) named: &'a Named,
     pub(super) tiers: &'a [Tier],
     pub(super) names: &'a [&'a str],
     pub(super) fleet: &'a CompiledFleet,

@@ -14,6 +14,7 @@ mod providers;
 mod routes;
 mod server;
 mod signature;
+mod steps;
 mod weights;
 
 use crate::file::File;

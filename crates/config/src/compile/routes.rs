@@ -12,6 +12,7 @@ use crate::compile::fleet::CompiledFleet;
 use crate::compile::keys::requirements;
 use crate::compile::learned::{Routers, Surroundings, learned, learned_settings, routers};
 use crate::compile::providers::CompiledProviders;
+use crate::compile::steps;
 use crate::file::{Balance, File, RouteSettings, StepSettings, Sticky, TierSettings};
 use crate::snapshot::Routes;
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub(crate) fn compile(
 ) -> Routes {
     let mut routes = BTreeMap::new();
     let routers = routers(file, compiler);
+    let named = steps::named(file, fleet, compiler);
     for (name, settings) in &file.routes {
         if name.trim().is_empty() || name.trim() != name {
             compiler.error(
@@ -44,7 +46,7 @@ pub(crate) fn compile(
         if fleet.fleet.find(name).is_some() {
             compiler.error(&["routes", name], format!("`{name}` is already the name of a deployment"), None);
         }
-        if let Some(route) = route(name, settings, fleet, &routers, compiler) {
+        if let Some(route) = route(name, settings, fleet, (&routers, &named), compiler) {
             routes.insert(Name::from(name.as_str()), Arc::new(route));
         }
     }
@@ -60,7 +62,7 @@ fn route(
     name: &str,
     settings: &RouteSettings,
     fleet: &CompiledFleet,
-    routers: &Routers,
+    (routers, named): (&Routers, &steps::Named),
     compiler: &mut Compiler<'_>,
 ) -> Option<Route> {
     let path = ["routes", name];
@@ -83,14 +85,15 @@ fn route(
         .filter_map(|(tier, tier_settings)| compile_tier(name, tier, tier_settings, sticky, fleet, compiler))
         .collect();
     let names: Vec<&str> = settings.tiers.keys().map(String::as_str).collect();
-    let around = Surroundings { routers, tiers: &tiers, names: &names, fleet };
-    let steps = steps(name, settings, &around, compiler);
+    let around = Surroundings { routers, named, tiers: &tiers, names: &names, fleet };
+    let steps = compiled_steps(name, settings, &around, compiler);
     let fallback = fallback(name, settings, &names, compiler);
     let require = requirements(&["routes", name, "require"], &settings.require, compiler);
     let max_price = price_cap(name, settings, compiler);
     let timeouts = timeouts(name, settings, compiler);
     let attempts = attempts(name, settings, compiler);
     let hedge = hedge(name, settings.hedge.as_ref(), &timeouts, compiler);
+    let shadow = steps::shadow(name, settings.shadow.as_ref(), fleet, compiler);
     let cascade = cascade::cascade(name, settings, &names, fleet, compiler);
     let demand = cascade::demand(name, settings, compiler);
     if tiers.len() != settings.tiers.len() {
@@ -104,6 +107,7 @@ fn route(
             return None;
         }
     };
+    route.shadow = shadow;
     route.require = require;
     route.max_price = max_price;
     route.fallback = fallback;
@@ -176,7 +180,7 @@ const fn balancing(balance: Balance) -> Balancing {
     }
 }
 
-fn steps(
+fn compiled_steps(
     route: &str,
     settings: &RouteSettings,
     around: &Surroundings<'_>,
@@ -197,13 +201,14 @@ fn steps(
         }
         let Some(kind) = step_kind(&path, step, around, compiler) else { continue };
         always = matches!(kind, StepKind::Use(_));
-        let word = match kind {
+        let word = match &kind {
             StepKind::When { .. } => "when",
             StepKind::Pin => "pin",
-            StepKind::Custom(_) => "learned",
+            StepKind::Custom(custom) => custom.name(),
             _ => "use",
         };
-        steps.push(Step { name: format!("{word}-{position}").into(), kind });
+        let name = format!("{word}-{position}").into();
+        steps.push(Step { name, kind });
     }
     steps
 }
@@ -220,6 +225,9 @@ fn step_kind(
         below.push(name);
         below
     };
+    if steps::is_named(step) {
+        return steps::step(path, step, around, compiler);
+    }
     if let (Some(name), None, None, None) = (&step.learned, &step.when, &step.tier, step.pin) {
         return learned(path, name, step, around, compiler);
     }
@@ -257,7 +265,7 @@ fn step_kind(
         _ => {
             compiler.error(
                 path,
-                "a step is either `when` with `use`, or `use` alone, or `pin: true`, or `learned`",
+                "a step is either `when` with `use`, or `use` alone, or `pin: true`, or one of `semantic`, `complexity`, `classifier`, `hybrid`, `learned`, `bandit` and `experiment`",
                 Some("for example `{ when: \"request.has_images\", use: strong }`".to_owned()),
             );
             None

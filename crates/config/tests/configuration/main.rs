@@ -7,6 +7,7 @@ mod policy;
 mod properties;
 mod providers;
 mod schema;
+mod steps;
 mod structure;
 mod support;
 mod syntax;

@@ -19,6 +19,17 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 /// The files that a configuration may name.
 pub(crate) fn file(name: &str) -> Result<Vec<u8>, String> {
     match name {
+        "no-label.jsonl" => Ok(b"{\"text\": \"a\", \"label\": \"x\"}\n{\"text\": \"b\"}\n".to_vec()),
+        "two-labels.jsonl" => {
+            Ok(b"{\"text\": \"a\", \"label\": \"x\"}\n\n{\"text\": \"a\", \"label\": \"y\"}\n".to_vec())
+        }
+        "broken.jsonl" => Ok(b"{\"text\": \"a\", \"lable\": \"x\"}\n".to_vec()),
+        "empty-label.yaml" => Ok(b"x: [a]\ny: []\n".to_vec()),
+        "list.yaml" => Ok(b"- a\n- b\n".to_vec()),
+        "good.jsonl" => Ok((0..6)
+            .map(|at| format!("{{\"text\": \"word{at}\", \"label\": \"{}\"}}\n", ["x", "y"][at % 2]))
+            .collect::<String>()
+            .into_bytes()),
         "older.json" => Ok(br#"{"format": "trunkline-router", "version": 0}"#.to_vec()),
         "other.json" => Ok(br#"{"format": "trunkline-other", "version": 1}"#.to_vec()),
         "cut.json" => Ok(br#"{"format": "trunkline-router", "version": 1, "kind""#.to_vec()),

@@ -6,17 +6,22 @@
 
 use super::semantic::{LabelTiers, NO_TEXT, tier_of};
 use super::{DecideStep, StepAnswer, StepInput};
+use crate::caller::{Caller, Preferences, PriceCap};
+use crate::filter::{RouteDemands, filter};
 use crate::fleet::DeploymentIndex;
+use crate::plan::EligibleDeployment;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
+use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::id::Name;
+use trunkline_model::shape::Shape;
 
 /// The longest text shown to a classifier, in bytes; the middle of a longer one is left out.
 const LONGEST_TEXT: usize = 6_000;
 /// Tokens the answer may take; labels are short.
-const ANSWER_TOKENS: u32 = 64;
+pub const ANSWER_TOKENS: u32 = 64;
 
 /// A model that is asked for a label.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +59,8 @@ pub struct Question {
     pub step: Name,
     /// Whom.
     pub model: Arc<ClassifierModel>,
+    /// The model's deployment, which may see this request.
+    pub whom: EligibleDeployment,
     /// Under which key the answer may be kept.
     pub key: QuestionKey,
     /// The text in question, cut.
@@ -72,47 +79,42 @@ pub struct GivenAnswer {
 impl Question {
     /// A question about a text.
     #[must_use]
-    pub fn new(step: Name, model: &Arc<ClassifierModel>, text: &str) -> Self {
+    pub fn new(step: Name, model: &Arc<ClassifierModel>, whom: EligibleDeployment, text: &str) -> Self {
         let text = shortened(text);
-        Self { step, key: model.key(&text), model: Arc::clone(model), text }
+        Self { step, whom, key: model.key(&text), model: Arc::clone(model), text }
     }
 
-    /// The body of a chat completion (OpenAI's form) that asks it, with a schema that allows the labels and nothing else.
+    /// The instruction for the model.
     #[must_use]
-    pub fn body(&self, deployment: &str) -> Vec<u8> {
-        let labels: Vec<&str> = self.model.labels.iter().map(|label| &*label.label).collect();
-        let body = json!({
-            "model": deployment,
-            "messages": [
-                { "role": "system", "content": self.model.prompt() },
-                { "role": "user", "content": format!("<text>\n{}\n</text>", self.text) },
-            ],
-            "max_completion_tokens": ANSWER_TOKENS,
-            "temperature": 0,
-            "response_format": { "type": "json_schema", "json_schema": {
-                "name": "classification",
-                "strict": true,
-                "schema": {
-                    "type": "object",
-                    "properties": { "label": { "type": "string", "enum": labels } },
-                    "required": ["label"],
-                    "additionalProperties": false,
-                },
-            } },
-        });
-        body.to_string().into_bytes()
+    pub fn instruction(&self) -> String {
+        self.model.prompt()
     }
 
-    /// Reads the body of a chat completion: the position of the label.
+    /// What it has to sort.
+    #[must_use]
+    pub fn material(&self) -> String {
+        format!("<text>\n{}\n</text>", self.text)
+    }
+
+    /// The JSON Schema of the answer: the labels and nothing else.
+    #[must_use]
+    pub fn schema(&self) -> String {
+        let labels: Vec<&str> = self.model.labels.iter().map(|label| &*label.label).collect();
+        let schema = json!({
+            "type": "object",
+            "properties": { "label": { "type": "string", "enum": labels } },
+            "required": ["label"],
+            "additionalProperties": false,
+        });
+        schema.to_string()
+    }
+
+    /// Reads the text of the answer: the position of the label.
     ///
     /// # Errors
     /// Why it holds no label, in words for the explanation.
-    pub fn read(&self, body: &[u8]) -> Result<usize, String> {
-        let value: serde_json::Value =
-            serde_json::from_slice(body).map_err(|_| "the classifier's answer is no JSON".to_owned())?;
-        let content = value.pointer("/choices/0/message/content").and_then(serde_json::Value::as_str);
-        let content = content.ok_or_else(|| "the classifier answered without text".to_owned())?;
-        self.model.label_in(content)
+    pub fn read(&self, answer: &str) -> Result<usize, String> {
+        self.model.label_in(answer)
     }
 }
 
@@ -190,9 +192,39 @@ pub(super) fn answered(input: &StepInput<'_>, model: &Arc<ClassifierModel>) -> R
         Some(Err(why)) => Err(StepAnswer::NoAnswer { why: why.clone().into() }),
         None => match input.features.user_text() {
             None => Err(StepAnswer::NoAnswer { why: NO_TEXT.into() }),
-            Some(text) => Err(StepAnswer::Ask(Box::new(Question::new(input.step.clone(), model, text)))),
+            Some(text) => Err(match may_see(input, model, text) {
+                Some(whom) => StepAnswer::Ask(Box::new(Question::new(input.step.clone(), model, whom, text))),
+                None => StepAnswer::NoAnswer {
+                    why: "its classifier may not see this request, or takes no requests now".into(),
+                },
+            }),
         },
     }
+}
+
+/// The model's deployment, if the hard demands on this request let its text go there and it takes requests. What the caller
+/// would like to be served by says nothing about who may sort the request.
+fn may_see(input: &StepInput<'_>, model: &ClassifierModel, text: &str) -> Option<EligibleDeployment> {
+    let decide = input.decide;
+    let mut shape = Shape::new(Dialect::OpenAi, Operation::Chat);
+    shape.text_bytes = text.len().min(LONGEST_TEXT) as u64;
+    shape.messages = 2;
+    let preferences = &decide.caller.preferences;
+    let caller = Caller {
+        requirements: decide.caller.requirements.clone(),
+        preferences: Preferences {
+            data_collection: preferences.data_collection,
+            zdr: preferences.zdr,
+            ..Preferences::default()
+        },
+        ..Caller::default()
+    };
+    let demands =
+        RouteDemands { require: &decide.route.require, allow: &[], deny: &[], max_price: &PriceCap::NONE };
+    let filtered =
+        filter(decide.fleet, &[model.deployment], &shape, &caller, &demands, decide.views, decide.now);
+    let entry = filtered.eligible.find(model.deployment)?;
+    entry.view().availability.is_usable().then(|| entry.deployment())
 }
 
 /// Answers with the tier of the label that the model names.

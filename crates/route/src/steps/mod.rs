@@ -13,7 +13,9 @@ mod hybrid;
 mod semantic;
 
 pub use bandit::{ArmStatistics, ArmView, Bandit, Exploration, Outcome};
-pub use classifier::{ClassifierLabel, ClassifierModel, ClassifierStep, GivenAnswer, Question, QuestionKey};
+pub use classifier::{
+    ANSWER_TOKENS, ClassifierLabel, ClassifierModel, ClassifierStep, GivenAnswer, Question, QuestionKey,
+};
 pub use complexity::{Complexity, ComplexityBy, ComplexityHead, Score};
 pub use custom::{DecideStep, Measures, ScoredDeployment, StepAnswer, StepInput};
 pub use experiment::{Arm, Experiment, SplitBy};

@@ -7,6 +7,7 @@ use crate::decision::{Decision, StepOutcome};
 use crate::features::Prompt;
 use crate::fixture::{Case, fleet, tier, use_tier};
 use crate::fleet::DeploymentIndex;
+use crate::plan::EligibleDeployment;
 use crate::policy::{Route, Shadow};
 use proptest::prelude::*;
 use std::borrow::Cow;
@@ -154,26 +155,36 @@ fn a_classifier_is_asked_once_and_its_answer_decides_the_second_time() {
 }
 
 #[test]
+fn a_classifier_sees_nothing_it_may_not_see() {
+    let step = ClassifierStep { model: model(), tiers: vec![Some(CHEAP), Some(STRONG)] };
+    let mut case = case(vec![custom(step)]);
+    let mut all: Vec<_> = case.fleet.iter().map(|(_, deployment)| deployment.clone()).collect();
+    for (at, deployment) in all.iter_mut().enumerate() {
+        deployment.facts.zdr = Some(at > 0);
+    }
+    case.fleet = Arc::new(crate::fleet::Fleet::new(all));
+    assert!(decide(&case, "prove it", &[]).question.is_some());
+    case.caller.requirements = vec![Requirement::Zdr];
+    let decision = decide(&case, "prove it", &[]);
+    assert!(decision.question.is_none() && decision.plan.is_ok());
+}
+
+#[test]
 fn an_answer_is_read_or_said_to_be_wrong() {
-    let question = Question::new("ask".into(), &model(), "hello");
-    let body =
-        |content: &str| serde_json::json!({ "choices": [{ "message": { "content": content } }] }).to_string();
-    let read = |body: &str| question.read(body.as_bytes());
-    assert_eq!(read(&body("{\"label\": \"hard\"}")), Ok(1));
-    assert_eq!(read(&body("```json\n{\"label\": \"Simple\"}\n```")), Ok(0));
-    assert_eq!(read(&body(" hard ")), Ok(1));
-    assert_eq!(read(&body("\"simple\"")), Ok(0));
-    let wrong = [
-        body("{\"label\": \"purple\"}"),
-        body("{\"class\": 1}"),
-        body("7"),
-        "{}".to_owned(),
-        "<html>".to_owned(),
-    ];
-    insta::assert_snapshot!(wrong.map(|body| read(&body).expect_err("no label")).join("\n"));
-    let sent: serde_json::Value = serde_json::from_slice(&question.body("acme/small")).expect("JSON");
-    insta::assert_json_snapshot!("question_body", sent);
-    let long = Question::new("ask".into(), &model(), &"é".repeat(9_000));
+    let whom = EligibleDeployment::new(DeploymentIndex(0));
+    let question = Question::new("ask".into(), &model(), whom, "hello");
+    let read = |text: &str| question.read(text);
+    assert_eq!(read("{\"label\": \"hard\"}"), Ok(1));
+    assert_eq!(read("```json\n{\"label\": \"Simple\"}\n```"), Ok(0));
+    assert_eq!(read(" hard "), Ok(1));
+    assert_eq!(read("\"simple\""), Ok(0));
+    let wrong = ["{\"label\": \"purple\"}", "{\"class\": 1}", "7", "", "I would say hard"];
+    insta::assert_snapshot!(wrong.map(|text| read(text).expect_err("no label")).join("\n"));
+    insta::assert_snapshot!(
+        "question",
+        [question.instruction(), question.material(), question.schema()].join("\n---\n")
+    );
+    let long = Question::new("ask".into(), &model(), question.whom, &"é".repeat(9_000));
     assert!(long.text.len() < 6_100 && long.text.contains("[...]"));
 }
 

@@ -1,0 +1,94 @@
+//! Models that sort texts.
+//!
+//! Owns their settings: whom to ask, which labels there are, how long to wait and to keep.
+
+use crate::compile::Compiler;
+use crate::compile::fleet::CompiledFleet;
+use crate::file::{ClassifierSettings, File};
+use crate::scalar;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use trunkline_route::steps::{ClassifierLabel, ClassifierModel};
+
+/// How long an answer is waited for when the settings do not say.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest wait: the client waits too.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an answer is kept when the settings do not say.
+const KEEP: Duration = Duration::from_secs(3_600);
+/// The most labels a model is shown.
+const MOST_LABELS: usize = 100;
+
+pub(super) fn compile(
+    file: &File,
+    fleet: &CompiledFleet,
+    compiler: &mut Compiler<'_>,
+) -> BTreeMap<String, Option<Arc<ClassifierModel>>> {
+    file.classifiers
+        .iter()
+        .map(|(name, settings)| (name.clone(), classifier(name, settings, fleet, compiler).map(Arc::new)))
+        .collect()
+}
+
+fn classifier(
+    name: &str,
+    settings: &ClassifierSettings,
+    fleet: &CompiledFleet,
+    compiler: &mut Compiler<'_>,
+) -> Option<ClassifierModel> {
+    let path = |field| ["classifiers", name, field];
+    if settings.deployment.is_empty() {
+        let hint = "for example `deployment: openai/gpt-5-nano`".to_owned();
+        compiler.error(
+            &["classifiers", name],
+            format!("the classifier `{name}` has no `deployment`"),
+            Some(hint),
+        );
+        return None;
+    }
+    let deployment = fleet.resolve(&path("deployment"), &settings.deployment, compiler)?;
+    if settings.labels.len() < 2 || settings.labels.len() > MOST_LABELS {
+        let hint =
+            "for example `labels: { simple: small talk and lookups, hard: needs several steps }`".to_owned();
+        let message =
+            format!("`labels` has {} entries; it takes from 2 to {MOST_LABELS}", settings.labels.len());
+        compiler.error(&path("labels"), message, Some(hint));
+        return None;
+    }
+    if let Some(label) =
+        settings.labels.keys().find(|label| label.trim().is_empty() || label.trim() != *label)
+    {
+        compiler.error(&path("labels"), format!("`{label}` cannot be a label"), None);
+        return None;
+    }
+    let timeout = match settings.timeout.as_ref() {
+        None => TIMEOUT,
+        written => compiler.read(&path("timeout"), written, |text| {
+            let timeout = scalar::duration(text)?;
+            if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
+                return Err(format!("`{text}` is not from 1 millisecond to 60 seconds"));
+            }
+            Ok(timeout)
+        })?,
+    };
+    let keep = match settings.keep.as_ref() {
+        None => KEEP,
+        written => compiler.read(&path("keep"), written, scalar::duration)?,
+    };
+    Some(ClassifierModel {
+        name: name.into(),
+        deployment,
+        labels: settings
+            .labels
+            .iter()
+            .map(|(label, meaning)| ClassifierLabel {
+                label: label.as_str().into(),
+                meaning: meaning.trim().to_owned(),
+            })
+            .collect(),
+        instructions: settings.instructions.clone(),
+        timeout,
+        keep,
+    })
+}

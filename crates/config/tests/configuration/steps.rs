@@ -1,0 +1,81 @@
+//! Steps beside rules: what they name, what they demand, and every mistake with its place.
+
+use crate::support::{errors, load_one, loaded, route, warnings};
+use insta::assert_snapshot;
+
+const TIERS: &str =
+    "tiers:\n  cheap: { deployments: [openai/gpt-5-mini] }\n  strong: { deployments: [openai/gpt-5] }\n";
+
+const EXAMPLES: &str = "intents:\n  topics:\n    examples:\n      billing: [where is my refund, why was I charged twice, update my credit card]\n      legal: [review this contract, is this clause enforceable, draft an agreement]\nclassifiers:\n  judge:\n    deployment: openai/gpt-5-nano\n    labels: { simple: small talk, hard: needs several steps }\n";
+
+/// A configuration with examples, a classifier and these steps.
+fn steps(steps: &str) -> String {
+    format!("{}{EXAMPLES}", route(&format!("{TIERS}decide:\n{steps}")))
+}
+
+#[test]
+fn every_kind_of_step_loads_and_keeps_its_kind_as_name() {
+    let text = steps(
+        "  - { semantic: topics, map: { billing: cheap, legal: strong }, sure: 0.6 }\n  - { hybrid: { intents: topics, classifier: judge, sure: 0.9 }, map: { billing: cheap, hard: strong } }\n  - { classifier: judge, map: { hard: strong } }\n  - { complexity: { above: 0.8, use: strong } }\n  - { experiment: { name: newer, by: session, shares: { cheap: 10%, strong: 5% } } }\n  - { bandit: { tiers: [cheap, strong], explore: 5%, lambda: 2 } }\n  - { use: cheap }",
+    );
+    let snapshot = loaded(&text).snapshot;
+    let route = snapshot.routes.find("support").unwrap();
+    let names: Vec<&str> = route.steps().iter().map(|step| &*step.name).collect();
+    assert_eq!(
+        names,
+        ["semantic-0", "hybrid-1", "classifier-2", "complexity-3", "experiment-4", "bandit-5", "use-6"]
+    );
+}
+
+#[test]
+fn a_shadow_is_kept_with_its_bounds() {
+    let text =
+        route(&format!("{TIERS}shadow: {{ deployment: openai/gpt-5-nano, share: 2%, spend_cap: 3% }}"));
+    let snapshot = loaded(&text).snapshot;
+    let shadow = snapshot.routes.find("support").unwrap().shadow.unwrap();
+    assert_eq!((shadow.share, shadow.spend_cap), (0.02, 0.03));
+    assert_eq!(&*snapshot.fleet.deployment(shadow.deployment).id, "openai/gpt-5-nano");
+}
+
+#[test]
+fn what_a_step_names_must_be_there() {
+    assert_snapshot!(errors(&steps(
+        "  - { semantic: topic, map: { billing: cheap } }\n  - { semantic: topics, map: { biling: cheap } }\n  - { semantic: topics, map: { billing: chep } }\n  - { classifier: juge, map: { hard: strong } }\n  - { classifier: judge, map: { harder: strong } }\n  - { complexity: { above: 0.5, use: strng } }\n  - { bandit: { tiers: [cheap, weak] } }\n  - { experiment: { name: a, shares: { weak: 5% } } }"
+    )));
+}
+
+#[test]
+fn a_step_that_can_never_answer_is_a_mistake() {
+    assert_snapshot!(errors(&steps(
+        "  - { semantic: topics }\n  - { map: { billing: cheap } }\n  - { semantic: topics, use: cheap, map: { billing: cheap } }\n  - { semantic: topics, classifier: judge, map: { billing: cheap } }\n  - { complexity: { use: strong } }\n  - { complexity: { above: 1.5, use: strong } }\n  - { complexity: { above: 0.5, use: strong, below: strong } }\n  - { hybrid: { intents: topics, classifier: judge, sure: 1 }, map: { billing: cheap, hard: strong } }\n  - { hybrid: { intents: topics, classifier: judge }, map: { billing: cheap } }\n  - { bandit: { tiers: [cheap] } }\n  - { bandit: { tiers: [cheap, cheap] } }\n  - { bandit: { tiers: [cheap, strong], explore: 0% } }\n  - { experiment: { name: a, shares: { cheap: 60%, strong: 60% } } }\n  - { experiment: { shares: { cheap: 60% } } }\n  - { semantic: topics, map: { billing: cheap }, sure: 2 }\n  - { complexity: { above: 0.5, use: strong }, map: { billing: cheap } }"
+    )));
+}
+
+#[test]
+fn examples_and_classifiers_say_what_is_missing() {
+    let with = |text: &str| format!("{}{text}", route(TIERS));
+    let texts = [
+        "intents: { a: {} }\n",
+        "intents: { a: { examples: { one: [], two: [b] } } }\n",
+        "intents: { a: { examples: { one: [b] } } }\n",
+        "intents: { a: { keep: 1.5, examples: { one: [a, b, c], two: [d, e, f] } } }\n",
+        "intents: { a: { file: missing.jsonl } }\n",
+        "intents: { a: { file: no-label.jsonl } }\n",
+        "intents: { a: { file: two-labels.jsonl } }\n",
+        "intents: { a: { file: broken.jsonl } }\n",
+        "intents: { a: { file: empty-label.yaml } }\n",
+        "intents: { a: { file: list.yaml } }\n",
+        "classifiers: { a: { labels: { b: c, d: e } } }\n",
+        "classifiers: { a: { deployment: openai/gpt-5-nano, labels: { b: c } } }\n",
+        "classifiers: { a: { deployment: openai/gpt-5-nano, timeout: 10m, labels: { b: c, d: e } } }\n",
+    ];
+    assert_snapshot!(texts.map(|text| errors(&with(text))).join("\n"));
+    let shadow = route(&format!("{TIERS}shadow: {{ deployment: openai/gpt-9, share: 0% }}"));
+    assert_snapshot!("shadow", errors(&shadow));
+}
+
+#[test]
+fn what_nobody_uses_is_told() {
+    assert_snapshot!(warnings(&format!("{}{EXAMPLES}", route(TIERS))));
+    assert!(load_one(&format!("{}intents: {{ a: {{ file: good.jsonl }} }}\n", route(TIERS))).is_ok());
+}
