@@ -38,11 +38,15 @@ pub const ALL: &[Target] = &[
     ("stream_openai", |data| answer(Dialect::OpenAi, Delivery::Stream, data)),
     ("stream_anthropic", |data| answer(Dialect::Anthropic, Delivery::Stream, data)),
     ("stream_gemini", |data| answer(Dialect::Gemini, Delivery::Stream, data)),
+    ("answer_converse", |data| answer(Dialect::Converse, Delivery::Plain, data)),
+    ("stream_converse", |data| answer(Dialect::Converse, Delivery::Stream, data)),
+    ("error_converse", |data| error(Dialect::Converse, data)),
     ("error_openai", |data| error(Dialect::OpenAi, data)),
     ("error_anthropic", |data| error(Dialect::Anthropic, data)),
     ("error_gemini", |data| error(Dialect::Gemini, data)),
     ("frames_sse", |data| frames(Framing::Sse, data)),
     ("frames_array", |data| frames(Framing::JsonArray, data)),
+    ("frames_messages", |data| frames(Framing::EventStream, data)),
     ("frames_body", |data| frames(Framing::Body, data)),
     ("configuration", configuration),
     ("preset", preset),
@@ -59,9 +63,6 @@ pub fn run(name: &str, data: &[u8]) {
     let (_, target) = ALL.iter().find(|(known, _)| *known == name).expect("the name is one of `ALL`");
     target(data);
 }
-
-/// The dialects a client or provider can speak.
-const DIALECTS: [Dialect; 3] = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini];
 
 /// Sizes of the pieces that bytes arrive in: how the network cuts them must not show.
 const PIECES: [usize; 4] = [1, 3, 64, usize::MAX];
@@ -110,7 +111,7 @@ fn request(dialect: Dialect, data: &[u8]) {
         let Ok(request) = dispatch::decode_request(dialect, operation, data, &path(dialect)) else {
             continue;
         };
-        for target in DIALECTS {
+        for target in Dialect::PROVIDERS {
             for delivery in [Delivery::Plain, Delivery::Stream] {
                 if let Ok(encoded) =
                     dispatch::encode_request(target, &request, &Profile::new("target"), delivery)
@@ -132,7 +133,7 @@ fn answer(dialect: Dialect, delivery: Delivery, data: &[u8]) {
             let (one, other) = (ending.as_ref().err(), other.as_ref().err());
             assert_eq!(one.map(|failure| failure.class), other.map(|failure| failure.class));
         }
-        for client in DIALECTS {
+        for client in Dialect::CLIENTS {
             for delivery in [Delivery::Plain, Delivery::Stream] {
                 write(client, operation, delivery, &whole, ending.is_ok());
             }
@@ -147,7 +148,7 @@ fn events(
     data: &[u8],
     size: usize,
 ) -> (Vec<Event>, Result<(), Failure>) {
-    let mut framer = Framer::new(dispatch::framing(delivery), FRAME_LIMIT);
+    let mut framer = Framer::new(dispatch::framing(dialect, delivery), FRAME_LIMIT);
     let mut decoder = dispatch::decoder(dialect, operation, delivery);
     let mut observer = dispatch::observer(dialect, operation, delivery, false);
     let mut events = Vec::new();

@@ -1,9 +1,10 @@
 """Points the official Python SDKs straight at simulators and checks what they make of the answers.
 
-Usage: straight.py OPENAI_URL ANTHROPIC_URL GEMINI_URL      (as `trunkline-sim` prints them; any of them may be "-")
+Usage: straight.py OPENAI_URL ANTHROPIC_URL GEMINI_URL MISTRAL_URL BEDROCK_URL   (as `trunkline-sim` prints them; any may
+be "-")
 
-Each simulator must accept the key "sim-key" and refuse others. Prints one line per failure and `N passed, N failed`.
-Needs the packages openai, anthropic and google-genai.
+Each simulator must accept the key "sim-key" and refuse others; the Bedrock one must also accept the signing key
+"AKIDSIM:sim-secret". Prints one line per failure and `N passed, N failed`. Needs the packages of requirements.txt.
 """
 
 import base64
@@ -581,6 +582,9 @@ def gemini_limits(url):
     same(answer.prompt_feedback.block_reason.name, "PROHIBITED_CONTENT")
     assert not answer.candidates
     same(len(gemini(url, "Hi", candidate_count=2).candidates), 2)
+    stream = gemini_client(url).models.generate_content_stream
+    chunks = stream(model="gemini-2.5-flash", contents="Hi", config={"candidate_count": 2})
+    same({candidate.index or 0 for chunk in chunks for candidate in chunk.candidates}, {0, 1})
 
 
 @case
@@ -634,10 +638,314 @@ def gemini_errors(url):
         raises(errors.ClientError, stream, 429)
 
 
+# ---------------------------------------------------------------- Mistral
+
+
+def mistral_client(url, key=KEY):
+    from mistralai.client import Mistral
+
+    return Mistral(api_key=key, server_url=url, timeout_ms=10_000)
+
+
+def mistral(url, content, **more):
+    more.setdefault("model", "mistral-large-latest")
+    messages = more.pop("messages", None) or said(content)
+    return mistral_client(url).chat.complete(messages=messages, **more)
+
+
+def mistral_tools():
+    functions = [("get_weather", WEATHER), ("get_time", CLOCK)]
+    return [{"type": "function", "function": {"name": name, "parameters": schema}} for name, schema in functions]
+
+
+@case
+def mistral_plain(url):
+    answer = mistral(url, "Hello there", temperature=0.2, random_seed=3, safe_prompt=True)
+    assert "Hello there" in answer.choices[0].message.content
+    same(answer.choices[0].finish_reason, "stop")
+    same(answer.usage.total_tokens, answer.usage.prompt_tokens + answer.usage.completion_tokens)
+
+
+@case
+def mistral_stream(url):
+    stream = mistral_client(url).chat.stream(model="mistral-large-latest", messages=said("[[sim: unicode]]"))
+    chunks = [event.data for event in stream]
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert "👩‍👩‍👧‍👦" in text and "日本語" in text, text
+    assert chunks[-1].usage.completion_tokens > 10
+    same(chunks[-1].choices[0].finish_reason, "stop")
+
+
+@case
+def mistral_parallel_tools(url):
+    messages = said("get_weather and get_time for Oslo")
+    answer = mistral(url, "", messages=messages, tools=mistral_tools())
+    message = answer.choices[0].message
+    same(answer.choices[0].finish_reason, "tool_calls")
+    same([call.function.name for call in message.tool_calls], ["get_weather", "get_time"])
+    results = [
+        {"role": "tool", "tool_call_id": call.id, "name": call.function.name, "content": "fine"}
+        for call in message.tool_calls
+    ]
+    answer = mistral(url, "", messages=messages + [message] + results, tools=mistral_tools())
+    assert "get_weather returned: fine" in answer.choices[0].message.content
+
+
+@case
+def mistral_streamed_tools(url):
+    stream = mistral_client(url).chat.stream(
+        model="mistral-large-latest", messages=said("get_weather and get_time"), tools=mistral_tools()
+    )
+    calls = [call for event in stream for call in event.data.choices[0].delta.tool_calls or []]
+    same([call.function.name for call in calls], ["get_weather", "get_time"])
+    assert "zone" in json.loads(calls[1].function.arguments)
+
+
+@case
+def mistral_forced_and_forbidden_tools(url):
+    def called(choice):
+        answer = mistral(url, "get_weather", tools=mistral_tools(), tool_choice=choice)
+        return [call.function.name for call in answer.choices[0].message.tool_calls or []]
+
+    same(called("none"), [])
+    same(called("any"), ["get_weather"])
+    same(called({"type": "function", "function": {"name": "get_time"}}), ["get_time"])
+
+
+@case
+def mistral_json_schema(url):
+    form = {"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON, "strict": True}}
+    check_person(mistral(url, "Someone", response_format=form).choices[0].message.content)
+
+
+@case
+def mistral_media(url):
+    image = {"type": "image_url", "image_url": "data:image/png;base64," + PIXEL}
+    document = {"type": "document_url", "document_url": "https://example.com/a.pdf", "document_name": "a"}
+    answer = mistral(url, [{"type": "text", "text": "What is this?"}, image, document])
+    assert "1 image" in answer.choices[0].message.content, answer
+
+
+@case
+def mistral_thinking(url):
+    message = mistral(url, "Think", model="magistral-medium-latest").choices[0].message
+    same([chunk.type for chunk in message.content], ["thinking", "text"])
+    assert message.content[0].thinking[0].text
+    again = mistral(url, "", model="magistral-medium-latest", messages=said("Think") + [message] + said("Go on"))
+    same(again.choices[0].finish_reason, "stop")
+
+
+@case
+def mistral_prefix(url):
+    begun = {"role": "assistant", "content": "Once", "prefix": True}
+    same(mistral(url, "", messages=said("Tell") + [begun]).choices[0].finish_reason, "stop")
+
+
+@case
+def mistral_embeddings(url):
+    answer = mistral_client(url).embeddings.create(model="mistral-embed", inputs=["one", "two"])
+    same([len(item.embedding) for item in answer.data], [1024, 1024])
+
+
+@case
+def mistral_models(url):
+    names = [model.id for model in mistral_client(url).models.list().data]
+    assert "mistral-large-latest" in names, names
+
+
+@case
+def mistral_errors(url):
+    from mistralai.client import errors
+
+    refused = raises(errors.SDKError, lambda: mistral_client(url, "wrong").chat.complete(model="m", messages=said("x")))
+    same(refused.status_code, 401)
+    wrong = raises(errors.HTTPValidationError, lambda: mistral(url, "x", temperature=1.6))
+    same((wrong.status_code, wrong.data.detail[0].loc), (422, ["body", "temperature"]))
+    for fault, status in [("rate-limited", 429), ("server-error", 500), ("context-too-long", 400)]:
+        error = raises(errors.SDKError, lambda: mistral(url, f"[[sim: fault={fault}]]"))
+        same(error.status_code, status)
+
+
+# ---------------------------------------------------------------- Bedrock
+
+
+CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+NOVA = "amazon.nova-pro-v1:0"
+
+
+def bedrock_client(url, secret="sim-secret", key="AKIDSIM", token=None):
+    import boto3
+    from botocore.config import Config
+
+    # A session of its own: the usual one is not safe to make clients with from several threads.
+    session = boto3.session.Session(
+        aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token, region_name="us-east-1"
+    )
+    config = Config(retries={"max_attempts": 1, "mode": "standard"}, read_timeout=10, proxies={})
+    return session.client("bedrock-runtime", endpoint_url=url, config=config)
+
+
+def bedrock_said(text, *more):
+    return [{"role": "user", "content": [{"text": text}, *more]}]
+
+
+def bedrock_tools():
+    tools = [("get_weather", WEATHER), ("get_time", CLOCK)]
+    specs = [{"toolSpec": {"name": name, "inputSchema": {"json": schema}}} for name, schema in tools]
+    return {"tools": specs}
+
+
+def bedrock_error(code, action, status):
+    from botocore.exceptions import ClientError
+
+    error = raises(ClientError, action)
+    same(error.response["Error"]["Code"], code)
+    same(error.response["ResponseMetadata"]["HTTPStatusCode"], status)
+    return error
+
+
+@case
+def bedrock_plain(url):
+    answer = bedrock_client(url).converse(modelId=NOVA, messages=bedrock_said("Hello there"))
+    assert "Hello there" in answer["output"]["message"]["content"][0]["text"], answer
+    same(answer["stopReason"], "end_turn")
+    usage = answer["usage"]
+    same(usage["totalTokens"], usage["inputTokens"] + usage["outputTokens"])
+    assert answer["ResponseMetadata"]["RequestId"]
+
+
+@case
+def bedrock_stream(url):
+    events = list(bedrock_client(url).converse_stream(modelId=NOVA, messages=bedrock_said("[[sim: unicode]]"))["stream"])
+    deltas = [event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event]
+    text = "".join(delta["text"] for delta in deltas)
+    assert "👩‍👩‍👧‍👦" in text and "日本語" in text, text
+    same([next(iter(event)) for event in (events[0], events[-2], events[-1])], ["messageStart", "messageStop", "metadata"])
+    assert events[-1]["metadata"]["usage"]["outputTokens"] > 10
+
+
+@case
+def bedrock_tools_and_results(url):
+    client = bedrock_client(url)
+    messages = bedrock_said("Call get_weather and get_time for Oslo")
+    answer = client.converse(modelId=NOVA, messages=messages, toolConfig=bedrock_tools())
+    same(answer["stopReason"], "tool_use")
+    message = answer["output"]["message"]
+    calls = [block["toolUse"] for block in message["content"] if "toolUse" in block]
+    same([call["name"] for call in calls], ["get_weather", "get_time"])
+    results = [
+        {"toolResult": {"toolUseId": call["toolUseId"], "content": [{"text": "fine"}], "status": "success"}}
+        for call in calls
+    ]
+    messages += [message, {"role": "user", "content": results}]
+    text = client.converse(modelId=NOVA, messages=messages, toolConfig=bedrock_tools())
+    assert "get_weather returned: fine" in text["output"]["message"]["content"][0]["text"], text
+    bedrock_error(
+        "ValidationException",
+        lambda: client.converse(modelId=NOVA, messages=messages[:2] + bedrock_said("well?"), toolConfig=bedrock_tools()),
+        400,
+    )
+
+
+@case
+def bedrock_streamed_tool(url):
+    stream = bedrock_client(url).converse_stream(
+        modelId=NOVA, messages=bedrock_said("get_weather"), toolConfig=bedrock_tools()
+    )
+    events = list(stream["stream"])
+    starts = [event["contentBlockStart"]["start"]["toolUse"]["name"] for event in events if "contentBlockStart" in event]
+    same(starts, ["get_weather"])
+    pieces = [
+        event["contentBlockDelta"]["delta"]["toolUse"]["input"]
+        for event in events
+        if "toolUse" in event.get("contentBlockDelta", {}).get("delta", {})
+    ]
+    same(sorted(json.loads("".join(pieces))), ["city", "unit"])
+
+
+@case
+def bedrock_reasoning(url):
+    client = bedrock_client(url)
+    more = {
+        "modelId": CLAUDE,
+        "toolConfig": bedrock_tools(),
+        "inferenceConfig": {"maxTokens": 4000},
+        "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+    }
+    messages = bedrock_said("get_weather")
+    message = client.converse(messages=messages, **more)["output"]["message"]
+    reasoning = message["content"][0]["reasoningContent"]["reasoningText"]
+    assert reasoning["text"] and reasoning["signature"], message
+    call = message["content"][1]["toolUse"]
+    result = {"toolResult": {"toolUseId": call["toolUseId"], "content": [{"json": {"t": 1}}]}}
+    messages += [message, {"role": "user", "content": [result]}]
+    same(client.converse(messages=messages, **more)["stopReason"], "end_turn")
+    reasoning["signature"] = "x" + reasoning["signature"][1:]
+    bedrock_error("ValidationException", lambda: client.converse(messages=messages, **more), 400)
+    redacted = client.converse(messages=bedrock_said("[[sim: redacted]]"), **more)["output"]["message"]
+    assert isinstance(redacted["content"][0]["reasoningContent"]["redactedContent"], bytes), redacted
+
+
+@case
+def bedrock_media_and_schema(url):
+    client = bedrock_client(url)
+    parts = [
+        {"image": {"format": "png", "source": {"bytes": base64.b64decode(PIXEL)}}},
+        {"document": {"format": "pdf", "name": "report", "source": {"bytes": b"%PDF-1.4"}}},
+    ]
+    answer = client.converse(modelId=CLAUDE, messages=bedrock_said("What is it?", *parts))
+    text = answer["output"]["message"]["content"][0]["text"]
+    assert "1 image" in text and "1 document" in text, text
+    format = {"type": "json_schema", "structure": {"jsonSchema": {"schema": json.dumps(PERSON)}}}
+    answer = client.converse(modelId=CLAUDE, messages=bedrock_said("Who?"), outputConfig={"textFormat": format})
+    check_person(answer["output"]["message"]["content"][0]["text"])
+
+
+@case
+def bedrock_count_and_embeddings(url):
+    client = bedrock_client(url)
+    count = client.count_tokens(modelId=CLAUDE, input={"converse": {"messages": bedrock_said("Hello")}})
+    usage = client.converse(modelId=CLAUDE, messages=bedrock_said("Hello"))["usage"]
+    same(count["inputTokens"], usage["inputTokens"])
+    body = json.dumps({"inputText": "Hello", "dimensions": 256})
+    answer = json.loads(client.invoke_model(modelId="amazon.titan-embed-text-v2:0", body=body)["body"].read())
+    same(len(answer["embedding"]), 256)
+
+
+@case
+def bedrock_signatures(url):
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
+    for client in (bedrock_client(url), bedrock_client(url, token="session-token")):
+        for model in (NOVA, arn):
+            same(client.converse(modelId=model, messages=bedrock_said("é漢"))["stopReason"], "end_turn")
+    ask = lambda client: lambda: client.converse(modelId=NOVA, messages=bedrock_said("Hello"))
+    bedrock_error("InvalidSignatureException", ask(bedrock_client(url, secret="other")), 403)
+    bedrock_error("UnrecognizedClientException", ask(bedrock_client(url, key="AKIDOTHER")), 403)
+
+
+@case
+def bedrock_errors(url):
+    from botocore.exceptions import EventStreamError
+
+    client = bedrock_client(url)
+    ask = lambda text: lambda: client.converse(modelId=NOVA, messages=bedrock_said(text))
+    bedrock_error("ThrottlingException", ask("[[sim: fault=rate-limited]]"), 429)
+    bedrock_error("InternalServerException", ask("[[sim: fault=server-error]]"), 500)
+    bedrock_error("AccessDeniedException", ask("[[sim: fault=forbidden]]"), 403)
+    bedrock_error("ValidationException", ask("[[sim: fault=context-too-long]]"), 400)
+    assert isinstance(raises(client.exceptions.ThrottlingException, ask("[[sim: fault=rate-limited]]")), Exception)
+    broken = client.converse_stream(modelId=NOVA, messages=bedrock_said("[[sim: fault=quota-mid-stream=2 words=30]]"))
+    error = raises(EventStreamError, lambda: list(broken["stream"]))
+    same(error.response["Error"]["Code"], "throttlingException")
+
+
+CLIENTS = ("openai", "anthropic", "gemini", "mistral", "bedrock")
+
+
 def main():
     # Names of deprecated models are used on purpose: they differ in what they support.
     warnings.simplefilter("ignore")
-    urls = dict(zip(("openai", "anthropic", "gemini"), sys.argv[1:4]))
+    urls = dict(zip(CLIENTS, sys.argv[1:]))
     passed = failed = 0
     for run in CASES:
         url = urls.get(run.__name__.split("_")[0], "-")

@@ -78,6 +78,16 @@ pub struct ProviderSettings {
     pub data: Option<DataSettings>,
     /// The models it serves, where the catalogue does not know; these become deployments `provider/model`.
     pub models: Vec<String>,
+    /// The region, where it is a part of the address or of the signature, for example `us-east-1`.
+    pub region: Option<String>,
+    /// The profile of the cloud's shared files whose credential signs requests.
+    pub profile: Option<String>,
+    /// The id of the key that signs requests, usually `${ENVIRONMENT_VARIABLE}`.
+    pub access_key: Option<String>,
+    /// The key that signs requests, usually `${ENVIRONMENT_VARIABLE}`.
+    pub secret_key: Option<String>,
+    /// The session's token, for a signing key that lives for a while only.
+    pub session_token: Option<String>,
     /// HTTP/2 without TLS (prior knowledge), for servers in the same network.
     pub http2_cleartext: Option<bool>,
 }
@@ -176,6 +186,122 @@ pub struct RouteSettings {
     pub continuation: Option<bool>,
     /// Keep requests of one session or user on one deployment.
     pub sticky: Option<Sticky>,
+    /// A cheap answer first, a better tier when a check finds it wanting.
+    pub cascade: Option<CascadeSettings>,
+    /// What every answer must be; one that is not fails over.
+    pub answer: Option<AnswerSettings>,
+    /// What may be given up, in this order, when no deployment can do all that a request asks for.
+    pub downgrade: Vec<Downgrade>,
+}
+
+/// A cascade: answers of one tier are checked, and another answers when they are found wanting.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CascadeSettings {
+    /// The tier whose answers are checked.
+    pub from: String,
+    /// The tier that answers when a check fails.
+    pub to: String,
+    /// Checks that need nothing but the answer.
+    pub unless: Vec<AnswerCheck>,
+    /// A regular expression that the text must match.
+    pub matches: Option<String>,
+    /// A CEL condition over `answer` that must hold, for example `answer.words < 200`.
+    pub condition: Option<String>,
+    /// The least mean log-probability of the tokens, for example `-0.4`; answers without log-probabilities pass.
+    pub confidence: Option<f64>,
+    /// Further samples of the same model that must agree with the first.
+    pub agreement: Option<AgreementSettings>,
+    /// A model that grades the answer.
+    pub judge: Option<JudgeSettings>,
+    /// What happens to streamed requests. Default `hold`.
+    pub streams: Option<CascadeStreams>,
+    /// With `streams: precheck`: a CEL condition over the request that sends a streamed one to `to` at once.
+    pub precheck: Option<String>,
+    /// The most one request may cost in dollars, judge and samples included; beyond it the answer is served as it is.
+    pub spend_cap: Option<String>,
+    /// How the checks themselves are checked.
+    pub audit: Option<AuditSettings>,
+}
+
+/// A check of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerCheck {
+    /// The text is JSON, and so are the arguments of tool calls.
+    Json,
+    /// The text fits the JSON Schema of the request, where it has one.
+    JsonSchema,
+    /// It is no refusal.
+    NotRefusal,
+    /// It is neither empty nor cut off by the output limit.
+    Complete,
+}
+
+/// Streamed requests under a cascade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CascadeStreams {
+    /// The answer is held until its checks have passed.
+    Hold,
+    /// Answers stream unchecked; `precheck` sends what it matches to the better tier before the first byte.
+    Precheck,
+}
+
+/// Agreement between samples.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgreementSettings {
+    /// Answers in all, the first included: 2 to 5. Default 3.
+    pub samples: Option<u32>,
+    /// The least mean similarity with the first answer, 0 to 1. Default 0.8.
+    pub at_least: Option<f64>,
+}
+
+/// A judge of answers.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct JudgeSettings {
+    /// Who judges: deployments in order of preference.
+    pub deployments: Vec<String>,
+    /// What makes an answer good, in words.
+    pub rubric: String,
+    /// The least score that passes, 1 to 10. Default 6.
+    pub at_least: Option<u32>,
+}
+
+/// The audit of a cascade's checks.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// Share of the answers that passed which the better tier answers as well, for comparison. Default `2%`.
+    pub share: Option<String>,
+    /// Answers at least this similar agree, 0 to 1. Default 0.8.
+    pub agree: Option<f64>,
+    /// The share of bad answers let through beyond which the cascade loses. Default `25%`.
+    pub break_even: Option<String>,
+}
+
+/// What every answer must be.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnswerSettings {
+    /// Checks that every answer must pass.
+    pub must: Vec<AnswerCheck>,
+    /// Take away what surrounds a JSON value (prose, fences) before an answer is given up. Default true.
+    pub repair: Option<bool>,
+}
+
+/// Something that may be given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Downgrade {
+    /// The request is sent without asking for reasoning.
+    Reasoning,
+    /// The request is sent without its tools.
+    Tools,
+    /// The output limit is lowered to what a deployment can do.
+    Length,
 }
 
 /// What stickiness goes by.

@@ -4,6 +4,7 @@
 //! faults, named by place.
 
 use crate::case::Case;
+use crate::endpoint::StreamForm;
 use crate::options::{self, Options};
 use crate::state::{Gateway, Generation};
 use bytes::{Bytes, BytesMut};
@@ -44,6 +45,8 @@ pub(crate) struct Accepted {
     pub operation: Operation,
     /// What the path says.
     pub path: PathParts,
+    /// How a stream is framed.
+    pub stream_form: StreamForm,
     /// The client's headers.
     pub headers: HeaderMap,
     /// What it says in our own headers.
@@ -87,6 +90,7 @@ pub(crate) async fn accept(
     case.record.session.clone_from(&options.session);
     gateway.metrics.accepted(body.len());
     Ok(Accepted {
+        stream_form: StreamForm::of(arrival.dialect, arrival.query.as_deref()),
         dialect: arrival.dialect,
         operation: arrival.operation,
         path: arrival.path,

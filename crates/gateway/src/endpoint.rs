@@ -35,6 +35,28 @@ pub(crate) enum Endpoint {
     Metrics,
 }
 
+/// How a client wants a stream framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamForm {
+    /// Server-sent events.
+    Events,
+    /// One JSON array, element by element.
+    Array,
+}
+
+impl StreamForm {
+    /// What a request asks for: Gemini's streams are an array unless `alt=sse` says otherwise
+    /// (<https://cloud.google.com/apis/docs/system-parameters>), all others are events.
+    pub(crate) fn of(dialect: Dialect, query: Option<&str>) -> Self {
+        let wants_events =
+            |pair: &str| matches!(pair.split_once('='), Some(("alt" | "$alt" | "%24alt", "sse")));
+        match dialect {
+            Dialect::Gemini if !query.is_some_and(|query| query.split('&').any(wants_events)) => Self::Array,
+            _ => Self::Events,
+        }
+    }
+}
+
 /// Why a path names nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoEndpoint {
@@ -172,6 +194,17 @@ mod tests {
             Endpoint::Inference { dialect: Dialect::Gemini, operation: Operation::Chat, path: expected }
         );
         assert_eq!(at(&Method::GET, "/v1/models/a:b"), Ok(Endpoint::Model(Dialect::OpenAi, "a:b".into())));
+    }
+
+    #[test]
+    fn gemini_streams_are_an_array_unless_events_are_asked_for() {
+        for query in [None, Some("key=x"), Some("alt=json"), Some("balt=sse")] {
+            assert_eq!(StreamForm::of(Dialect::Gemini, query), StreamForm::Array, "{query:?}");
+            assert_eq!(StreamForm::of(Dialect::OpenAi, query), StreamForm::Events, "{query:?}");
+        }
+        for query in ["alt=sse", "key=x&alt=sse", "$alt=sse", "%24alt=sse&key=x"] {
+            assert_eq!(StreamForm::of(Dialect::Gemini, Some(query)), StreamForm::Events, "{query}");
+        }
     }
 
     #[test]

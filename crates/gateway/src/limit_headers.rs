@@ -19,7 +19,7 @@ pub(crate) fn set(headers: &mut HeaderMap, admitted: &Admitted, case: &Case) {
             ["anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining"],
             ["anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining"],
         ],
-        Dialect::OpenAi | Dialect::Gemini => [
+        _ => [
             ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"],
             ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"],
         ],

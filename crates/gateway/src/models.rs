@@ -100,7 +100,9 @@ fn entries<'a>(generation: &'a Generation, key: Option<&Arc<VirtualKey>>) -> Vec
 fn list(dialect: Dialect, entries: &[Entry<'_>]) -> Value {
     let items: Vec<Value> = entries.iter().map(|entry| item(dialect, entry)).collect();
     match dialect {
-        Dialect::OpenAi => json!({ "object": "list", "data": items }),
+        Dialect::OpenAi | Dialect::Responses | Dialect::Converse | Dialect::Cohere | Dialect::Mistral => {
+            json!({ "object": "list", "data": items })
+        }
         Dialect::Anthropic => json!({
             "data": items,
             "has_more": false,
@@ -113,12 +115,14 @@ fn list(dialect: Dialect, entries: &[Entry<'_>]) -> Value {
 
 fn item(dialect: Dialect, entry: &Entry<'_>) -> Value {
     match dialect {
-        Dialect::OpenAi => json!({
-            "id": entry.id,
-            "object": "model",
-            "created": entry.released,
-            "owned_by": entry.owner,
-        }),
+        Dialect::OpenAi | Dialect::Responses | Dialect::Converse | Dialect::Cohere | Dialect::Mistral => {
+            json!({
+                "id": entry.id,
+                "object": "model",
+                "created": entry.released,
+                "owned_by": entry.owner,
+            })
+        }
         Dialect::Anthropic => json!({
             "type": "model",
             "id": entry.id,

@@ -100,7 +100,7 @@ pub(crate) fn virtual_key<'a>(
     };
     let in_query = || query?.split('&').find_map(|pair| pair.strip_prefix("key="));
     let places: [&dyn Fn() -> Option<&'a str>; 4] = match dialect {
-        Dialect::OpenAi => {
+        Dialect::OpenAi | Dialect::Responses | Dialect::Converse | Dialect::Cohere | Dialect::Mistral => {
             [&bearer, &|| header("api-key"), &|| header("x-api-key"), &|| header("x-goog-api-key")]
         }
         Dialect::Anthropic => {

@@ -8,9 +8,11 @@ use crate::clock;
 use crate::prompt::BodyPrompt;
 use crate::spend::HealthAndSpend;
 use crate::state::Gateway;
+use trunkline_model::asked::Asked;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
 use trunkline_route::balance::Rotation;
+use trunkline_route::caller::Preferences;
 use trunkline_route::decide::{DecideInput, decide};
 use trunkline_route::decision::{Decision, NoPlan};
 use trunkline_route::features::WallClock;
@@ -45,7 +47,22 @@ pub(crate) fn plan(gateway: &Gateway, admitted: &Admitted, case: &mut Case) -> D
     let mut text = String::with_capacity(768);
     decision.write_compact(&mut text);
     case.record.decision = Some(text.into_boxed_str());
+    case.record.asked = Some(Box::new(asked(admitted)));
     decision
+}
+
+/// What a replay needs to decide the request again.
+fn asked(admitted: &Admitted) -> Asked {
+    let caller = &admitted.caller;
+    Asked {
+        pin: caller.pin.clone(),
+        requirements: caller.requirements.clone(),
+        strict: caller.strict,
+        more: !caller.headers.is_empty()
+            || !caller.metadata.is_empty()
+            || caller.preferences != Preferences::default(),
+        ..Asked::of(&admitted.envelope.shape)
+    }
 }
 
 /// The plan of a decision.

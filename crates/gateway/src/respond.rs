@@ -20,7 +20,11 @@ pub(crate) const ERROR_CODE: HeaderName = HeaderName::from_static("x-trunkline-e
 #[must_use]
 pub(crate) fn error(dialect: Dialect, id: RequestId, error: &ClientError) -> Response<AnswerBody> {
     let status = StatusCode::from_u16(status(dialect, error)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = Response::new(AnswerBody::text(dispatch::encode_error(dialect, error, id)));
+    // Bodies repeat the status in some dialects.
+    let told =
+        (status == StatusCode::BAD_REQUEST).then(|| ClientError { status: Some(400), ..error.clone() });
+    let body = dispatch::encode_error(dialect, told.as_ref().unwrap_or(error), id);
+    let mut response = Response::new(AnswerBody::text(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -39,11 +43,13 @@ pub(crate) fn error(dialect: Dialect, id: RequestId, error: &ClientError) -> Res
     response
 }
 
-/// The status of an error in a dialect: Anthropic's own for overload is 529, by which its clients know the error.
+/// The status of an error in a dialect: Anthropic's own for overload is 529, by which its clients know the error, and where
+/// the dialect has no 422, a provider's 422 is the 400 that the client knows.
 #[must_use]
 pub(crate) fn status(dialect: Dialect, error: &ClientError) -> u16 {
     match (dialect, error.code, error.http_status()) {
         (Dialect::Anthropic, ErrorCode::Overloaded, 503) => 529,
+        (Dialect::Anthropic | Dialect::Gemini, ErrorCode::InvalidRequest, 422) => 400,
         (_, _, status) => status,
     }
 }
@@ -54,7 +60,7 @@ pub(crate) fn identify(headers: &mut HeaderMap, dialect: Dialect, id: RequestId)
     let Ok(value) = HeaderValue::from_maybe_shared(text) else { return };
     let own = match dialect {
         Dialect::Anthropic => HeaderName::from_static("request-id"),
-        Dialect::OpenAi | Dialect::Gemini => HeaderName::from_static("x-request-id"),
+        _ => HeaderName::from_static("x-request-id"),
     };
     headers.insert(own, value.clone());
     headers.insert(REQUEST_ID, value);

@@ -34,6 +34,7 @@ pub enum Drained {
 
 /// Serves until `stop` resolves, then finishes what is open, at most until the drain deadline.
 pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
+    gateway.warm_credentials();
     let graceful = GracefulShutdown::new();
     let builder = Arc::new(builder(gateway.generation().snapshot.server.client_timeout));
     tokio::pin!(stop);

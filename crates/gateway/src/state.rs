@@ -7,12 +7,14 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::spend::DaySpend;
 use arc_swap::ArcSwap;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use tokio::sync::Semaphore;
 use trunkline_config::{KeyLimits, Snapshot};
 use trunkline_model::id::Name;
-use trunkline_net::Transport;
+use trunkline_net::{Keeper, Transport};
+use trunkline_route::cascade::AuditBook;
 use trunkline_route::fleet::{Deployment, DeploymentIndex};
 use trunkline_route::health::{FleetHealth, HealthPolicy, Identity};
 use trunkline_route::hedge::HedgeBudget;
@@ -27,18 +29,25 @@ pub struct Gateway {
     pub clock: Clock,
     /// Upstream connections.
     pub transport: Transport,
+    /// Credentials that are renewed.
+    pub credentials: Keeper,
     /// The request log.
     pub recorder: Recorder,
     /// Figures for Prometheus.
     pub metrics: Metrics,
     /// Against retry storms, over the whole fleet.
     pub retry_budget: Arc<RetryBudget>,
+    /// Places for work beside requests: audits, mirrored requests.
+    pub background: Arc<Semaphore>,
     /// What routes have spent today.
     pub(crate) spend: DaySpend,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
 }
+
+/// Most calls made beside requests at the same time.
+const MOST_BACKGROUND: usize = 64;
 
 /// One configuration and what changes while it serves.
 pub struct Generation {
@@ -49,6 +58,7 @@ pub struct Generation {
     limiters: HashMap<Name, Arc<Limiter>>,
     hedges: HashMap<Name, Arc<HedgeBudget>>,
     rotations: HashMap<Name, Box<[AtomicU64]>>,
+    audits: HashMap<Name, Arc<AuditBook>>,
     direct: Vec<OnceLock<Arc<Route>>>,
 }
 
@@ -61,9 +71,11 @@ impl Gateway {
         Arc::new(Self {
             retry_budget: Arc::new(RetryBudget::new(RetryBudgetPolicy::default(), clock.now())),
             clock,
+            credentials: Keeper::new(transport.clone()),
             transport,
             recorder,
             metrics: Metrics::new(),
+            background: Arc::new(Semaphore::new(MOST_BACKGROUND)),
             spend: DaySpend::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
@@ -81,7 +93,18 @@ impl Gateway {
     pub fn reload(&self, snapshot: Snapshot) {
         let before = self.generation.load_full();
         self.generation.store(Arc::new(Generation::new(snapshot, Some(&before))));
+        self.warm_credentials();
         self.metrics.reloaded();
+    }
+
+    /// Begins to obtain the credentials that the configuration in force needs, and forgets those of earlier ones.
+    pub fn warm_credentials(&self) {
+        let generation = self.generation.load_full();
+        let signings =
+            || generation.snapshot.upstreams.iter().filter_map(|upstream| upstream.signing.as_ref());
+        let wanted: HashSet<&str> = signings().map(|signing| signing.source.identity()).collect();
+        self.credentials.retain(|identity| wanted.contains(identity));
+        signings().for_each(|signing| self.credentials.warm(&signing.source));
     }
 
     /// Takes one of the places for open requests; `None` when all are taken.
@@ -153,8 +176,18 @@ impl Generation {
             }
             rotations.insert(Arc::clone(name), route.tiers().iter().map(|_| AtomicU64::new(0)).collect());
         }
+        let audited = snapshot
+            .routes
+            .iter()
+            .filter(|(_, route)| route.cascade.as_ref().is_some_and(|cascade| cascade.audit.is_some()));
+        let audits = audited
+            .map(|(name, _)| {
+                let book = before.and_then(|generation| generation.audits.get(name)).cloned();
+                (Arc::clone(name), book.unwrap_or_default())
+            })
+            .collect();
         let direct = snapshot.fleet.iter().map(|_| OnceLock::new()).collect();
-        Self { snapshot, health, limiters, hedges, rotations, direct }
+        Self { snapshot, health, limiters, hedges, rotations, audits, direct }
     }
 
     /// What a route may spend on hedges; `None` for one that does not hedge.
@@ -167,6 +200,12 @@ impl Generation {
     #[must_use]
     pub fn rotation(&self, route: &str) -> Option<&[AtomicU64]> {
         self.rotations.get(route).map(AsRef::as_ref)
+    }
+
+    /// How the checks of a route's cascade fared; `None` where they are not audited.
+    #[must_use]
+    pub fn audit_book(&self, route: &str) -> Option<&Arc<AuditBook>> {
+        self.audits.get(route)
     }
 
     /// The limits of a key, where it has any.

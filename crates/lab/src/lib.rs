@@ -7,8 +7,16 @@
 
 pub mod bench;
 pub mod dataset;
+pub mod draw;
+pub mod estimate;
+pub mod evaluate;
 pub mod fit;
 pub mod labelled;
 pub mod measure;
+pub mod page;
 pub mod parallel;
+pub mod past;
 pub mod random;
+pub mod replay;
+pub mod report;
+pub mod simulate;

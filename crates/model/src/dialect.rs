@@ -16,11 +16,32 @@ pub enum Dialect {
     Anthropic,
     /// Gemini `generateContent`.
     Gemini,
+    /// OpenAI responses.
+    Responses,
+    /// Bedrock Converse.
+    Converse,
+    /// Cohere chat (version 2), embed and rerank.
+    Cohere,
+    /// Mistral's variant of chat completions.
+    Mistral,
 }
 
 impl Dialect {
     /// Every dialect, in the order of the glossary.
-    pub const ALL: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Gemini];
+    pub const ALL: [Self; 7] = [
+        Self::OpenAi,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Responses,
+        Self::Converse,
+        Self::Cohere,
+        Self::Mistral,
+    ];
+    /// Those in which clients may hold a conversation.
+    pub const CLIENTS: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Gemini];
+    /// Those in which providers may be asked for one.
+    pub const PROVIDERS: [Self; 5] =
+        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral, Self::Converse];
 
     /// The name used in configuration, logs and metrics.
     #[must_use]
@@ -29,6 +50,10 @@ impl Dialect {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
+            Self::Responses => "responses",
+            Self::Converse => "converse",
+            Self::Cohere => "cohere",
+            Self::Mistral => "mistral",
         }
     }
 }

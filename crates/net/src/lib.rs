@@ -1,7 +1,7 @@
 //! The upstream transport: one HTTP client, for HTTP/1.1 and HTTP/2, cleartext and TLS.
 //!
-//! Owns dialing, TLS, connection pools, cancellation and the timing of each phase. Knows no dialect, model, route or
-//! credential: headers come ready-made from the caller, and what a failure means is the caller's to say. Its timeouts
+//! Owns dialing, TLS, connection pools, cancellation and the timing of each phase, and beside them `credentials`, which keeps
+//! expiring credentials fresh. Knows no dialect, model, route or vendor: headers come ready-made from the caller, and what a failure means is the caller's to say. Its timeouts
 //! end with the response headers; those between tokens are the caller's, who polls the body.
 //!
 //! Why not a ready-made client: hyper's legacy client and reqwest keep one HTTP/2 connection per origin, and providers
@@ -15,6 +15,7 @@
 compile_error!("trunkline-net needs a cryptography provider: enable the feature `ring` or `aws-lc`");
 
 mod config;
+mod credentials;
 mod dial;
 mod driver;
 mod error;
@@ -28,6 +29,7 @@ mod tls;
 mod transport;
 
 pub use config::{Http2, Roots, TransportConfig};
+pub use credentials::{CredentialError, Keeper};
 pub use error::{BodyError, DialPhase, SendError, TransportError};
 pub use origin::{Origin, OriginError, Scheme};
 pub use pool::OriginStats;

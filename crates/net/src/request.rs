@@ -68,6 +68,11 @@ impl RequestBody {
         self.remaining
     }
 
+    /// The pieces that are still to be sent, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        self.pieces[self.next.min(self.pieces.len())..].iter().map(AsRef::as_ref)
+    }
+
     /// True when there is nothing to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -7,4 +7,5 @@ pub mod bundled;
 pub mod flagship;
 pub mod limits;
 pub mod preset;
+pub mod signing;
 pub mod upstream;

@@ -5,10 +5,12 @@
 
 use crate::limits::{self, RateHeaders};
 use crate::preset::{Endpoint, ErrorRow, KeyScheme, LimitStyle, Preset};
+use crate::signing::Signing;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use trunkline_model::capability::{Capability, Support};
 use trunkline_model::catalogue::ModelEntry;
@@ -25,6 +27,8 @@ pub struct Account {
     pub base_url: String,
     /// The credential, where there is one.
     pub key: Option<Secret>,
+    /// A credential that is renewed or signs, in place of `key`.
+    pub signing: Option<Arc<Signing>>,
     /// Further headers.
     pub headers: Vec<(String, String)>,
     /// HTTP/2 without TLS.
@@ -61,6 +65,8 @@ pub struct Upstream {
     pub headers: HeaderMap,
     /// HTTP/2 without TLS.
     pub http2_cleartext: bool,
+    /// How requests are signed, where no fixed header proves who sends them.
+    pub signing: Option<Arc<Signing>>,
     endpoints: Vec<(Operation, Delivery, Uri)>,
     errors: Vec<ErrorRow>,
     limits: LimitStyle,
@@ -90,6 +96,7 @@ impl Upstream {
             profile: profile(preset, model, entry),
             headers: headers(preset, account)?,
             http2_cleartext: account.http2_cleartext,
+            signing: account.signing.clone(),
             endpoints,
             errors: preset.errors.clone(),
             limits: preset.limits.style,
@@ -120,7 +127,11 @@ impl Upstream {
     /// Reads a refused answer. `now` is Unix seconds.
     #[must_use]
     pub fn failure(&self, status: u16, headers: &HeaderMap, body: &[u8], now: u64) -> Failure {
-        let mut failure = dispatch::decode_error(self.dialect, status, body);
+        let name = dispatch::error_header(self.dialect).and_then(|name| headers.get(name)?.to_str().ok());
+        let mut failure = match name {
+            Some(name) => dispatch::decode_named_error(self.dialect, status, name, body),
+            None => dispatch::decode_error(self.dialect, status, body),
+        };
         failure.status = Some(status);
         // The provider's own table speaks for statuses its dialect does not define; a class that the body named stays.
         let by_status_alone = matches!(failure.class, FailureClass::Server | FailureClass::BadRequest);
@@ -159,7 +170,9 @@ fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<&st
 
 fn uri(account: &Account, preset: &Preset, path: &str, model: &str) -> Result<Uri, AccountError> {
     let base = account.base_url.trim_end_matches('/');
-    let mut text = format!("{base}{}", path.replace("{model}", &encode_segment(model)));
+    let model =
+        if preset.dialect == Dialect::Converse { encode_strictly(model) } else { encode_segment(model) };
+    let mut text = format!("{base}{}", path.replace("{model}", &model));
     if let (KeyScheme::Query, Some(name), Some(key)) = (preset.key.scheme, &preset.key.name, &account.key) {
         let separator = if text.contains('?') { '&' } else { '?' };
         text.push(separator);
@@ -185,6 +198,12 @@ fn encode_segment(text: &str) -> String {
         }
     }
     out
+}
+
+/// Percent-encodes everything that is not unreserved: an ARN is one segment, its colons and slashes included.
+fn encode_strictly(text: &str) -> String {
+    let encoded = encode_segment(text);
+    encoded.replace('/', "%2F").replace(':', "%3A").replace('@', "%40")
 }
 
 fn headers(preset: &Preset, account: &Account) -> Result<HeaderMap, AccountError> {
@@ -246,11 +265,11 @@ fn reasoning_style(dialect: Dialect, model: &str, support: &dyn Fn(Capability) -
         return ReasoningStyle::None;
     }
     match dialect {
-        Dialect::OpenAi => ReasoningStyle::Effort,
-        Dialect::Anthropic if support(Capability::AdaptiveReasoning) == Support::Yes => {
+        Dialect::OpenAi | Dialect::Responses | Dialect::Mistral => ReasoningStyle::Effort,
+        Dialect::Anthropic | Dialect::Converse if support(Capability::AdaptiveReasoning) == Support::Yes => {
             ReasoningStyle::Adaptive
         }
-        Dialect::Anthropic => ReasoningStyle::Budget,
+        Dialect::Anthropic | Dialect::Converse | Dialect::Cohere => ReasoningStyle::Budget,
         // Gemini 2.5 takes `thinkingBudget`, later models `thinkingLevel` (Google's page on thinking).
         Dialect::Gemini if model.contains("gemini-2.") => ReasoningStyle::Budget,
         Dialect::Gemini => ReasoningStyle::Level,

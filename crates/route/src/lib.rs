@@ -6,6 +6,7 @@
 
 pub mod balance;
 pub mod caller;
+pub mod cascade;
 pub mod cel;
 pub mod decide;
 pub mod decision;

@@ -154,6 +154,12 @@ pub(crate) async fn serve(
             "authorization" | "x-api-key" | "x-goog-api-key" | "api-key"
         ));
     }
+    // HTTP/2 has it in a pseudo-header.
+    if let (None, Some(authority)) = (headers.get(http::header::HOST), parts.uri.authority())
+        && let Ok(host) = http::HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(http::header::HOST, host);
+    }
     let query = parts.uri.query().map(str::to_owned);
     let inbound = Inbound::new(parts.method, path, query, headers, body);
     let performance = stage(&state, &inbound, number, parts.version, too_bad);
@@ -252,7 +258,10 @@ fn check(state: &State, dialect: &dyn Dialect, inbound: &Inbound) -> Result<(), 
     match dialect.credential(inbound) {
         None => Err(Refusal::MissingKey),
         Some(key) if key.is_empty() => Err(Refusal::MissingKey),
-        Some(key) if !keys.is_empty() && !keys.contains(&key) => Err(Refusal::WrongKey(key)),
+        // A key that signs is written `ID:SECRET`, and shown by its id.
+        Some(key) if !keys.is_empty() && !keys.iter().any(|known| known.split(':').next() == Some(&key)) => {
+            Err(Refusal::WrongKey(key))
+        }
         Some(_) => Ok(()),
     }
 }

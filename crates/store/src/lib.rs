@@ -4,8 +4,11 @@
 //! backends, search and retention. Must not know how a request is served. Requests only ever push into bounded memory: no
 //! database call, lock wait or disk wait is in their path.
 
+mod block;
+mod compact;
 mod journal;
 mod keeper;
+mod legacy;
 mod memory;
 mod query;
 mod recorder;

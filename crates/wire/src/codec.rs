@@ -4,6 +4,7 @@
 //! a `Decode` understands an answer fully, an `Observe` only watches it pass (same dialect on both sides: bytes go through
 //! untouched, and watching costs a fraction of decoding), an `Encode` writes the client's side.
 
+use crate::tally::Tally;
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 use trunkline_model::capability::Support;
@@ -281,6 +282,10 @@ pub enum EmbeddingForm {
 pub trait Encode: Send {
     /// Takes one event; a stream encoder appends what the client is to get now, a plain one collects.
     fn event(&mut self, event: &Event, out: &mut BytesMut);
+
+    /// What the answer cost, just before the end: a stream encoder tells it in the event that carries usage. Plain answers
+    /// have headers for it.
+    fn tally(&mut self, _tally: Tally) {}
 
     /// The answer is complete (after `End`): a stream encoder appends its terminal event, a plain one the whole body.
     fn finish(&mut self, out: &mut BytesMut);

@@ -10,7 +10,7 @@ use crate::codec::{
 use crate::frame::Framing;
 use crate::names::{FittedNames, NameRule};
 use crate::splice::Edits;
-use crate::{anthropic, gemini, openai};
+use crate::{anthropic, cohere, converse, gemini, mistral, openai, responses};
 use bytes::{Bytes, BytesMut};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::error::ClientError;
@@ -34,6 +34,10 @@ pub fn decode_request(
         Dialect::OpenAi => openai::decode_request(operation, body, path),
         Dialect::Anthropic => anthropic::decode_request(operation, body, path),
         Dialect::Gemini => gemini::decode_request(operation, body, path),
+        Dialect::Responses => responses::decode_request(operation, body, path),
+        Dialect::Converse => converse::decode_request(operation, body, path),
+        Dialect::Cohere => cohere::decode_request(operation, body, path),
+        Dialect::Mistral => mistral::decode_request(operation, body, path),
     }
 }
 
@@ -49,6 +53,10 @@ pub fn encoder(
         Dialect::OpenAi => openai::encoder(operation, delivery, context),
         Dialect::Anthropic => anthropic::encoder(operation, delivery, context),
         Dialect::Gemini => gemini::encoder(operation, delivery, context),
+        Dialect::Responses => responses::encoder(operation, delivery, context),
+        Dialect::Converse => converse::encoder(operation, delivery, context),
+        Dialect::Cohere => cohere::encoder(operation, delivery, context),
+        Dialect::Mistral => mistral::encoder(operation, delivery, context),
     }
 }
 
@@ -59,6 +67,10 @@ pub fn encode_error(dialect: Dialect, error: &ClientError, request_id: RequestId
         Dialect::OpenAi => openai::encode_error(error, request_id),
         Dialect::Anthropic => anthropic::encode_error(error, request_id),
         Dialect::Gemini => gemini::encode_error(error, request_id),
+        Dialect::Responses => responses::encode_error(error, request_id),
+        Dialect::Converse => converse::encode_error(error, request_id),
+        Dialect::Cohere => cohere::encode_error(error, request_id),
+        Dialect::Mistral => mistral::encode_error(error, request_id),
     }
 }
 
@@ -68,6 +80,10 @@ pub fn encode_error_frame(dialect: Dialect, error: &ClientError, request_id: Req
         Dialect::OpenAi => openai::encode_error_frame(error, request_id, out),
         Dialect::Anthropic => anthropic::encode_error_frame(error, request_id, out),
         Dialect::Gemini => gemini::encode_error_frame(error, request_id, out),
+        Dialect::Responses => responses::encode_error_frame(error, request_id, out),
+        Dialect::Converse => converse::encode_error_frame(error, request_id, out),
+        Dialect::Cohere => cohere::encode_error_frame(error, request_id, out),
+        Dialect::Mistral => mistral::encode_error_frame(error, request_id, out),
     }
 }
 
@@ -85,6 +101,10 @@ pub fn encode_request(
         Dialect::OpenAi => openai::encode_request(request, profile, delivery),
         Dialect::Anthropic => anthropic::encode_request(request, profile, delivery),
         Dialect::Gemini => gemini::encode_request(request, profile, delivery),
+        Dialect::Responses => responses::encode_request(request, profile, delivery),
+        Dialect::Converse => converse::encode_request(request, profile, delivery),
+        Dialect::Cohere => cohere::encode_request(request, profile, delivery),
+        Dialect::Mistral => mistral::encode_request(request, profile, delivery),
     }
 }
 
@@ -95,6 +115,10 @@ pub fn decoder(dialect: Dialect, operation: Operation, delivery: Delivery) -> Bo
         Dialect::OpenAi => openai::decoder(operation, delivery),
         Dialect::Anthropic => anthropic::decoder(operation, delivery),
         Dialect::Gemini => gemini::decoder(operation, delivery),
+        Dialect::Responses => responses::decoder(operation, delivery),
+        Dialect::Converse => converse::decoder(operation, delivery),
+        Dialect::Cohere => cohere::decoder(operation, delivery),
+        Dialect::Mistral => mistral::decoder(operation, delivery),
     }
 }
 
@@ -110,6 +134,10 @@ pub fn observer(
         Dialect::OpenAi => openai::observer(operation, delivery, client_wants_usage),
         Dialect::Anthropic => anthropic::observer(operation, delivery, client_wants_usage),
         Dialect::Gemini => gemini::observer(operation, delivery, client_wants_usage),
+        Dialect::Responses => responses::observer(operation, delivery, client_wants_usage),
+        Dialect::Converse => converse::observer(operation, delivery, client_wants_usage),
+        Dialect::Cohere => cohere::observer(operation, delivery, client_wants_usage),
+        Dialect::Mistral => mistral::observer(operation, delivery, client_wants_usage),
     }
 }
 
@@ -120,6 +148,28 @@ pub fn decode_error(dialect: Dialect, status: u16, body: &[u8]) -> Failure {
         Dialect::OpenAi => openai::decode_error(status, body),
         Dialect::Anthropic => anthropic::decode_error(status, body),
         Dialect::Gemini => gemini::decode_error(status, body),
+        Dialect::Responses => responses::decode_error(status, body),
+        Dialect::Converse => converse::decode_error(status, body),
+        Dialect::Cohere => cohere::decode_error(status, body),
+        Dialect::Mistral => mistral::decode_error(status, body),
+    }
+}
+
+/// The header in which providers of that dialect name an error, where the body does not.
+#[must_use]
+pub const fn error_header(dialect: Dialect) -> Option<&'static str> {
+    match dialect {
+        Dialect::Converse => Some(converse::ERROR_HEADER),
+        _ => None,
+    }
+}
+
+/// Reads the error answer of a provider of that dialect whose name stood in [`error_header`].
+#[must_use]
+pub fn decode_named_error(dialect: Dialect, status: u16, name: &str, body: &[u8]) -> Failure {
+    match dialect {
+        Dialect::Converse => converse::decode_named_error(status, name, body),
+        _ => decode_error(dialect, status, body),
     }
 }
 
@@ -136,6 +186,10 @@ pub fn pass_edits(
         Dialect::OpenAi => openai::pass_edits(envelope, body, profile, delivery),
         Dialect::Anthropic => anthropic::pass_edits(envelope, body, profile, delivery),
         Dialect::Gemini => gemini::pass_edits(envelope, body, profile, delivery),
+        Dialect::Responses => responses::pass_edits(envelope, body, profile, delivery),
+        Dialect::Converse => converse::pass_edits(envelope, body, profile, delivery),
+        Dialect::Cohere => cohere::pass_edits(envelope, body, profile, delivery),
+        Dialect::Mistral => mistral::pass_edits(envelope, body, profile, delivery),
     }
 }
 
@@ -149,11 +203,14 @@ pub fn encode_count_request(
     profile: &Profile,
 ) -> Result<Encoded, EncodeError> {
     match dialect {
-        Dialect::OpenAi => Err(EncodeError::Unsupported {
-            feature: "count_tokens".to_owned(),
-            reason: "the dialect has no endpoint that counts tokens".to_owned(),
-        }),
+        Dialect::OpenAi | Dialect::Responses | Dialect::Cohere | Dialect::Mistral => {
+            Err(EncodeError::Unsupported {
+                feature: "count_tokens".to_owned(),
+                reason: "the dialect has no endpoint that counts tokens".to_owned(),
+            })
+        }
         Dialect::Anthropic => anthropic::encode_count_request(request, profile),
+        Dialect::Converse => converse::encode_count_request(request, profile),
         Dialect::Gemini => gemini::encode_count_request(request, profile),
     }
 }
@@ -166,6 +223,10 @@ pub fn may_pass(dialect: Dialect, operation: Operation, envelope: &Envelope, bod
         Dialect::OpenAi => true,
         Dialect::Anthropic => anthropic::may_pass(operation, envelope, body),
         Dialect::Gemini => gemini::may_pass(operation, envelope, body),
+        Dialect::Responses => responses::may_pass(operation, envelope, body),
+        Dialect::Converse => converse::may_pass(operation, envelope, body),
+        Dialect::Cohere => cohere::may_pass(operation, envelope, body),
+        Dialect::Mistral => mistral::may_pass(operation, envelope, body),
     }
 }
 
@@ -173,7 +234,9 @@ pub fn may_pass(dialect: Dialect, operation: Operation, envelope: &Envelope, bod
 #[must_use]
 pub fn fitted_names(dialect: Dialect, request: &Request) -> FittedNames {
     let rule = match dialect {
-        Dialect::OpenAi => NameRule::STRICT_64,
+        Dialect::OpenAi | Dialect::Responses | Dialect::Converse | Dialect::Cohere | Dialect::Mistral => {
+            NameRule::STRICT_64
+        }
         Dialect::Gemini => NameRule { length: 64, dots: true },
         Dialect::Anthropic => NameRule::STRICT_128,
     };
@@ -187,17 +250,17 @@ pub fn fitted_names(dialect: Dialect, request: &Request) -> FittedNames {
 #[must_use]
 pub fn embedding_form(dialect: Dialect, envelope: &Envelope, body: &[u8]) -> EmbeddingForm {
     match dialect {
-        Dialect::OpenAi | Dialect::Anthropic => EmbeddingForm::default(),
         Dialect::Gemini => gemini::embedding_form(envelope, body),
+        _ => EmbeddingForm::default(),
     }
 }
 
-/// How a provider's answer of that delivery is cut into frames. All dialects stream by server-sent events; the adapter asks
-/// Gemini for them with `alt=sse`.
+/// How an answer of a provider of that dialect is cut into frames. Gemini is asked for server-sent events with `alt=sse`.
 #[must_use]
-pub const fn framing(delivery: Delivery) -> Framing {
-    match delivery {
-        Delivery::Plain => Framing::Body,
-        Delivery::Stream => Framing::Sse,
+pub const fn framing(dialect: Dialect, delivery: Delivery) -> Framing {
+    match (dialect, delivery) {
+        (_, Delivery::Plain) => Framing::Body,
+        (Dialect::Converse, Delivery::Stream) => Framing::EventStream,
+        (_, Delivery::Stream) => Framing::Sse,
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! Owns the walk over `src/<dialect>/golden/`. A case is one file; its snapshot beside it (`expected/`) shows the canonical
 //! form and every translation. A new case is a new file, nothing else. Names end by what they hold: `.request.json`,
-//! `.embeddings.json` (a client's request), `.answer.json`, `.answer.sse`, `.vectors.json` (a provider's answer),
+//! `.embeddings.json` (a client's request), `.answer.json`, `.answer.sse`, `.answer.messages` (binary ones as text, a line each), `.vectors.json`, `.count.json` (a
+//! provider's answer),
 //! `.error.STATUS.json`.
 
 use crate::codec::{Decode, PathParts};
 use crate::dispatch;
-use crate::frame::Framing;
 use crate::testing::{context, frames, profile};
 use bytes::BytesMut;
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ use trunkline_model::event::Event;
 #[test]
 fn goldens_hold() {
     let mut seen = 0;
-    for dialect in &Dialect::ALL {
+    for dialect in &Dialect::PROVIDERS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(dialect.name()).join("golden");
         for path in cases(&folder) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -55,8 +55,12 @@ fn report(dialect: Dialect, name: &str, bytes: &[u8]) -> String {
         [_, "request", "json"] => requests(dialect, Operation::Chat, bytes),
         [_, "embeddings", "json"] => requests(dialect, Operation::Embeddings, bytes),
         [_, "answer", "json"] => answers(dialect, Operation::Chat, Delivery::Plain, bytes),
+        [_, "answer", "messages"] => {
+            answers(dialect, Operation::Chat, Delivery::Stream, &crate::testing::messages_of(bytes))
+        }
         [_, "answer", "sse"] => answers(dialect, Operation::Chat, Delivery::Stream, bytes),
         [_, "vectors", "json"] => answers(dialect, Operation::Embeddings, Delivery::Plain, bytes),
+        [_, "count", "json"] => answers(dialect, Operation::CountTokens, Delivery::Plain, bytes),
         [_, "error", status, "json"] => {
             format!("{:#?}", dispatch::decode_error(dialect, status.parse().unwrap(), bytes))
         }
@@ -68,14 +72,14 @@ fn requests(dialect: Dialect, operation: Operation, bytes: &[u8]) -> String {
     // Dialects with the model in the URL need it from there.
     let path = match dialect {
         Dialect::Gemini => PathParts { model: Some("model".to_owned()), delivery: Some(Delivery::Plain) },
-        Dialect::OpenAi | Dialect::Anthropic => PathParts::default(),
+        _ => PathParts::default(),
     };
     let request = match dispatch::decode_request(dialect, operation, bytes, &path) {
         Ok(request) => request,
         Err(error) => return format!("refused: {error}"),
     };
     let mut report = format!("== canonical\n{request:#?}\n");
-    for target in &Dialect::ALL {
+    for target in &Dialect::PROVIDERS {
         writeln!(report, "== to {target}").unwrap();
         match dispatch::encode_request(*target, &request, &profile(), Delivery::Plain) {
             Ok(encoded) => {
@@ -101,7 +105,7 @@ fn answers(dialect: Dialect, operation: Operation, delivery: Delivery, bytes: &[
         writeln!(report, "failed: {} {:?}: {}", failure.class.name(), failure.code, failure.message).unwrap();
         return report;
     }
-    for client in &Dialect::ALL {
+    for client in &Dialect::CLIENTS {
         for delivery in [Delivery::Plain, Delivery::Stream] {
             writeln!(report, "== to {client} {delivery:?}").unwrap();
             let mut encoder = dispatch::encoder(*client, operation, delivery, context());
@@ -117,7 +121,7 @@ fn answers(dialect: Dialect, operation: Operation, delivery: Delivery, bytes: &[
 type Ended = Option<trunkline_model::failure::Failure>;
 
 fn decode(dialect: Dialect, operation: Operation, delivery: Delivery, bytes: &[u8]) -> (Vec<Event>, Ended) {
-    let framing = if delivery.is_stream() { Framing::Sse } else { Framing::Body };
+    let framing = dispatch::framing(dialect, delivery);
     let mut decoder: Box<dyn Decode> = dispatch::decoder(dialect, operation, delivery);
     let mut events = Vec::new();
     for frame in frames(framing, bytes, 7) {

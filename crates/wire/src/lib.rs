@@ -11,16 +11,21 @@
 pub mod anthropic;
 mod carried;
 pub mod codec;
+pub mod cohere;
 #[cfg(test)]
 mod collected;
+pub mod converse;
 pub mod dispatch;
 pub mod frame;
 pub mod gemini;
 mod json_text;
+pub mod mistral;
 pub mod names;
 pub mod openai;
+pub mod responses;
 pub mod scan;
 pub mod splice;
+pub mod tally;
 mod tree;
 pub(crate) mod write;
 

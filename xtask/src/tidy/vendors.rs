@@ -44,7 +44,7 @@ const NAMES: &[&str] = &[
 const ALLOWED: &[(&str, &[&str], &str)] = &[
     (
         "crates/model/src/dialect.rs",
-        &["openai", "anthropic", "gemini", "bedrock", "cohere"],
+        &["openai", "anthropic", "gemini", "bedrock", "cohere", "mistral"],
         "the written names of the dialects, which configuration and log use",
     ),
     (

@@ -158,6 +158,7 @@ impl Builder {
         if let Some(key) = &settings.key {
             let Some(key) = compiler.expand(&["deployments", name, "key"], key) else { return };
             account.key = Some(Secret::new(key));
+            account.signing = None;
         }
         if let Some(url) = &settings.url {
             let Some(url) = compiler.expand(&["deployments", name, "url"], url) else { return };
@@ -251,7 +252,10 @@ impl Builder {
 /// What makes it the same deployment after a reload.
 fn origin(deployment: &Deployment, account: &Account) -> Origin {
     let upstream = format!("{} {}", account.base_url, deployment.model);
-    let credential = account.key.as_ref().map_or("", Secret::expose);
+    let credential = match &account.signing {
+        Some(signing) => signing.source.identity(),
+        None => account.key.as_ref().map_or("", Secret::expose),
+    };
     Origin { upstream: upstream.into(), credential: fingerprint(credential).into() }
 }
 

@@ -5,6 +5,7 @@
 
 mod auto;
 mod bounds;
+mod cascade;
 mod fallback;
 mod fleet;
 mod keys;
@@ -12,6 +13,8 @@ mod learned;
 mod providers;
 mod routes;
 mod server;
+mod signature;
+mod weights;
 
 use crate::file::File;
 use crate::problem::{Place, Problem, Problems};
@@ -167,6 +170,7 @@ pub(crate) fn compile(
     let providers = providers::compile(file, &mut compiler);
     let fleet = fleet::compile(file, &providers, &mut compiler);
     let routes = routes::compile(file, &providers, &fleet, &mut compiler);
+    weights::check(file, &mut compiler);
     let keys = keys::compile(file, &fleet, &routes, &mut compiler);
     let read = compiler.read;
     if problems.has_errors() {

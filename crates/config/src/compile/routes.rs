@@ -6,6 +6,7 @@
 use crate::compile::Compiler;
 use crate::compile::auto::{AUTO, auto};
 use crate::compile::bounds::{attempts, hedge, price_cap, timeouts};
+use crate::compile::cascade;
 use crate::compile::fallback::{fallback, position_of, warn_unused_tiers};
 use crate::compile::fleet::CompiledFleet;
 use crate::compile::keys::requirements;
@@ -90,6 +91,8 @@ fn route(
     let timeouts = timeouts(name, settings, compiler);
     let attempts = attempts(name, settings, compiler);
     let hedge = hedge(name, settings.hedge.as_ref(), &timeouts, compiler);
+    let cascade = cascade::cascade(name, settings, &names, fleet, compiler);
+    let demand = cascade::demand(name, settings, compiler);
     if tiers.len() != settings.tiers.len() {
         return None;
     }
@@ -107,6 +110,9 @@ fn route(
     route.timeouts = timeouts;
     route.attempts = attempts;
     route.hedge = hedge;
+    route.cascade = cascade;
+    route.demand = demand;
+    route.downgrade = cascade::downgrade(name, settings, compiler);
     route.continuation = settings.continuation.unwrap_or(false);
     route.strict = settings.strict.unwrap_or(false);
     warn_route(name, &route, fleet, compiler);

@@ -20,6 +20,7 @@ pub(super) const ALL: &[Row] = &[
     Row { id: "auriko", detect: true, keys: &["AURIKO_API_KEY"], urls: &[], needs: &[], url_required: false, text: include_str!("../../presets/auriko.toml") },
     Row { id: "baichuan", detect: true, keys: &["BAICHUAN_API_KEY"], urls: &[], needs: &[], url_required: false, text: include_str!("../../presets/baichuan.toml") },
     Row { id: "baseten", detect: true, keys: &["BASETEN_API_KEY"], urls: &[], needs: &[], url_required: false, text: include_str!("../../presets/baseten.toml") },
+    Row { id: "bedrock", detect: true, keys: &["AWS_BEARER_TOKEN_BEDROCK"], urls: &[], needs: &["AWS_REGION"], url_required: false, text: include_str!("../../presets/bedrock.toml") },
     Row { id: "berget", detect: true, keys: &["BERGET_API_KEY"], urls: &[], needs: &[], url_required: false, text: include_str!("../../presets/berget.toml") },
     Row { id: "cerebras", detect: true, keys: &["CEREBRAS_API_KEY"], urls: &[], needs: &[], url_required: false, text: include_str!("../../presets/cerebras.toml") },
     Row { id: "chutes", detect: true, keys: &["CHUTES_API_KEY"], urls: &[], needs: &[], url_required: false, text: include_str!("../../presets/chutes.toml") },

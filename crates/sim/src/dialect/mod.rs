@@ -5,8 +5,10 @@
 //! folder and a line in [`DialectName::ALL`].
 
 mod anthropic;
+pub(crate) mod converse;
 mod gemini;
 mod inbound;
+mod mistral;
 mod openai;
 mod refusal;
 
@@ -38,11 +40,16 @@ pub enum DialectName {
     Anthropic,
     /// Gemini generateContent, token counting, embeddings and models.
     Gemini,
+    /// Mistral chat completions, embeddings and models.
+    Mistral,
+    /// Bedrock Converse, its stream, token counting and embeddings.
+    Converse,
 }
 
 impl DialectName {
     /// All dialects.
-    pub const ALL: &'static [Self] = &[Self::OpenAi, Self::Anthropic, Self::Gemini];
+    pub const ALL: &'static [Self] =
+        &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral, Self::Converse];
 
     /// The name as it is written in files and on command lines.
     #[must_use]
@@ -51,6 +58,8 @@ impl DialectName {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
+            Self::Mistral => "mistral",
+            Self::Converse => "converse",
         }
     }
 
@@ -59,6 +68,8 @@ impl DialectName {
             Self::OpenAi => &openai::OpenAi,
             Self::Anthropic => &anthropic::Anthropic,
             Self::Gemini => &gemini::Gemini,
+            Self::Mistral => &mistral::Mistral,
+            Self::Converse => &converse::Converse,
         }
     }
 }
@@ -71,7 +82,7 @@ impl fmt::Display for DialectName {
 
 /// A dialect no simulator speaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("know the dialect `{0}`: expected openai, anthropic or gemini")]
+#[error("know the dialect `{0}`: expected openai, anthropic, gemini, mistral or converse")]
 pub struct UnknownDialect(String);
 
 impl FromStr for DialectName {

@@ -6,8 +6,10 @@
 
 mod anthropic;
 mod client;
+mod converse;
 mod faults;
 mod gemini;
+mod mistral;
 mod mock;
 mod openai;
 mod server;

@@ -98,14 +98,16 @@ async fn characters_and_events_come_apart_when_writes_are_small() {
 
 #[tokio::test]
 async fn several_dialects_share_a_port() {
-    let config = SimConfig { dialects: DialectName::ALL.to_vec(), ..SimConfig::new(DialectName::OpenAi) };
+    // Mistral's paths and headers are OpenAI's: those two cannot share one.
+    let dialects = [DialectName::OpenAi, DialectName::Anthropic, DialectName::Gemini];
+    let config = SimConfig { dialects: dialects.to_vec(), ..SimConfig::new(DialectName::OpenAi) };
     let simulator = Simulator::start(config).await.unwrap();
     let mut forms = Vec::new();
-    for dialect in DialectName::ALL {
+    for dialect in &dialects {
         let answer = send(&simulator, question(*dialect, "Hi", false)).await.unwrap().json();
         forms.push(answer.as_object().unwrap().keys().next().unwrap().clone());
     }
-    assert_eq!(forms, ["id", "model", "candidates"]);
+    assert_eq!(forms, ["id", "model", "candidates", "stopReason"]);
     let list = |headers| {
         let simulator = &simulator;
         async move { send(simulator, get("/v1/models", headers)).await.unwrap().json() }

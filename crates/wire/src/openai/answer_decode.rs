@@ -7,6 +7,7 @@ use super::calls::{Calls, Step, Unordered};
 use super::chunk::{Block, Choice, Chunk, Content, Message};
 use super::embeddings::{malformed, not_an_answer};
 use super::finish::finish_of;
+use crate::carried;
 use crate::codec::{Decode, Frame};
 use crate::scan::tree;
 use trunkline_model::content::Opaque;
@@ -25,6 +26,8 @@ pub(super) struct Decoder {
     has_ended: bool,
     /// Ends the ids made up for calls without one.
     id_tail: String,
+    /// Whose signatures the thoughts carry.
+    signer: Dialect,
     choices: Vec<ChoiceState>,
 }
 
@@ -47,8 +50,15 @@ enum Open {
 }
 
 impl Decoder {
-    pub(super) const fn new(delivery: Delivery) -> Self {
-        Self { delivery, has_started: false, has_ended: false, id_tail: String::new(), choices: Vec::new() }
+    pub(super) const fn new(delivery: Delivery, signer: Dialect) -> Self {
+        Self {
+            delivery,
+            has_started: false,
+            has_ended: false,
+            id_tail: String::new(),
+            signer,
+            choices: Vec::new(),
+        }
     }
 
     fn start(&mut self, chunk: &Chunk<'_>, has_choices: bool, events: &mut Vec<Event>) {
@@ -80,6 +90,7 @@ impl Decoder {
             state: &mut self.choices[position],
             choice: position as u32,
             id_tail: &self.id_tail,
+            signer: self.signer,
             events,
         };
         writer.state.was_seen = true;
@@ -142,8 +153,8 @@ impl Decode for Decoder {
         if self.delivery == Delivery::Plain {
             for (index, state) in self.choices.iter_mut().enumerate() {
                 if state.was_seen && !state.is_finished {
-                    Writer { state, choice: index as u32, id_tail: &self.id_tail, events }
-                        .finish("", None)?;
+                    let (choice, id_tail, signer) = (index as u32, &*self.id_tail, self.signer);
+                    Writer { state, choice, id_tail, signer, events }.finish("", None)?;
                 }
             }
             self.finish(events);
@@ -182,6 +193,7 @@ struct Writer<'w> {
     state: &'w mut ChoiceState,
     choice: u32,
     id_tail: &'w str,
+    signer: Dialect,
     events: &'w mut Vec<Event>,
 }
 
@@ -235,7 +247,7 @@ impl Writer<'_> {
             "redacted_thinking" => {
                 self.close()?;
                 let part = self.begin(PartKind::RedactedThinking)?;
-                let delta = Delta::Opaque(anthropic(block.data.as_str()));
+                let delta = Delta::Opaque(self.signed(block.data.as_str()));
                 self.events.push(Event::Delta { choice: self.choice, part, delta });
                 self.events.push(Event::PartEnd { choice: self.choice, part });
                 Ok(())
@@ -265,9 +277,14 @@ impl Writer<'_> {
             self.begin(PartKind::Thinking)?;
             self.state.open = Some(Open::Thinking(0));
         }
-        let delta = Delta::Opaque(anthropic(block.signature.as_str()));
+        let delta = Delta::Opaque(self.signed(block.signature.as_str()));
         self.events.push(Event::Delta { choice: self.choice, part: self.part(), delta });
         self.close()
+    }
+
+    fn signed(&self, value: &str) -> Opaque {
+        let own = || Opaque { origin: self.signer, value: value.to_owned() };
+        carried::unpack(value).map_or_else(own, |(opaque, _)| opaque)
     }
 
     /// More text of a kind.
@@ -391,10 +408,6 @@ impl Writer<'_> {
         });
         Ok(())
     }
-}
-
-fn anthropic(value: &str) -> Opaque {
-    Opaque { origin: Dialect::Anthropic, value: value.to_owned() }
 }
 
 fn gemini(value: &str) -> Opaque {

@@ -6,11 +6,15 @@
 
 use super::finish::finish_word;
 use super::{encode_error, encode_error_frame};
+use crate::carried::{self, Place};
 use crate::codec::{Encode, EncodeContext};
+use crate::tally::Tally;
 use crate::write::{Object, array, string, whole};
 use bytes::BytesMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+use trunkline_model::content::Opaque;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::ClientError;
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
@@ -87,6 +91,15 @@ fn write_thinking_block(out: &mut BytesMut, text: &str, signature: &str) {
     block.close();
 }
 
+/// What stands for a part's state: Anthropic's as it is, which the clients' own libraries pass on, another maker's by name, so
+/// that it goes back to none but its maker.
+fn signature(opaque: &Opaque) -> Cow<'_, str> {
+    match opaque.origin {
+        Dialect::Anthropic => Cow::Borrowed(&opaque.value),
+        _ => Cow::Owned(carried::carry(opaque, Place::Own)),
+    }
+}
+
 fn write_redacted_block(out: &mut BytesMut, data: &str) {
     let mut block = Object::open(out);
     block.text("type", "redacted_thinking");
@@ -107,6 +120,7 @@ pub(super) struct StreamEncoder {
     prefix: BytesMut,
     choices: Vec<StreamChoice>,
     usage: Option<Usage>,
+    tally: Option<Tally>,
 }
 
 #[derive(Default)]
@@ -122,7 +136,7 @@ struct StreamChoice {
 impl StreamEncoder {
     pub(super) fn new(context: EncodeContext) -> Self {
         let head = Head::new(&context);
-        Self { context, head, prefix: BytesMut::new(), choices: Vec::new(), usage: None }
+        Self { context, head, prefix: BytesMut::new(), choices: Vec::new(), usage: None, tally: None }
     }
 
     fn choice(&mut self, choice: u32) -> &mut StreamChoice {
@@ -227,7 +241,7 @@ impl StreamEncoder {
             (Delta::Opaque(opaque), Some(PartKind::RedactedThinking)) => {
                 self.chunk(choice, None, out, |delta| {
                     array(delta.key("thinking_blocks"), [()], |out, ()| {
-                        write_redacted_block(out, &opaque.value)
+                        write_redacted_block(out, &signature(opaque))
                     });
                 });
             }
@@ -235,7 +249,7 @@ impl StreamEncoder {
                 let text = std::mem::take(&mut state.thinking);
                 self.chunk(choice, None, out, |delta| {
                     array(delta.key("thinking_blocks"), [()], |out, ()| {
-                        write_thinking_block(out, &text, &opaque.value);
+                        write_thinking_block(out, &text, &signature(opaque));
                     });
                 });
             }
@@ -319,6 +333,10 @@ impl Encode for StreamEncoder {
         }
     }
 
+    fn tally(&mut self, tally: Tally) {
+        self.tally = Some(tally);
+    }
+
     fn finish(&mut self, out: &mut BytesMut) {
         if let (true, Some(usage)) = (self.context.stream_usage, self.usage) {
             out.extend_from_slice(b"data: ");
@@ -326,6 +344,9 @@ impl Encode for StreamEncoder {
             self.head.write(&mut object, "chat.completion.chunk");
             object.raw("choices", "[]");
             write_usage(object.key("usage"), &usage);
+            if let Some(tally) = &self.tally {
+                tally.write_value(object.key("trunkline"));
+            }
             object.close();
             out.extend_from_slice(b"\n\n");
         }
@@ -422,12 +443,12 @@ impl PlainChoice {
             }
             (Delta::Opaque(opaque), Some(PartKind::RedactedThinking)) => {
                 comma(&mut self.blocks);
-                write_redacted_block(&mut self.blocks, &opaque.value);
+                write_redacted_block(&mut self.blocks, &signature(opaque));
             }
             (Delta::Opaque(opaque), Some(PartKind::Thinking)) if opaque.origin != Dialect::Gemini => {
                 comma(&mut self.blocks);
                 let text = std::mem::take(&mut self.thinking);
-                write_thinking_block(&mut self.blocks, &text, &opaque.value);
+                write_thinking_block(&mut self.blocks, &text, &signature(opaque));
             }
             (Delta::Opaque(opaque), Some(PartKind::ToolCall { .. })) => {
                 if let Some(call) = self.calls.last_mut() {

@@ -5,6 +5,7 @@
 //! messages. Parts of an assistant message come in the order in which every maker requires them back: reasoning, text, calls.
 
 use super::media::{audio_type, cache_mark, data_url, source_of_url};
+use crate::carried;
 use crate::codec::BadRequest;
 use crate::scan::reader::Kind;
 use crate::scan::tree::{Node, Place, parse_text};
@@ -197,7 +198,10 @@ fn reasoning(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Part>, BadRequest
 }
 
 fn thinking_block(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest> {
-    let anthropic = |value: &str| Opaque { origin: Dialect::Anthropic, value: value.to_owned() };
+    let anthropic = |value: &str| {
+        let own = || Opaque { origin: Dialect::Anthropic, value: value.to_owned() };
+        carried::unpack(value).map_or_else(own, |(opaque, _)| opaque)
+    };
     if place.text_field(place.object(node)?, "type")? == Some("redacted_thinking") {
         let data = place.needed_text(node, "data")?;
         return Ok(Part { content: Content::RedactedThinking, cache: None, opaque: Some(anthropic(data)) });

@@ -22,11 +22,12 @@ mod request_encode;
 mod tests;
 
 use crate::codec::{Decode, Encode, EncodeContext, Observe};
-use trunkline_model::dialect::{Delivery, Operation};
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
 
 pub use error::{decode_error, encode_error, encode_error_frame};
 pub use pass::pass_edits;
 pub use request_decode::decode_request;
+pub(crate) use request_encode::effort_of;
 pub use request_encode::encode_request;
 
 /// An encoder of answers for a client of this dialect.
@@ -42,9 +43,15 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 /// A decoder of answers from a provider of this dialect.
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
+    decoder_of(Dialect::Anthropic, operation, delivery)
+}
+
+/// A decoder of answers in this form whose thoughts, where they carry a signature, were signed by a provider of `signer`.
+#[must_use]
+pub(crate) fn decoder_of(signer: Dialect, operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match operation {
         Operation::Embeddings => Box::new(embeddings::Decoder::default()),
-        Operation::Chat | Operation::CountTokens => Box::new(answer_decode::Decoder::new(delivery)),
+        Operation::Chat | Operation::CountTokens => Box::new(answer_decode::Decoder::new(delivery, signer)),
     }
 }
 

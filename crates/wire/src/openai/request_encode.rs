@@ -321,7 +321,7 @@ pub(super) const fn limit_name(profile: &Profile) -> &'static str {
 }
 
 /// Vendors publish no table; these are the budgets that their SDKs' and gateways' users pair with the levels.
-const fn effort_of(budget: u64) -> Effort {
+pub(crate) const fn effort_of(budget: u64) -> Effort {
     match budget {
         0 => Effort::None,
         1..=1_024 => Effort::Minimal,

@@ -90,7 +90,11 @@ impl Facts {
             let start = reader.position();
             let name = key.resolve();
             match dialect {
-                Dialect::OpenAi => openai::field(self, &name, reader)?,
+                Dialect::OpenAi
+                | Dialect::Responses
+                | Dialect::Converse
+                | Dialect::Cohere
+                | Dialect::Mistral => openai::field(self, &name, reader)?,
                 Dialect::Anthropic => anthropic::field(self, &name, reader)?,
                 Dialect::Gemini => gemini::field(self, &name, reader)?,
             }

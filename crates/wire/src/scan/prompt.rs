@@ -46,7 +46,11 @@ impl Tally {
             Kind::Object => reader.object(|reader, key| {
                 let name = key.resolve();
                 let meaning = match dialect {
-                    Dialect::OpenAi => openai_meaning(&name),
+                    Dialect::OpenAi
+                    | Dialect::Responses
+                    | Dialect::Converse
+                    | Dialect::Cohere
+                    | Dialect::Mistral => openai_meaning(&name),
                     Dialect::Anthropic => anthropic_meaning(&name),
                     Dialect::Gemini => gemini_meaning(&name),
                 };

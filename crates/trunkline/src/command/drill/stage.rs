@@ -149,7 +149,8 @@ fn load(sources: &[Source], every_line: Option<Line>) -> anyhow::Result<(Loaded,
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let configured = if scheme == "http" { Line::Clear } else { Line::Secured };
         let line = every_line.unwrap_or(configured);
-        let credential = format!("{authority} {}", account.key.as_ref().map_or("", Secret::expose));
+        let signed = account.signing.as_ref().map_or("", |signing| signing.source.identity());
+        let credential = format!("{authority} {} {signed}", account.key.as_ref().map_or("", Secret::expose));
         let fresh = accounts.len();
         let part = Part {
             host: format!("deployment-{}.drill.invalid", parts.len()),
@@ -161,6 +162,7 @@ fn load(sources: &[Source], every_line: Option<Line>) -> anyhow::Result<(Loaded,
         let stood_in = Account {
             base_url: format!("{scheme}://{}{path}", part.host),
             key: Some(Secret::new(format!("drill-key-{}", part.account))),
+            signing: None,
             headers: account.headers.clone(),
             http2_cleartext: account.http2_cleartext && line == Line::Clear,
         };

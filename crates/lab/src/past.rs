@@ -1,0 +1,43 @@
+//! Past requests, as a decision sees them.
+//!
+//! Owns the way from a record back to shape and caller. Must not guess silently: what a record does not hold is named.
+
+use std::borrow::Cow;
+use trunkline_model::asked::Asked;
+use trunkline_model::record::RequestRecord;
+use trunkline_model::shape::Shape;
+use trunkline_route::caller::Caller;
+
+/// The shape of a recorded request. A record without its facts (of an older release) gives its tokens only.
+#[must_use]
+pub fn shape(record: &RequestRecord) -> Shape {
+    let asked = match &record.asked {
+        Some(asked) => Cow::Borrowed(&**asked),
+        None => {
+            let tokens = record.attempts.iter().map(|attempt| attempt.usage.prompt()).max().unwrap_or(0);
+            Cow::Owned(Asked { text_bytes: tokens.saturating_mul(4), messages: 1, ..Asked::default() })
+        }
+    };
+    Shape {
+        model: record.requested_model.to_string(),
+        body_bytes: record.request_bytes,
+        user: record.user.as_ref().map(ToString::to_string),
+        ..asked.shape(record.client, record.operation, record.delivery)
+    }
+}
+
+/// The caller of a recorded request, without what its key may use.
+#[must_use]
+pub fn caller(record: &RequestRecord) -> Caller {
+    let asked = record.asked.as_deref();
+    Caller {
+        key: record.key.clone(),
+        user: record.user.clone(),
+        session: record.session.clone(),
+        tags: record.tags.clone(),
+        requirements: asked.map(|asked| asked.requirements.clone()).unwrap_or_default(),
+        pin: asked.and_then(|asked| asked.pin.clone()),
+        strict: asked.is_some_and(|asked| asked.strict),
+        ..Caller::default()
+    }
+}

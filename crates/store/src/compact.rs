@@ -1,0 +1,408 @@
+//! JSON, written fast.
+//!
+//! Owns a serializer for what a record is made of: structs, lists, texts, whole numbers, names of variants. Must not know which
+//! fields there are, so that a new one needs nothing here. It exists because writing the record is most of what keeping one
+//! costs, and this is a third of the general serializer's share; a test holds both to the same bytes, and what a record does
+//! not contain (fractions, maps, variants with content) is an error instead of a guess.
+
+use serde::ser::{self, Impossible, Serialize};
+use std::fmt::{self, Write as _};
+
+/// Why a value cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CompactError {
+    /// A kind of value that records do not contain.
+    #[error("write a value of a kind that records do not contain: {0}")]
+    Kind(&'static str),
+    /// What the value itself said.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl ser::Error for CompactError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Value(message.to_string())
+    }
+}
+
+/// Appends a value as JSON.
+pub(crate) fn write(out: &mut Vec<u8>, value: &impl Serialize) -> Result<(), CompactError> {
+    value.serialize(Compact { out })
+}
+
+struct Compact<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+/// A struct or a list under way.
+struct Members<'a> {
+    out: &'a mut Vec<u8>,
+    close: u8,
+    any: bool,
+}
+
+/// For each byte: 0, or the letter after the backslash, `u` for the long form.
+const ESCAPES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 32 {
+        table[byte] = b'u';
+        byte += 1;
+    }
+    table[0x08] = b'b';
+    table[0x09] = b't';
+    table[0x0a] = b'n';
+    table[0x0c] = b'f';
+    table[0x0d] = b'r';
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table
+};
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    push_escaped(out, text);
+    out.push(b'"');
+}
+
+fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    // Without an early exit this is done many bytes at a time.
+    let plain =
+        bytes.iter().fold(true, |plain, &byte| plain & (byte >= 32) & (byte != b'"') & (byte != b'\\'));
+    if plain {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    for &byte in bytes {
+        match ESCAPES[usize::from(byte)] {
+            0 => out.push(byte),
+            b'u' => {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
+                let digits = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&digits);
+            }
+            letter => out.extend_from_slice(&[b'\\', letter]),
+        }
+    }
+}
+
+/// Shown text, escaped as it comes.
+struct Escaping<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Escaping<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        push_escaped(self.0, text);
+        Ok(())
+    }
+}
+
+impl<'a> Compact<'a> {
+    fn whole(self, number: impl itoa::Integer) -> Result<(), CompactError> {
+        self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        Ok(())
+    }
+
+    fn open(self, open: u8, close: u8) -> Members<'a> {
+        self.out.push(open);
+        Members { out: self.out, close, any: false }
+    }
+}
+
+macro_rules! whole {
+    ($($name:ident: $kind:ty),*) => { $(
+        fn $name(self, value: $kind) -> Result<(), CompactError> {
+            self.whole(value)
+        }
+    )* };
+}
+
+impl<'a> ser::Serializer for Compact<'a> {
+    type Ok = ();
+    type Error = CompactError;
+    type SerializeSeq = Members<'a>;
+    type SerializeTuple = Members<'a>;
+    type SerializeTupleStruct = Members<'a>;
+    type SerializeTupleVariant = Impossible<(), CompactError>;
+    type SerializeMap = Impossible<(), CompactError>;
+    type SerializeStruct = Members<'a>;
+    type SerializeStructVariant = Impossible<(), CompactError>;
+
+    whole!(
+        serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64, serialize_i128: i128,
+        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_u128: u128
+    );
+
+    fn serialize_bool(self, value: bool) -> Result<(), CompactError> {
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+        Ok(())
+    }
+
+    fn serialize_f32(self, _: f32) -> Result<(), CompactError> {
+        Err(CompactError::Kind("a fraction"))
+    }
+
+    fn serialize_f64(self, _: f64) -> Result<(), CompactError> {
+        Err(CompactError::Kind("a fraction"))
+    }
+
+    fn serialize_char(self, value: char) -> Result<(), CompactError> {
+        self.serialize_str(value.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, value: &str) -> Result<(), CompactError> {
+        push_text(self.out, value);
+        Ok(())
+    }
+
+    fn serialize_bytes(self, _: &[u8]) -> Result<(), CompactError> {
+        Err(CompactError::Kind("bytes"))
+    }
+
+    fn serialize_none(self) -> Result<(), CompactError> {
+        self.serialize_unit()
+    }
+
+    fn serialize_some<T: ?Sized + Serialize>(self, value: &T) -> Result<(), CompactError> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), CompactError> {
+        self.out.extend_from_slice(b"null");
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), CompactError> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), CompactError> {
+        self.serialize_str(variant)
+    }
+
+    fn serialize_newtype_struct<T: ?Sized + Serialize>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), CompactError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: ?Sized + Serialize>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), CompactError> {
+        Err(CompactError::Kind("a variant with content"))
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Members<'a>, CompactError> {
+        Ok(self.open(b'[', b']'))
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Members<'a>, CompactError> {
+        Ok(self.open(b'[', b']'))
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Members<'a>, CompactError> {
+        Ok(self.open(b'[', b']'))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, CompactError> {
+        Err(CompactError::Kind("a variant with content"))
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, CompactError> {
+        Err(CompactError::Kind("a map"))
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members<'a>, CompactError> {
+        Ok(self.open(b'{', b'}'))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeStructVariant, CompactError> {
+        Err(CompactError::Kind("a variant with content"))
+    }
+
+    fn collect_str<T: ?Sized + fmt::Display>(self, value: &T) -> Result<(), CompactError> {
+        self.out.push(b'"');
+        write!(Escaping(self.out), "{value}").map_err(ser::Error::custom)?;
+        self.out.push(b'"');
+        Ok(())
+    }
+}
+
+impl Members<'_> {
+    fn item<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), CompactError> {
+        if std::mem::replace(&mut self.any, true) {
+            self.out.push(b',');
+        }
+        value.serialize(Compact { out: self.out })
+    }
+
+    fn close(self) {
+        self.out.push(self.close);
+    }
+}
+
+impl ser::SerializeStruct for Members<'_> {
+    type Ok = ();
+    type Error = CompactError;
+
+    fn serialize_field<T: ?Sized + Serialize>(
+        &mut self,
+        key: &'static str,
+        value: &T,
+    ) -> Result<(), CompactError> {
+        // Names of fields need no escaping: one reservation for all of it.
+        self.out.reserve(key.len() + 24);
+        if std::mem::replace(&mut self.any, true) {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        value.serialize(Compact { out: self.out })
+    }
+
+    fn end(self) -> Result<(), CompactError> {
+        self.close();
+        Ok(())
+    }
+}
+
+impl ser::SerializeSeq for Members<'_> {
+    type Ok = ();
+    type Error = CompactError;
+
+    fn serialize_element<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), CompactError> {
+        self.item(value)
+    }
+
+    fn end(self) -> Result<(), CompactError> {
+        self.close();
+        Ok(())
+    }
+}
+
+impl ser::SerializeTuple for Members<'_> {
+    type Ok = ();
+    type Error = CompactError;
+
+    fn serialize_element<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), CompactError> {
+        self.item(value)
+    }
+
+    fn end(self) -> Result<(), CompactError> {
+        self.close();
+        Ok(())
+    }
+}
+
+impl ser::SerializeTupleStruct for Members<'_> {
+    type Ok = ();
+    type Error = CompactError;
+
+    fn serialize_field<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), CompactError> {
+        self.item(value)
+    }
+
+    fn end(self) -> Result<(), CompactError> {
+        self.close();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use proptest::prelude::*;
+    use serde::Serialize;
+    use trunkline_model::dialect::{Dialect, Operation};
+    use trunkline_model::id::{Name, RequestId};
+    use trunkline_model::money::{Cost, NanoDollars};
+    use trunkline_model::record::{AttemptKind, AttemptRecord, PhaseTimes, RequestRecord};
+    use trunkline_model::usage::{Usage, UsageSource};
+    use trunkline_model::warning::Warning;
+
+    fn both(value: &impl Serialize) -> (String, String) {
+        let mut out = Vec::new();
+        write(&mut out, value).unwrap();
+        (String::from_utf8(out).unwrap(), serde_json::to_string(value).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn texts_are_written_as_the_general_serializer_writes_them(text in any::<String>(), low in 0u8..=255) {
+            let (own, general) = both(&text);
+            prop_assert_eq!(own, general);
+            let (own, general) = both(&char::from(low));
+            prop_assert_eq!(own, general);
+        }
+
+        #[test]
+        fn records_are_written_as_the_general_serializer_writes_them(
+            bits in any::<u128>(),
+            number in any::<u64>(),
+            text in prop::option::of(any::<String>()),
+            status in any::<u16>(),
+            amount in any::<i64>(),
+        ) {
+            let mut record = RequestRecord::new(RequestId::from_bits(bits), Dialect::Gemini, Operation::Embeddings, number);
+            record.key = text.as_deref().map(Name::from);
+            record.status = status;
+            record.cost = Cost::exact(NanoDollars(amount));
+            record.error_message = text.clone();
+            record.usage = Usage { input: number, ..Usage::default() };
+            if let Some(text) = &text {
+                record.tags = vec![(Name::from(&**text), "x".into()), ("y".into(), "z".into())];
+                record.warnings = vec![Warning::dropped(text.clone(), text.clone())];
+                record.attempts = vec![AttemptRecord {
+                    deployment: Name::from(&**text),
+                    kind: AttemptKind::Hedge,
+                    failure: Some(trunkline_model::failure::FailureClass::Server),
+                    message: Some(text.clone()),
+                    status: Some(status),
+                    upstream_request_id: None,
+                    started_us: number,
+                    phases: PhaseTimes { tls_us: Some(number), ..PhaseTimes::default() },
+                    usage: record.usage,
+                    usage_source: UsageSource::Estimated,
+                    cost: Cost::NOTHING,
+                }];
+            }
+            let (own, general) = both(&record);
+            prop_assert_eq!(own, general);
+        }
+    }
+
+    #[test]
+    fn what_records_do_not_contain_is_an_error() {
+        let mut out = Vec::new();
+        insta::assert_snapshot!(write(&mut out, &1.5).unwrap_err(), @"write a value of a kind that records do not contain: a fraction");
+        let map = std::collections::BTreeMap::from([("a", 1)]);
+        insta::assert_snapshot!(write(&mut out, &map).unwrap_err(), @"write a value of a kind that records do not contain: a map");
+    }
+}
