@@ -29,7 +29,8 @@ OPENAI = Target("openai", "oa", "gpt-4.1-mini", "gpt-5-mini", "text-embedding-3-
 ANTHROPIC = Target("anthropic", "an", "claude-sonnet-4-5", "claude-sonnet-4-5", None)
 GEMINI = Target("gemini", "ge", "gemini-2.5-flash", "gemini-2.5-flash", "gemini-embedding-001")
 MISTRAL = Target("mistral", "mi", "mistral-small-latest", "magistral-medium-latest", "mistral-embed")
-TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL)
+COHERE = Target("cohere", "co", "command-a-plus-05-2026", "command-a-reasoning-08-2025", "embed-v4.0")
+TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL, COHERE)
 
 
 @dataclasses.dataclass(frozen=True)

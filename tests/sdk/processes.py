@@ -116,7 +116,7 @@ def _routes():
 def configuration(folder, urls):
     """The gateway's configuration as JSON, which is YAML."""
     deployments, routes = _routes()
-    paths = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "mistral": "/v1"}
+    paths = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "mistral": "/v1", "cohere": ""}
     providers = {
         target.prefix: {
             "preset": target.provider,

@@ -40,7 +40,8 @@ impl Dialect {
     /// Those in which clients may hold a conversation.
     pub const CLIENTS: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Gemini];
     /// Those in which providers may be asked for one.
-    pub const PROVIDERS: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral];
+    pub const PROVIDERS: [Self; 5] =
+        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Cohere, Self::Mistral];
 
     /// The name used in configuration, logs and metrics.
     #[must_use]

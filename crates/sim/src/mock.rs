@@ -139,7 +139,7 @@ impl Answers {
         let text = "trunk ".repeat(config.answer_length / 6 + 1);
         let body = plain_body(config.dialect, &text[..config.answer_length]).to_string();
         let identity = match config.dialect {
-            DialectName::OpenAi | DialectName::Mistral => {
+            DialectName::OpenAi | DialectName::Mistral | DialectName::Cohere | DialectName::Tokens => {
                 "x-request-id: req_mock\r\nopenai-processing-ms: 1\r\n"
             }
             DialectName::Anthropic => "request-id: req_mock\r\n",
@@ -177,7 +177,7 @@ fn chunk(data: &str) -> String {
 
 fn plain_body(dialect: DialectName, text: &str) -> Value {
     match dialect {
-        DialectName::OpenAi | DialectName::Mistral => {
+        DialectName::OpenAi | DialectName::Mistral | DialectName::Cohere | DialectName::Tokens => {
             json!({"id": "chatcmpl-mock", "object": "chat.completion", "created": 1_763_000_000,
             "model": "gpt-4o-mini", "choices": [{"index": 0, "message": {"role": "assistant", "content": text,
             "refusal": null}, "logprobs": null, "finish_reason": "stop"}], "usage": {"prompt_tokens": 100,
@@ -199,7 +199,7 @@ fn plain_body(dialect: DialectName, text: &str) -> Value {
 /// What comes before the text, one piece of text, what comes after.
 fn stream_body(dialect: DialectName, chunks: usize) -> (Vec<String>, String, Vec<String>) {
     match dialect {
-        DialectName::OpenAi | DialectName::Mistral => {
+        DialectName::OpenAi | DialectName::Mistral | DialectName::Cohere | DialectName::Tokens => {
             let event = |delta: Value, finish: Value| {
                 let data = json!({"id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": 1_763_000_000,
                     "model": "gpt-4o-mini", "system_fingerprint": "fp_mock",

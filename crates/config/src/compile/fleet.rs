@@ -75,6 +75,9 @@ pub(crate) fn compile(
         {
             builder.add_model(provider, model, Some(Arc::clone(entry)), compiler);
         }
+        if provider.preset.listed_models_only {
+            continue;
+        }
         for known in providers.catalogue.of_provider(provider.preset.catalogue_provider()) {
             if matches!(known.kind, Kind::Chat | Kind::Embedding) && !known.is_retired(compiler.inputs.today)
             {
@@ -182,7 +185,8 @@ impl Builder {
     ) {
         let stand_in = compiler.stand_in.map(|stand_in| stand_in(account));
         let account = stand_in.as_ref().unwrap_or(account);
-        let upstream = match Upstream::new(&provider.preset, account, model, entry.as_deref()) {
+        let served = provider.served_as.get(model).map_or(model, String::as_str);
+        let upstream = match Upstream::new(&provider.preset, account, served, entry.as_deref()) {
             Ok(upstream) => upstream,
             Err(error) => {
                 // The address as expanded may hold what only the environment should know.

@@ -7,6 +7,7 @@ mod auto;
 mod bounds;
 mod fallback;
 mod fleet;
+mod identity;
 mod keys;
 mod providers;
 mod routes;

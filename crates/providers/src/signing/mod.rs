@@ -4,6 +4,8 @@
 //! whole request. Must not obtain credentials (sources say how, `net` does it) and must not read a clock: the time is an
 //! argument. A deployment with a plain API key has none of this, and pays nothing for it.
 
+pub mod token;
+
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
 use std::sync::Arc;

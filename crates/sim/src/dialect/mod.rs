@@ -5,11 +5,13 @@
 //! folder and a line in [`DialectName::ALL`].
 
 mod anthropic;
+mod cohere;
 mod gemini;
 mod inbound;
 mod mistral;
 mod openai;
 mod refusal;
+mod tokens;
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,11 +43,16 @@ pub enum DialectName {
     Gemini,
     /// Mistral chat completions, embeddings and models.
     Mistral,
+    /// Cohere chat, embed, rerank and models.
+    Cohere,
+    /// No dialect of models: access tokens for those who serve them.
+    Tokens,
 }
 
 impl DialectName {
     /// All dialects.
-    pub const ALL: &'static [Self] = &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral];
+    pub const ALL: &'static [Self] =
+        &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral, Self::Cohere, Self::Tokens];
 
     /// The name as it is written in files and on command lines.
     #[must_use]
@@ -55,6 +62,8 @@ impl DialectName {
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::Mistral => "mistral",
+            Self::Cohere => "cohere",
+            Self::Tokens => "tokens",
         }
     }
 
@@ -64,6 +73,8 @@ impl DialectName {
             Self::Anthropic => &anthropic::Anthropic,
             Self::Gemini => &gemini::Gemini,
             Self::Mistral => &mistral::Mistral,
+            Self::Cohere => &cohere::Cohere,
+            Self::Tokens => &tokens::Tokens,
         }
     }
 }
@@ -76,7 +87,7 @@ impl fmt::Display for DialectName {
 
 /// A dialect no simulator speaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("know the dialect `{0}`: expected openai, anthropic, gemini or mistral")]
+#[error("know the dialect `{0}`: expected openai, anthropic, gemini, mistral, cohere or tokens")]
 pub struct UnknownDialect(String);
 
 impl FromStr for DialectName {

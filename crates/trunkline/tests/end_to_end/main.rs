@@ -10,6 +10,7 @@ mod support;
 mod bad_input;
 mod broken_streams;
 mod cancellation;
+mod clouds;
 mod continuation;
 mod crash;
 mod decisions;

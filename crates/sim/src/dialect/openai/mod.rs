@@ -4,6 +4,7 @@
 //! vendor's OpenAPI document 2.3.0 and its API reference.
 
 mod answer;
+mod azure;
 mod chat;
 mod check;
 mod completions;
@@ -60,7 +61,10 @@ impl Dialect for OpenAi {
     }
 
     fn model(&self, inbound: &Inbound) -> Option<String> {
-        inbound.text("model").map(str::to_owned)
+        match azure::Call::of(inbound) {
+            Some(azure::Call::Dated(deployment)) => Some(deployment.to_owned()),
+            _ => inbound.text("model").map(str::to_owned),
+        }
     }
 
     fn credential(&self, inbound: &Inbound) -> Option<String> {
@@ -76,6 +80,14 @@ impl Dialect for OpenAi {
         };
         if inbound.method != expected {
             return Err(Refusal::WrongMethod);
+        }
+        if let Some(call) = azure::Call::of(inbound).filter(|_| expected == Method::POST) {
+            let body = call.body(body(inbound)?, inbound)?;
+            return match endpoint {
+                Endpoint::Chat => answer::chat(&chat::read(&body, context)?, context).map(azure::filtered),
+                Endpoint::Completions => completions::answer(&body, context),
+                _ => embeddings::answer(&body, context),
+            };
         }
         match endpoint {
             Endpoint::Chat => answer::chat(&chat::read(body(inbound)?, context)?, context),
