@@ -32,15 +32,22 @@ pub const ALL: &[Target] = &[
     ("request_openai", |data| request(Dialect::OpenAi, data)),
     ("request_anthropic", |data| request(Dialect::Anthropic, data)),
     ("request_gemini", |data| request(Dialect::Gemini, data)),
+    ("rerank", rerank),
     ("answer_openai", |data| answer(Dialect::OpenAi, Delivery::Plain, data)),
     ("answer_anthropic", |data| answer(Dialect::Anthropic, Delivery::Plain, data)),
     ("answer_gemini", |data| answer(Dialect::Gemini, Delivery::Plain, data)),
+    ("answer_cohere", |data| answer(Dialect::Cohere, Delivery::Plain, data)),
+    ("answer_mistral", |data| answer(Dialect::Mistral, Delivery::Plain, data)),
     ("stream_openai", |data| answer(Dialect::OpenAi, Delivery::Stream, data)),
     ("stream_anthropic", |data| answer(Dialect::Anthropic, Delivery::Stream, data)),
     ("stream_gemini", |data| answer(Dialect::Gemini, Delivery::Stream, data)),
+    ("stream_cohere", |data| answer(Dialect::Cohere, Delivery::Stream, data)),
+    ("stream_mistral", |data| answer(Dialect::Mistral, Delivery::Stream, data)),
     ("error_openai", |data| error(Dialect::OpenAi, data)),
     ("error_anthropic", |data| error(Dialect::Anthropic, data)),
     ("error_gemini", |data| error(Dialect::Gemini, data)),
+    ("error_cohere", |data| error(Dialect::Cohere, data)),
+    ("error_mistral", |data| error(Dialect::Mistral, data)),
     ("frames_sse", |data| frames(Framing::Sse, data)),
     ("frames_array", |data| frames(Framing::JsonArray, data)),
     ("frames_body", |data| frames(Framing::Body, data)),
@@ -110,7 +117,7 @@ fn request(dialect: Dialect, data: &[u8]) {
         let Ok(request) = dispatch::decode_request(dialect, operation, data, &path(dialect)) else {
             continue;
         };
-        for target in DIALECTS {
+        for target in Dialect::PROVIDERS {
             for delivery in [Delivery::Plain, Delivery::Stream] {
                 if let Ok(encoded) =
                     dispatch::encode_request(target, &request, &Profile::new("target"), delivery)
@@ -120,6 +127,19 @@ fn request(dialect: Dialect, data: &[u8]) {
             }
         }
     }
+}
+
+/// A rerank request written for both kinds of provider, and an answer of theirs written for a client.
+fn rerank(data: &[u8]) {
+    request(Dialect::Cohere, data);
+    for dialect in [Dialect::Cohere, Dialect::OpenAi] {
+        let (whole, ending) = events(dialect, Operation::Rerank, Delivery::Plain, data, usize::MAX);
+        let (pieces, _) = events(dialect, Operation::Rerank, Delivery::Plain, data, 1);
+        assert_eq!(whole, pieces, "cut every byte");
+        write(Dialect::Cohere, Operation::Rerank, Delivery::Plain, &whole, ending.is_ok());
+    }
+    let _ = dispatch::envelope(Dialect::Cohere, Operation::Rerank, data, &PathParts::default())
+        .map(|envelope| dispatch::may_pass(Dialect::Cohere, Operation::Rerank, &envelope, data));
 }
 
 /// Decodes an answer cut in several ways, which must not show, and writes what it said for every dialect.

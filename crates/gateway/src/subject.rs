@@ -217,7 +217,7 @@ impl<'a> Subject<'a> {
             Operation::CountTokens => {
                 dispatch::encode_count_request(upstream.dialect, request, &upstream.profile)
             }
-            Operation::Chat | Operation::Embeddings => {
+            Operation::Chat | Operation::Embeddings | Operation::Rerank => {
                 dispatch::encode_request(upstream.dialect, request, &upstream.profile, self.delivery())
             }
         };

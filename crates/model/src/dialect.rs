@@ -74,11 +74,13 @@ pub enum Operation {
     Embeddings,
     /// Size of a prompt in tokens, nothing generated.
     CountTokens,
+    /// Documents ordered by what they have to do with a query.
+    Rerank,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Embeddings, Self::CountTokens];
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Embeddings, Self::CountTokens, Self::Rerank];
 
     /// The name used in logs and metrics.
     #[must_use]
@@ -87,6 +89,7 @@ impl Operation {
             Self::Chat => "chat",
             Self::Embeddings => "embeddings",
             Self::CountTokens => "count_tokens",
+            Self::Rerank => "rerank",
         }
     }
 }

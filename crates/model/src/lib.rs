@@ -20,6 +20,7 @@ pub mod money;
 pub mod nearest;
 pub mod record;
 pub mod request;
+pub mod rerank;
 pub mod secret;
 pub mod shape;
 pub mod usage;

@@ -160,7 +160,10 @@ fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<&st
         }
         (Operation::Embeddings, Delivery::Plain) => Endpoint::Embeddings,
         (Operation::CountTokens, Delivery::Plain) => Endpoint::CountTokens,
-        (Operation::Embeddings | Operation::CountTokens, Delivery::Stream) => return None,
+        (Operation::Rerank, Delivery::Plain) => Endpoint::Rerank,
+        (Operation::Embeddings | Operation::CountTokens | Operation::Rerank, Delivery::Stream) => {
+            return None;
+        }
     };
     preset.path(endpoint)
 }

@@ -79,7 +79,8 @@ pub(crate) fn compile(
             continue;
         }
         for known in providers.catalogue.of_provider(provider.preset.catalogue_provider()) {
-            if matches!(known.kind, Kind::Chat | Kind::Embedding) && !known.is_retired(compiler.inputs.today)
+            if matches!(known.kind, Kind::Chat | Kind::Embedding | Kind::Rerank)
+                && !known.is_retired(compiler.inputs.today)
             {
                 builder.add_model(provider, known.model(), Some(Arc::new(known.clone())), compiler);
             }
@@ -202,7 +203,11 @@ impl Builder {
         let mut operations = upstream.operations();
         if let Some(kind) = known.map(|entry| entry.kind) {
             use trunkline_model::dialect::Operation;
-            operations.retain(|operation| (*operation == Operation::Embeddings) == (kind == Kind::Embedding));
+            operations.retain(|operation| match operation {
+                Operation::Embeddings => kind == Kind::Embedding,
+                Operation::Rerank => kind == Kind::Rerank,
+                Operation::Chat | Operation::CountTokens => !matches!(kind, Kind::Embedding | Kind::Rerank),
+            });
         }
         let limit = |field| [path[0], path[1], field];
         let deployment = Deployment {

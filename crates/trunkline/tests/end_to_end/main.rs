@@ -20,3 +20,4 @@ mod lifecycle;
 mod limits;
 mod passthrough;
 mod record;
+mod rerank;

@@ -77,6 +77,10 @@ fn fixed(out: &mut BytesMut, profile: &Profile) {
 fn chat(request: &Request) -> Result<&ChatRequest, EncodeError> {
     match request {
         Request::Chat(chat) => Ok(chat),
+        Request::Rerank(_) => Err(EncodeError::Unsupported {
+            feature: "rerank".to_owned(),
+            reason: "the dialect orders no documents".to_owned(),
+        }),
         Request::Embeddings(_) => Err(EncodeError::Unsupported {
             feature: "embeddings".to_owned(),
             reason: "Anthropic has no embeddings endpoint".to_owned(),

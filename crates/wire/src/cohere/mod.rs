@@ -17,19 +17,43 @@ use crate::codec::{
     BadRequest, Decode, Encode, EncodeContext, EncodeError, Encoded, Envelope, Observe, PathParts, Profile,
 };
 use crate::openai;
+use crate::rerank;
 use crate::splice::Edits;
+use crate::write::Object;
+use bytes::Bytes;
 use std::borrow::Cow;
 use trunkline_model::dialect::{Delivery, Operation};
+use trunkline_model::error::ClientError;
+use trunkline_model::id::RequestId;
 use trunkline_model::request::Request;
 use trunkline_model::warning::Warning;
 
-pub use openai::{decode_error, encode_error, encode_error_frame};
+pub use openai::{decode_error, encode_error_frame};
+
+/// The body of an HTTP error: `{"id", "message"}`, and beside it what our errors say everywhere.
+#[must_use]
+pub fn encode_error(error: &ClientError, request_id: RequestId) -> Bytes {
+    let mut out = Vec::with_capacity(256);
+    let mut body = Object::open(&mut out);
+    let id = request_id.encode();
+    body.text("id", std::str::from_utf8(&id).unwrap_or_default());
+    body.text("message", &error.message);
+    body.text("code", error.code.name());
+    if let Some(parameter) = &error.parameter {
+        body.text("param", parameter);
+    }
+    body.close();
+    Bytes::from(out)
+}
 
 /// Reads a client's request.
 ///
 /// # Errors
-/// Always: no client converses in this dialect.
-pub fn decode_request(_: Operation, _: &[u8], _: &PathParts) -> Result<Request, BadRequest> {
+/// What is wrong with it; no client converses in this dialect.
+pub fn decode_request(operation: Operation, body: &[u8], _: &PathParts) -> Result<Request, BadRequest> {
+    if operation == Operation::Rerank {
+        return rerank::decode(body).map(Request::Rerank);
+    }
     Err(BadRequest::at("model", "no endpoint takes conversations in this dialect"))
 }
 
@@ -45,6 +69,7 @@ pub fn encode_request(
     match request {
         Request::Chat(chat) => request::encode(chat, profile, delivery),
         Request::Embeddings(embeddings) => embeddings::encode(embeddings, profile),
+        Request::Rerank(request) => rerank::encode(rerank::Form::Cohere, request, profile),
     }
 }
 
@@ -59,6 +84,7 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match (operation, delivery) {
         (Operation::Embeddings, _) => Box::new(embeddings::Decoder::default()),
+        (Operation::Rerank, _) => Box::new(rerank::Decoder::default()),
         (_, Delivery::Plain) => Box::new(answer::Decoder::default()),
         (_, Delivery::Stream) => Box::new(stream::Decoder::default()),
     }
@@ -76,10 +102,10 @@ pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, delivery:
     openai::pass_edits(envelope, body, profile, delivery)
 }
 
-/// Whether a body may pass: never, as no client writes conversations in this dialect.
+/// Whether a body may pass: one that orders documents, as no client writes anything else in this dialect.
 #[must_use]
-pub fn may_pass(_: Operation, _: &Envelope, _: &[u8]) -> bool {
-    false
+pub fn may_pass(operation: Operation, envelope: &Envelope, body: &[u8]) -> bool {
+    operation == Operation::Rerank && rerank::may_pass(envelope, body)
 }
 
 /// Why a refused parameter is left out.

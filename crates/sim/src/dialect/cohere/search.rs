@@ -94,7 +94,7 @@ pub(super) fn rerank(body: &Map<String, Value>, context: &Context<'_>) -> Result
         return Err(wrong("documents must be a list of strings."));
     }
     let texts: Vec<&str> = documents.iter().filter_map(Value::as_str).collect();
-    let results: Vec<Value> = ranked(query, &texts, body.get("top_n").and_then(Value::as_u64))
+    let results: Vec<Value> = embedding::ranked(query, &texts, body.get("top_n").and_then(Value::as_u64))
         .into_iter()
         .map(|(index, score)| json!({"index": index, "relevance_score": score}))
         .collect();
@@ -102,19 +102,4 @@ pub(super) fn rerank(body: &Map<String, Value>, context: &Context<'_>) -> Result
     let answer = json!({"id": context.chance().identifier("", HEXADECIMAL, 32), "results": results,
         "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": units}}});
     Ok(Output::json(StatusCode::OK, &answer, 0))
-}
-
-/// Documents by relevance, the most relevant first: index and score between 0 and 1.
-pub(in crate::dialect) fn ranked(query: &str, texts: &[&str], top: Option<u64>) -> Vec<(usize, f64)> {
-    let wanted = embedding::vector(query, 256);
-    let similar = |text: &str| -> f64 {
-        let vector = embedding::vector(text, 256);
-        let dot: f64 =
-            wanted.iter().zip(&vector).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum();
-        (dot.clamp(0.0, 1.0) * 1e6).round() / 1e6
-    };
-    let mut scores: Vec<(usize, f64)> = texts.iter().map(|text| similar(text)).enumerate().collect();
-    scores.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
-    scores.truncate(top.map_or(usize::MAX, |top| top as usize));
-    scores
 }

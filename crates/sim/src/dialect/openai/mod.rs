@@ -11,6 +11,7 @@ mod completions;
 mod embeddings;
 mod error;
 mod models;
+mod rerank;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -31,6 +32,7 @@ enum Endpoint {
     Chat,
     Completions,
     Embeddings,
+    Rerank,
     Models,
     Model,
 }
@@ -43,6 +45,8 @@ fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
         Some(Endpoint::Completions)
     } else if path.ends_with("/embeddings") {
         Some(Endpoint::Embeddings)
+    } else if path.ends_with("/rerank") {
+        Some(Endpoint::Rerank)
     } else if path.ends_with("/models") {
         Some(Endpoint::Models)
     } else if path.contains("/models/") && !path.contains(':') {
@@ -93,6 +97,7 @@ impl Dialect for OpenAi {
             Endpoint::Chat => answer::chat(&chat::read(body(inbound)?, context)?, context),
             Endpoint::Completions => completions::answer(body(inbound)?, context),
             Endpoint::Embeddings => embeddings::answer(body(inbound)?, context),
+            Endpoint::Rerank => rerank::answer(body(inbound)?, context),
             Endpoint::Models => Ok(models::list(context.config)),
             Endpoint::Model => models::one(&inbound.path, context.config),
         }
