@@ -48,6 +48,18 @@ def gemini_content(target):
     same(usage.total_token_count, total)
 
 
+@case("gemini", anthropic="Anthropic gives one answer")
+def gemini_candidates(target):
+    answer = ask(target, "Hi", candidate_count=2)
+    same([candidate.index or 0 for candidate in answer.candidates], [0, 1])
+    ends = {}
+    for chunk in streamed(target, "Hi", candidate_count=2):
+        for candidate in chunk.candidates:
+            if candidate.finish_reason:
+                ends[candidate.index or 0] = candidate.finish_reason.name
+    same(ends, {0: "STOP", 1: "STOP"})
+
+
 @case("gemini")
 def gemini_stream(target):
     chunks = streamed(target, "[[sim: unicode]]")
@@ -79,7 +91,7 @@ def gemini_tools(target):
         holds("get_time returned", ask(target, turns, **tools()).text)
 
 
-@case("gemini", openai="Gemini's own", anthropic="Gemini's own", mistral="Gemini's own", cohere="Gemini's own")
+@case("gemini", openai="Gemini's own", anthropic="Gemini's own", mistral="Gemini's own", cohere="Gemini's own", bedrock="Gemini's own")
 def gemini_thought_signatures(target):
     model = target.model("gemini-3.1-pro-preview")
     question = types.Content(role="user", parts=[types.Part(text="Use get_weather")])

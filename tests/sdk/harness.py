@@ -21,6 +21,11 @@ class Target:
     thinking: str
     embedding: str | None
 
+    @property
+    def dialect(self):
+        """The dialect of the simulators that play it."""
+        return {"bedrock": "converse"}.get(self.provider, self.provider)
+
     def model(self, name):
         return f"{self.prefix}/{name}"
 
@@ -30,7 +35,9 @@ ANTHROPIC = Target("anthropic", "an", "claude-sonnet-4-5", "claude-sonnet-4-5", 
 GEMINI = Target("gemini", "ge", "gemini-2.5-flash", "gemini-2.5-flash", "gemini-embedding-001")
 MISTRAL = Target("mistral", "mi", "mistral-small-latest", "magistral-medium-latest", "mistral-embed")
 COHERE = Target("cohere", "co", "command-a-plus-05-2026", "command-a-reasoning-08-2025", "embed-v4.0")
-TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL, COHERE)
+SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+BEDROCK = Target("bedrock", "be", SONNET, SONNET, "cohere.embed-v4:0")
+TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL, BEDROCK, COHERE)
 
 
 @dataclasses.dataclass(frozen=True)

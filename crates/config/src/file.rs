@@ -28,6 +28,8 @@ pub struct File {
     pub providers: IndexMap<String, ProviderSettings>,
     /// Facts and prices of models, over or beyond the catalogue, by `provider/model`.
     pub models: IndexMap<String, ModelSettings>,
+    /// Trained routers for `learned` steps, by name.
+    pub learned: IndexMap<String, LearnedSettings>,
     /// Named deployments, for one model with several keys, regions or weights.
     pub deployments: IndexMap<String, DeploymentSettings>,
     /// Names that clients put in `model`, each with its policy. `auto` is built in and can be replaced.
@@ -86,6 +88,16 @@ pub struct ProviderSettings {
     pub location: Option<String>,
     /// How access tokens are obtained, where they are accepted in place of a key.
     pub identity: Option<IdentitySettings>,
+    /// The region, where it is a part of the address or of the signature, for example `us-east-1`.
+    pub region: Option<String>,
+    /// The profile of the cloud's shared files whose credential signs requests.
+    pub profile: Option<String>,
+    /// The id of the key that signs requests, usually `${ENVIRONMENT_VARIABLE}`.
+    pub access_key: Option<String>,
+    /// The key that signs requests, usually `${ENVIRONMENT_VARIABLE}`.
+    pub secret_key: Option<String>,
+    /// The session's token, for a signing key that lives for a while only.
+    pub session_token: Option<String>,
     /// HTTP/2 without TLS (prior knowledge), for servers in the same network.
     pub http2_cleartext: Option<bool>,
 }
@@ -204,6 +216,122 @@ pub struct RouteSettings {
     pub continuation: Option<bool>,
     /// Keep requests of one session or user on one deployment.
     pub sticky: Option<Sticky>,
+    /// A cheap answer first, a better tier when a check finds it wanting.
+    pub cascade: Option<CascadeSettings>,
+    /// What every answer must be; one that is not fails over.
+    pub answer: Option<AnswerSettings>,
+    /// What may be given up, in this order, when no deployment can do all that a request asks for.
+    pub downgrade: Vec<Downgrade>,
+}
+
+/// A cascade: answers of one tier are checked, and another answers when they are found wanting.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CascadeSettings {
+    /// The tier whose answers are checked.
+    pub from: String,
+    /// The tier that answers when a check fails.
+    pub to: String,
+    /// Checks that need nothing but the answer.
+    pub unless: Vec<AnswerCheck>,
+    /// A regular expression that the text must match.
+    pub matches: Option<String>,
+    /// A CEL condition over `answer` that must hold, for example `answer.words < 200`.
+    pub condition: Option<String>,
+    /// The least mean log-probability of the tokens, for example `-0.4`; answers without log-probabilities pass.
+    pub confidence: Option<f64>,
+    /// Further samples of the same model that must agree with the first.
+    pub agreement: Option<AgreementSettings>,
+    /// A model that grades the answer.
+    pub judge: Option<JudgeSettings>,
+    /// What happens to streamed requests. Default `hold`.
+    pub streams: Option<CascadeStreams>,
+    /// With `streams: precheck`: a CEL condition over the request that sends a streamed one to `to` at once.
+    pub precheck: Option<String>,
+    /// The most one request may cost in dollars, judge and samples included; beyond it the answer is served as it is.
+    pub spend_cap: Option<String>,
+    /// How the checks themselves are checked.
+    pub audit: Option<AuditSettings>,
+}
+
+/// A check of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerCheck {
+    /// The text is JSON, and so are the arguments of tool calls.
+    Json,
+    /// The text fits the JSON Schema of the request, where it has one.
+    JsonSchema,
+    /// It is no refusal.
+    NotRefusal,
+    /// It is neither empty nor cut off by the output limit.
+    Complete,
+}
+
+/// Streamed requests under a cascade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CascadeStreams {
+    /// The answer is held until its checks have passed.
+    Hold,
+    /// Answers stream unchecked; `precheck` sends what it matches to the better tier before the first byte.
+    Precheck,
+}
+
+/// Agreement between samples.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgreementSettings {
+    /// Answers in all, the first included: 2 to 5. Default 3.
+    pub samples: Option<u32>,
+    /// The least mean similarity with the first answer, 0 to 1. Default 0.8.
+    pub at_least: Option<f64>,
+}
+
+/// A judge of answers.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct JudgeSettings {
+    /// Who judges: deployments in order of preference.
+    pub deployments: Vec<String>,
+    /// What makes an answer good, in words.
+    pub rubric: String,
+    /// The least score that passes, 1 to 10. Default 6.
+    pub at_least: Option<u32>,
+}
+
+/// The audit of a cascade's checks.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// Share of the answers that passed which the better tier answers as well, for comparison. Default `2%`.
+    pub share: Option<String>,
+    /// Answers at least this similar agree, 0 to 1. Default 0.8.
+    pub agree: Option<f64>,
+    /// The share of bad answers let through beyond which the cascade loses. Default `25%`.
+    pub break_even: Option<String>,
+}
+
+/// What every answer must be.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnswerSettings {
+    /// Checks that every answer must pass.
+    pub must: Vec<AnswerCheck>,
+    /// Take away what surrounds a JSON value (prose, fences) before an answer is given up. Default true.
+    pub repair: Option<bool>,
+}
+
+/// Something that may be given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Downgrade {
+    /// The request is sent without asking for reasoning.
+    Reasoning,
+    /// The request is sent without its tools.
+    Tools,
+    /// The output limit is lowered to what a deployment can do.
+    Length,
 }
 
 /// What stickiness goes by.
@@ -245,7 +373,15 @@ pub enum Balance {
     Headroom,
 }
 
-/// One decision step. Exactly one of `when` (with `use`), `pin` or `use` alone.
+/// A trained router.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LearnedSettings {
+    /// The file that `trunkline train` wrote; a relative path starts at the folder of the configuration.
+    pub file: String,
+}
+
+/// One decision step. Exactly one of `when` (with `use`), `pin`, `learned` or `use` alone.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StepSettings {
@@ -256,6 +392,27 @@ pub struct StepSettings {
     pub tier: Option<String>,
     /// Honour the `x-trunkline-pin` header here.
     pub pin: Option<bool>,
+    /// A trained router, by its name under `learned`: predicts the quality of each model's answer.
+    pub learned: Option<String>,
+    /// Of a `learned` step: the tier for prompts that a cheap model answers well. Without `cheap` and `strong` all deployments
+    /// of the route are ranked.
+    pub cheap: Option<String>,
+    /// Of a `learned` step: the tier for prompts that gain from a stronger model.
+    pub strong: Option<String>,
+    /// Of a `learned` step: the largest share of prompts that goes to `strong`, 0 to 1.
+    pub strong_share: Option<f64>,
+    /// Of a `learned` step: the part of strong's quality that may be given up, for example `0.02`; the share follows from it.
+    pub quality_within: Option<f64>,
+    /// Of a `learned` step: dollars the route may spend per day (UTC); the share of strong falls as spending runs ahead of the
+    /// day, to nothing when the amount is spent.
+    pub daily_spend: Option<String>,
+    /// Of a `learned` step: quality that a dollar per request must bring.
+    pub lambda: Option<f64>,
+    /// Of a `learned` step: quality that a second to the first token must bring.
+    pub mu: Option<f64>,
+    /// Of a `learned` step: what happens to prompts unlike the training data: `length` (default; longer ones count as harder)
+    /// or the name of a tier.
+    pub on_unknown: Option<String>,
 }
 
 /// Tiers to go to by kind of failure, in order, beyond the deployments of the chosen tier. Without `fallback` every tier

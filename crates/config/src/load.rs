@@ -108,7 +108,11 @@ mod tests {
 
     fn loaded(text: &str, stand_in: StandIn<'_>) -> Loaded {
         let source = Source { path: "test".to_owned(), text: text.to_owned() };
-        let inputs = Inputs { environment: &|_| None, today: Date::from_unix_seconds(1_763_000_000) };
+        let inputs = Inputs {
+            environment: &|_| None,
+            today: Date::from_unix_seconds(1_763_000_000),
+            files: &|_| Err("no files here".to_owned()),
+        };
         read(vec![source], &inputs, stand_in).unwrap_or_else(|invalid| panic!("{invalid}"))
     }
 

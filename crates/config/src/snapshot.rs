@@ -21,8 +21,10 @@ use trunkline_route::policy::Route;
 /// Everything a request needs, fixed for its whole life.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Fingerprint of the texts it was compiled from.
+    /// Fingerprint of the texts it was compiled from and of the files they name.
     pub version: u64,
+    /// The files that the texts name, as written there.
+    pub files: Vec<String>,
     /// The server's own settings.
     pub server: Server,
     /// Every deployment.

@@ -160,6 +160,7 @@ fn is_price(name: &str) -> bool {
     matches!(
         name,
         "input"
+            | "daily_spend"
             | "output"
             | "cache_read"
             | "cache_write"

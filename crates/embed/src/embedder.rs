@@ -98,6 +98,12 @@ impl<'a> Embedder<'a> {
         }
     }
 
+    /// The pieces of the text that was embedded last.
+    #[must_use]
+    pub fn pieces(&self) -> &[u32] {
+        &self.scratch.ids
+    }
+
     /// Fills the buffer with identifiers; tells whether the bounds cut anything off.
     fn tokenize<'t>(&mut self, parts: impl IntoIterator<Item = &'t str>) -> bool {
         self.scratch.ids.clear();

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::embedder::normalize;
 use crate::nearest::{IndexError, Nearest, Neighbor};
 
-mod rows;
+pub(crate) mod rows;
 
 pub use rows::Precision;
 use rows::{Query, Rows};

@@ -42,6 +42,7 @@
 //! and 10 MB in full.
 
 mod category;
+pub mod classify;
 mod embedder;
 mod index;
 mod nearest;

@@ -4,7 +4,9 @@
 //! faults, named by place.
 
 use crate::case::Case;
+use crate::endpoint::StreamForm;
 use crate::options::{self, Options};
+use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -44,6 +46,8 @@ pub(crate) struct Accepted {
     pub operation: Operation,
     /// What the path says.
     pub path: PathParts,
+    /// How a stream is framed.
+    pub stream_form: StreamForm,
     /// The client's headers.
     pub headers: HeaderMap,
     /// What it says in our own headers.
@@ -52,6 +56,8 @@ pub(crate) struct Accepted {
     pub body: Bytes,
     /// The look at it.
     pub envelope: Envelope,
+    /// What it is beyond its conversation, in the responses API.
+    pub turn: Option<Box<Turn>>,
 }
 
 /// The longest `model` kept in the record, in bytes.
@@ -87,6 +93,7 @@ pub(crate) async fn accept(
     case.record.session.clone_from(&options.session);
     gateway.metrics.accepted(body.len());
     Ok(Accepted {
+        stream_form: StreamForm::of(arrival.dialect, arrival.query.as_deref()),
         dialect: arrival.dialect,
         operation: arrival.operation,
         path: arrival.path,
@@ -94,6 +101,7 @@ pub(crate) async fn accept(
         options,
         body,
         envelope,
+        turn: None,
     })
 }
 

@@ -6,7 +6,9 @@
 use crate::accept::Accepted;
 use crate::authenticate::Identified;
 use crate::case::Case;
+use crate::endpoint::StreamForm;
 use crate::options::Options;
+use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -18,6 +20,7 @@ use trunkline_route::caller::{AllowList, Caller};
 use trunkline_route::limit::{Account, Estimate, Reservation};
 use trunkline_route::policy::{Route, RouteKind};
 use trunkline_wire::codec::{Envelope, PathParts};
+use trunkline_wire::responses::Echo;
 
 /// A request that may be served, with the route that will.
 pub(crate) struct Admitted {
@@ -29,6 +32,8 @@ pub(crate) struct Admitted {
     pub operation: Operation,
     /// What the path says.
     pub path: PathParts,
+    /// How a stream is framed.
+    pub stream_form: StreamForm,
     /// The client's headers.
     pub headers: HeaderMap,
     /// What it says in our own headers.
@@ -43,6 +48,33 @@ pub(crate) struct Admitted {
     pub caller: Caller,
     /// Refuse instead of warn.
     pub strict: bool,
+    /// What it is beyond its conversation, in the responses API.
+    pub turn: Option<Arc<Turn>>,
+    /// What the answer repeats of the request, where that is not what its body says.
+    pub echo: Option<Arc<Echo>>,
+}
+
+impl Admitted {
+    /// The same request once more, to be sent beside.
+    #[must_use]
+    pub(crate) fn duplicate(&self) -> Self {
+        Self {
+            generation: Arc::clone(&self.generation),
+            dialect: self.dialect,
+            operation: self.operation,
+            path: self.path.clone(),
+            stream_form: self.stream_form,
+            headers: self.headers.clone(),
+            options: self.options.clone(),
+            body: self.body.clone(),
+            envelope: self.envelope.clone(),
+            route: Arc::clone(&self.route),
+            caller: self.caller.clone(),
+            strict: self.strict,
+            turn: self.turn.clone(),
+            echo: self.echo.clone(),
+        }
+    }
 }
 
 /// The answer length assumed for the worst case where neither client nor model states one, in tokens.
@@ -60,7 +92,14 @@ pub(crate) fn admit(
     case: &mut Case,
 ) -> Result<Admitted, ClientError> {
     let route = find_route(generation, &accepted)?;
-    let caller = caller(&accepted, identified, case, &route);
+    let mut caller = caller(&accepted, identified, case, &route);
+    if let Some(bound) = accepted.turn.as_ref().and_then(|turn| turn.bound.as_ref())
+        && caller.preferences.order.is_empty()
+    {
+        // State that only its maker can read: others can answer too, without it.
+        caller.preferences.order.push(Name::from(bound.deployment.as_str()));
+    }
+    check_models(generation, &caller)?;
     check_allowed(&caller, &route)?;
     case.record.route = Some(Arc::clone(&route.name));
     if let Some(limiter) = identified.key.as_ref().and_then(|key| generation.limiter(&key.name)) {
@@ -81,6 +120,7 @@ pub(crate) fn admit(
         dialect: accepted.dialect,
         operation: accepted.operation,
         path: accepted.path,
+        stream_form: accepted.stream_form,
         headers: accepted.headers,
         options: accepted.options,
         body: accepted.body,
@@ -88,6 +128,8 @@ pub(crate) fn admit(
         route,
         caller,
         strict,
+        echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
+        turn: accepted.turn.map(Arc::from),
     })
 }
 
@@ -114,6 +156,30 @@ fn find_route(generation: &Generation, accepted: &Accepted) -> Result<Arc<Route>
         [one] => Ok(generation.direct(*one)),
         several => Ok(Arc::new(Route::direct(Name::from(model), several))),
     }
+}
+
+/// The further models a body names (`models`) exist, like the one it asks for: a misspelt one would be a fallback that never
+/// comes.
+fn check_models(generation: &Generation, caller: &Caller) -> Result<(), ClientError> {
+    let snapshot = &generation.snapshot;
+    for model in &caller.preferences.models {
+        if !snapshot.fleet.named(model).is_empty() {
+            continue;
+        }
+        if snapshot.routes.find(model).is_some() {
+            let message =
+                format!("`{model}` is a route, and `models` lists models; ask for the route in `model`");
+            return Err(ClientError::new(ErrorCode::ModelNotFound, message).at("models"));
+        }
+        let names: Vec<&str> = snapshot.fleet.iter().map(|(_, deployment)| &*deployment.id).collect();
+        let shown: String = model.chars().take(200).collect();
+        let message = format!(
+            "there is no model `{shown}`, which `models` lists{}; GET /v1/models lists what there is",
+            nearest(model, &names)
+        );
+        return Err(ClientError::new(ErrorCode::ModelNotFound, message).at("models"));
+    }
+    Ok(())
 }
 
 fn unknown_model(generation: &Generation, model: &str) -> ClientError {

@@ -4,11 +4,14 @@
 //! end of the record. After the commit point nothing is silent: a break becomes the protocol's own error event.
 
 use crate::admit::Admitted;
+use crate::array::ArrayForm;
 use crate::attempt::{self, Begun, Facts, Opened, body_failure, stall, total_timeout};
 use crate::body::{AnswerBody, Rope};
 use crate::case::Case;
 use crate::continuation;
+use crate::endpoint::StreamForm;
 use crate::perform::{self, Performed};
+use crate::relay::Before;
 use crate::respond;
 use crate::state::Gateway;
 use crate::subject::Subject;
@@ -24,6 +27,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use trunkline_model::error::ClientError;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::Name;
+use trunkline_model::money::CostConfidence;
 use trunkline_model::record::Outcome;
 use trunkline_model::warning::Warning;
 use trunkline_net::UpstreamBody;
@@ -44,6 +48,7 @@ pub(crate) fn answer(
     let Performed { drive, opened } = performed;
     note_served(&admitted, &opened, &mut case);
     let delivery = admitted.envelope.shape.delivery;
+    let form = admitted.stream_form;
     let mut response = if delivery.is_stream() {
         let headers = head(&admitted, &case);
         let streaming = Streaming::new(gateway, admitted, drive, *opened, case);
@@ -57,8 +62,11 @@ pub(crate) fn answer(
     } else {
         plain(&gateway, &admitted, drive, *opened, case)
     };
-    let content_type =
-        if delivery.is_stream() { "text/event-stream; charset=utf-8" } else { "application/json" };
+    let content_type = match (delivery.is_stream(), form) {
+        (true, StreamForm::Events) => "text/event-stream; charset=utf-8",
+        (true, StreamForm::Array) => "application/json; charset=utf-8",
+        (false, _) => "application/json",
+    };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if delivery.is_stream() {
@@ -83,7 +91,9 @@ fn plain(
     facts.output_bytes = summary.output_bytes;
     case.record.finish = summary.finish.map(|finish| Name::from(finish.name()));
     case.record.response_bytes = held.iter().map(|piece| piece.len() as u64).sum();
-    call.succeeded(facts.usage.map(|usage| usage.total()), now);
+    if let Some(call) = call {
+        call.succeeded(facts.usage.map(|usage| usage.total()), now);
+    }
     case.end(attempt.number, facts.end(None));
     drive.succeeded(attempt.number);
     let mut headers = head(admitted, &case);
@@ -97,7 +107,7 @@ fn plain(
 fn note_served(admitted: &Admitted, opened: &Opened, case: &mut Case) {
     note_deployment(admitted, &opened.attempt, case);
     case.record.status = 200;
-    case.record.warnings.clone_from(&opened.warnings);
+    case.record.warnings.extend(opened.warnings.iter().cloned());
     case.note_first_token();
 }
 
@@ -128,9 +138,9 @@ fn head(admitted: &Admitted, case: &Case) -> HeaderMap {
     set("x-trunkline-tier", text(&record.tier));
     set("x-trunkline-provider", text(&record.provider));
     set("x-trunkline-model", text(&record.model));
-    // The attempt that answers is still open in a stream.
-    let attempts = record.attempts.len() + usize::from(admitted.envelope.shape.delivery.is_stream());
-    set("x-trunkline-attempts", Some(HeaderValue::from(attempts)));
+    // The attempt that answers may still be open.
+    let sent = record.attempts.iter().filter(|attempt| attempt.was_sent()).count();
+    set("x-trunkline-attempts", Some(HeaderValue::from(sent + case.open_attempts())));
     set("x-trunkline-cache", Some(HeaderValue::from_static("miss")));
     set("x-trunkline-overhead-us", Some(HeaderValue::from(record.overhead_us)));
     if !record.warnings.is_empty() {
@@ -161,7 +171,7 @@ fn warnings_header(warnings: &[Warning]) -> Option<HeaderValue> {
 
 fn cost_headers(headers: &mut HeaderMap, case: &Case) {
     let cost = case.record.cost;
-    if let Some(amount) = cost.amount
+    if let Some(amount) = cost.amount.filter(|_| cost.confidence != CostConfidence::Unknown)
         && let Ok(value) = HeaderValue::from_str(&amount.decimal().to_string())
     {
         headers.insert(HeaderName::from_static("x-trunkline-cost-usd"), value);
@@ -182,6 +192,8 @@ struct Streaming {
     facts: Facts,
     case: Case,
     pieces: VecDeque<Bytes>,
+    /// For a client that wants the stream as an array; taken when it is closed.
+    form: Option<ArrayForm>,
     timer: Pin<Box<Sleep>>,
     state: State,
     /// The answer broke off and the client does not know yet.
@@ -200,23 +212,27 @@ enum State {
 
 impl Streaming {
     fn new(gateway: Arc<Gateway>, admitted: Admitted, drive: Drive, opened: Opened, case: Case) -> Self {
-        let Opened { attempt, call, relay, body, held, facts, .. } = opened;
+        let Opened { attempt, call, mut relay, body, mut held, facts, .. } = opened;
+        relay.bill_before(Before::of(&case.record), &mut held);
+        let form = (admitted.stream_form == StreamForm::Array).then(ArrayForm::new);
         let timer = Box::pin(sleep_until(Instant::now() + attempt.between_tokens));
         let mut streaming = Self {
             gateway,
             admitted,
             drive,
             attempt,
-            call: Some(call),
+            call,
             relay,
             body,
             facts,
             case,
-            pieces: held.into_iter().collect(),
+            pieces: VecDeque::new(),
+            form,
             timer,
             state: State::Flowing,
             broken: None,
         };
+        streaming.deliver(held);
         streaming.opened();
         streaming
     }
@@ -261,7 +277,7 @@ impl Streaming {
                 }
                 let mut out = Rope::new();
                 let pushed = self.relay.push(chunk, &mut out);
-                self.pieces.extend(out);
+                self.deliver(out);
                 match pushed {
                     Ok(_) if self.relay.is_complete() => self.close(),
                     Ok(_) => {}
@@ -320,15 +336,34 @@ impl Streaming {
     fn close(&mut self) {
         let mut out = Rope::new();
         let ended = self.relay.end(&mut out);
-        self.pieces.extend(out);
+        self.deliver(out);
         match ended {
-            Ok(_) => self.state = State::Lingering,
+            Ok(_) => {
+                self.seal();
+                self.state = State::Lingering;
+            }
             Err(failure) => self.broken(failure),
+        }
+    }
+
+    /// Puts events in line for the client, in the form it wants.
+    fn deliver(&mut self, events: Rope) {
+        match &mut self.form {
+            None => self.pieces.extend(events),
+            Some(form) => self.pieces.extend(form.elements(events)),
+        }
+    }
+
+    /// The answer is whole, and its form says so.
+    fn seal(&mut self) {
+        if let Some(form) = self.form.take() {
+            self.pieces.extend(form.close());
         }
     }
 
     /// Everything is done.
     fn complete(&mut self) {
+        self.seal();
         let summary = self.relay.summary();
         self.case.record.finish = summary.finish.map(|finish| Name::from(finish.name()));
         self.end_attempt(None);
@@ -353,7 +388,7 @@ impl Streaming {
     /// What the client is told otherwise.
     async fn resume(&mut self, failure: Failure) -> Result<(), ClientError> {
         let continues = self.drive.plan().continuation;
-        let subject = Subject::new(&self.admitted, self.case.id(), continues);
+        let subject = Subject::new(&self.admitted, self.case.id(), self.drive.plan());
         let unfinished = if subject.may_be_continued() { self.relay.unfinished() } else { None };
         if continues && unfinished.is_none() {
             return Err(perform::tell(&mut self.case, &Verdict { failure, why: Why::Committed }));
@@ -376,13 +411,14 @@ impl Streaming {
             let estimated_input = subject.estimated_input() + text.len() as u64 / 4;
             let entry = deployment.entry.as_ref();
             self.case.begin(attempt.number, &deployment.id, attempt.kind, entry, estimated_input);
-            self.relay.join(&subject.continued_relay_context(index), unfinished.part);
+            self.relay.bill_before(Before::of(&self.case.record), &mut Rope::new());
+            self.relay.join(&subject.continued_relay_context(index, &attempt.leg.tier), unfinished.part);
             let opening = attempt::open_into(&self.gateway, &subject, attempt, Some(text), &mut self.relay);
             match opening.await {
                 Ok(begun) => {
                     let reason = format!("the answer broke off and was continued by {}", deployment.id);
                     self.case.record.warnings.push(Warning::emulated("continuation", reason));
-                    self.pieces.push_back(continuation::mark(&deployment.id));
+                    self.deliver(Rope::from_iter([continuation::mark(&deployment.id)]));
                     self.go_on(begun);
                     return Ok(());
                 }
@@ -401,7 +437,7 @@ impl Streaming {
         let Begun { attempt, call, body, held, warnings, facts } = begun;
         note_deployment(&self.admitted, &attempt, &mut self.case);
         self.case.record.warnings.extend(warnings);
-        self.pieces.extend(held);
+        self.deliver(held);
         self.timer.as_mut().reset(Instant::now() + attempt.between_tokens);
         self.attempt = attempt;
         self.call = Some(call);
@@ -413,7 +449,7 @@ impl Streaming {
     fn break_off(&mut self, error: &ClientError) {
         let mut out = Rope::new();
         self.relay.fail(error, &mut out);
-        self.pieces.extend(out);
+        self.deliver(out);
         self.case.note_error(error);
         self.case.record.status = 200;
         self.state = State::Over;

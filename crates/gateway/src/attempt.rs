@@ -38,8 +38,8 @@ const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 pub(crate) struct Opened {
     /// The attempt.
     pub attempt: Attempt,
-    /// Its place in the deployment's health.
-    pub call: Call,
+    /// Its place in the deployment's health; `None` once it ended there.
+    pub call: Option<Call>,
     /// The answer's way to the client.
     pub relay: Relay,
     /// The rest of the body; `None` when it ended already.
@@ -120,10 +120,10 @@ pub(crate) async fn open(
     subject: &Subject<'_>,
     attempt: Attempt,
 ) -> Result<Box<Opened>, Box<Lost>> {
-    let mut relay = Relay::new(&subject.relay_context(attempt.leg.deployment.index()));
+    let mut relay = Relay::new(&subject.relay_context(attempt.leg.deployment.index(), &attempt.leg.tier));
     let begun = open_into(gateway, subject, attempt, None, &mut relay).await?;
     let Begun { attempt, call, body, held, warnings, facts } = begun;
-    Ok(Box::new(Opened { attempt, call, relay, body, held, warnings, facts }))
+    Ok(Box::new(Opened { attempt, call: Some(call), relay, body, held, warnings, facts }))
 }
 
 /// Makes the call for a relay that is there already: for the whole answer, or for what follows the text so far.
@@ -162,6 +162,20 @@ pub(crate) async fn open_into(
             call.failed(&failure, tokens, gateway.clock.now());
             Err(Box::new(Lost { attempt, failure, facts }))
         }
+    }
+}
+
+/// What was read of an answer.
+struct Read {
+    /// The rest of the body; `None` when it ended.
+    body: Option<UpstreamBody>,
+    held: Rope,
+    first_token: Instant,
+}
+
+impl Read {
+    fn new(body: Option<UpstreamBody>, held: Rope, first_token: Option<Instant>) -> Self {
+        Self { body, held, first_token: first_token.unwrap_or_else(Instant::now) }
     }
 }
 
@@ -223,9 +237,10 @@ impl Opening<'_> {
         let summary = relay.summary();
         self.facts.usage = summary.usage;
         self.facts.output_bytes = summary.output_bytes;
-        let (body, held) = read?;
-        self.call.first_token(self.gateway.clock.now());
-        self.facts.phases.first_token_us = Some(micros(sent.elapsed()));
+        let Read { body, held, first_token } = read?;
+        let since = first_token.saturating_duration_since(sent);
+        self.call.first_token(self.gateway.clock.moment(first_token));
+        self.facts.phases.first_token_us = Some(micros(since));
         Ok((body, held))
     }
 
@@ -235,9 +250,12 @@ impl Opening<'_> {
         relay: &mut Relay,
         mut body: UpstreamBody,
         first_token: Instant,
-    ) -> Result<(Option<UpstreamBody>, Rope), Failure> {
-        let streamed = self.subject.delivery().is_stream();
+    ) -> Result<Read, Failure> {
+        // What is looked at is held to its end, streamed or not.
+        let is_stream = self.subject.delivery().is_stream();
+        let streamed = is_stream && !self.subject.inspects(&self.attempt.leg.tier);
         let mut held = Rope::new();
+        let mut first = None;
         let mut size = 0;
         let mut limit = first_token;
         let total = self.gateway.clock.instant(self.attempt.deadline);
@@ -251,7 +269,7 @@ impl Opening<'_> {
                 None if size == 0 => return Err(empty_answer()),
                 None => {
                     relay.end(&mut held)?;
-                    return Ok((None, held));
+                    return Ok(Read::new(None, held, first));
                 }
                 Some(Err(error)) => return Err(body_failure(&error)),
                 Some(Ok(bytes)) => {
@@ -263,8 +281,11 @@ impl Opening<'_> {
                         ));
                     }
                     let semantic = relay.push(bytes, &mut held)?;
-                    if semantic && streamed {
-                        return Ok((Some(body), held));
+                    if semantic && first.is_none() {
+                        first = Some(Instant::now());
+                    }
+                    if (semantic && streamed) || (is_stream && relay.is_complete()) {
+                        return Ok(Read::new(Some(body), held, first));
                     }
                 }
             }

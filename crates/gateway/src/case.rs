@@ -153,6 +153,12 @@ impl Case {
         });
     }
 
+    /// Attempts that have not ended.
+    #[must_use]
+    pub(crate) fn open_attempts(&self) -> usize {
+        self.running.len()
+    }
+
     /// Notes how an attempt ended and adds its tokens and cost to the request's.
     pub(crate) fn end(&mut self, number: AttemptNumber, end: AttemptEnd) {
         let Some(position) = self.running.iter().position(|running| running.number == number) else { return };
@@ -225,8 +231,11 @@ impl Case {
         self.gateway.recorder.record(record);
     }
 
-    /// Tells the route's hedge budget what was spent: a share of it is what hedges may cost.
+    /// Adds to the route's day, and tells its hedge budget what was spent: a share of it is what hedges may cost.
     fn count_spending(&self) {
+        if let (Some(route), Some(amount)) = (&self.record.route, self.record.cost.amount) {
+            self.gateway.spend.add(route, clock::unix_seconds() / 86_400, amount);
+        }
         let generation = self.gateway.generation();
         let Some(budget) = self.record.route.as_deref().and_then(|route| generation.hedge_budget(route))
         else {
@@ -272,7 +281,7 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
         return (Usage::default(), UsageSource::Unknown, Cost::NOTHING);
     }
     let (usage, source) = match end.usage {
-        Some(usage) if end.failure.is_none() => (usage, UsageSource::Reported),
+        Some(usage) if end.failure.as_ref().is_none_or(is_whole) => (usage, UsageSource::Reported),
         reported => {
             // Cut or cancelled: the prompt was read, and what arrived was generated. Four bytes make a token. A figure the
             // provider gave on the way (the `message_start` of Anthropic says one token) is only a lower bound.
@@ -299,6 +308,11 @@ fn searched(entry: &ModelEntry, usage: &Usage) -> Cost {
         Some(price) => Cost { amount: Some(price.cost(usage.searches)), confidence: CostConfidence::Exact },
         None => Cost::UNKNOWN,
     }
+}
+
+/// An answer that was found wanting came whole all the same.
+fn is_whole(failure: &Failure) -> bool {
+    failure.class == FailureClass::BadAnswer
 }
 
 const fn abandoned(failure: Failure) -> AttemptEnd {

@@ -24,6 +24,13 @@ impl Clock {
         Moment::from_micros(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
+    /// The moment of an instant of the runtime; one before the clock started is the start.
+    #[must_use]
+    pub fn moment(&self, instant: tokio::time::Instant) -> Moment {
+        let since = instant.into_std().saturating_duration_since(self.origin);
+        Moment::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    }
+
     /// The runtime's instant of a moment, for timers.
     #[must_use]
     pub fn instant(&self, moment: Moment) -> tokio::time::Instant {

@@ -19,6 +19,8 @@ pub(crate) enum Endpoint {
         /// What the path itself says.
         path: PathParts,
     },
+    /// A stored response.
+    Response(String, ResponseVerb),
     /// The list of models and routes.
     Models(Dialect),
     /// One model or route.
@@ -33,6 +35,41 @@ pub(crate) enum Endpoint {
     Ready,
     /// Figures for Prometheus.
     Metrics,
+}
+
+/// How a client wants a stream framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamForm {
+    /// Server-sent events.
+    Events,
+    /// One JSON array, element by element.
+    Array,
+}
+
+impl StreamForm {
+    /// What a request asks for: Gemini's streams are an array unless `alt=sse` says otherwise
+    /// (<https://cloud.google.com/apis/docs/system-parameters>), all others are events.
+    pub(crate) fn of(dialect: Dialect, query: Option<&str>) -> Self {
+        let wants_events =
+            |pair: &str| matches!(pair.split_once('='), Some(("alt" | "$alt" | "%24alt", "sse")));
+        match dialect {
+            Dialect::Gemini if !query.is_some_and(|query| query.split('&').any(wants_events)) => Self::Array,
+            _ => Self::Events,
+        }
+    }
+}
+
+/// What is asked of a stored response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponseVerb {
+    /// The response, or its events.
+    Retrieve,
+    /// Forget it.
+    Delete,
+    /// Stop it.
+    Cancel,
+    /// What it was made from.
+    InputItems,
 }
 
 /// Why a path names nothing.
@@ -71,6 +108,7 @@ pub(crate) fn find(
         "/v1/rerank" | "/v2/rerank" | "/rerank" => {
             (inference(Dialect::Cohere, Operation::Rerank), Method::POST)
         }
+        "/v1/responses" | "/responses" => (inference(Dialect::Responses, Operation::Chat), Method::POST),
         "/v1/messages" => (inference(Dialect::Anthropic, Operation::Chat), Method::POST),
         "/v1/messages/count_tokens" => (inference(Dialect::Anthropic, Operation::CountTokens), Method::POST),
         "/v1/models" | "/models" | "/v1beta/models" => {
@@ -80,6 +118,10 @@ pub(crate) fn find(
         "/healthz" => (Endpoint::Health, Method::GET),
         "/readyz" => (Endpoint::Ready, Method::GET),
         "/metrics" => (Endpoint::Metrics, Method::GET),
+        _ if path.contains("responses/") => match response(method, path) {
+            Some(found) => found,
+            None => return Err(NoEndpoint::Path { dialect: Dialect::Responses }),
+        },
         _ => prefixed(path, spoken).ok_or(NoEndpoint::Path { dialect: spoken })?,
     };
     if *method == allowed || (allowed == Method::GET && *method == Method::HEAD) {
@@ -89,9 +131,27 @@ pub(crate) fn find(
         Endpoint::Inference { dialect, .. } | Endpoint::Models(dialect) | Endpoint::Model(dialect, _) => {
             *dialect
         }
+        Endpoint::Response(..) => Dialect::Responses,
         _ => spoken,
     };
     Err(NoEndpoint::Method { dialect, allowed: if allowed == Method::GET { "GET" } else { "POST" } })
+}
+
+/// A stored response, by path and method: the same path can be read and deleted.
+fn response(method: &Method, path: &str) -> Option<(Endpoint, Method)> {
+    let rest = path.strip_prefix("/v1/responses/").or_else(|| path.strip_prefix("/responses/"))?;
+    let (id, below) = rest.split_once('/').map_or((rest, None), |(id, below)| (id, Some(below)));
+    if id.is_empty() {
+        return None;
+    }
+    let (verb, allowed) = match below {
+        None if *method == Method::DELETE => (ResponseVerb::Delete, Method::DELETE),
+        None => (ResponseVerb::Retrieve, Method::GET),
+        Some("cancel") => (ResponseVerb::Cancel, Method::POST),
+        Some("input_items") => (ResponseVerb::InputItems, Method::GET),
+        Some(_) => return None,
+    };
+    Some((Endpoint::Response(decode(id), verb), allowed))
 }
 
 fn prefixed(path: &str, spoken: Dialect) -> Option<(Endpoint, Method)> {
@@ -175,6 +235,17 @@ mod tests {
             Endpoint::Inference { dialect: Dialect::Gemini, operation: Operation::Chat, path: expected }
         );
         assert_eq!(at(&Method::GET, "/v1/models/a:b"), Ok(Endpoint::Model(Dialect::OpenAi, "a:b".into())));
+    }
+
+    #[test]
+    fn gemini_streams_are_an_array_unless_events_are_asked_for() {
+        for query in [None, Some("key=x"), Some("alt=json"), Some("balt=sse")] {
+            assert_eq!(StreamForm::of(Dialect::Gemini, query), StreamForm::Array, "{query:?}");
+            assert_eq!(StreamForm::of(Dialect::OpenAi, query), StreamForm::Events, "{query:?}");
+        }
+        for query in ["alt=sse", "key=x&alt=sse", "$alt=sse", "%24alt=sse&key=x"] {
+            assert_eq!(StreamForm::of(Dialect::Gemini, Some(query)), StreamForm::Events, "{query}");
+        }
     }
 
     #[test]

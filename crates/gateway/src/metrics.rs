@@ -27,6 +27,8 @@ pub struct Metrics {
     first_token: Family<ServedLabels, Histogram, fn() -> Histogram>,
     duration: Family<ServedLabels, Histogram, fn() -> Histogram>,
     overhead: Histogram,
+    checks: Family<CheckLabels, Counter>,
+    audits: Family<CheckLabels, Counter>,
     request_bytes: Counter,
     reloads: Counter,
     open: Gauge<i64, AtomicI64>,
@@ -76,6 +78,12 @@ struct AttemptLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckLabels {
+    route: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FailureLabels {
     class: &'static str,
 }
@@ -108,6 +116,8 @@ impl Metrics {
             overhead: Histogram::new([
                 25e-6, 50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 1.6e-3, 5e-3, 25e-3, 0.1, 1.0,
             ]),
+            checks: Family::default(),
+            audits: Family::default(),
             request_bytes: Counter::default(),
             reloads: Counter::default(),
             open: Gauge::default(),
@@ -138,6 +148,16 @@ impl Metrics {
             "Time spent in the gateway before the first token",
             self.overhead.clone(),
         );
+        registry.register(
+            "cascade_checks",
+            "Answers that a cascade looked at, by the check that failed or `passed`",
+            self.checks.clone(),
+        );
+        registry.register(
+            "cascade_audits",
+            "Answers that passed and were answered by the better tier as well, by whether it agreed",
+            self.audits.clone(),
+        );
         registry.register("request_bytes", "Bytes of request bodies", self.request_bytes.clone());
         registry.register(
             "config_reloads",
@@ -166,6 +186,18 @@ impl Metrics {
     /// An upstream call failed.
     pub fn attempt_failed(&self, class: FailureClass) {
         self.failures.get_or_create(&FailureLabels { class: class.name() }).inc();
+    }
+
+    /// A cascade looked at an answer.
+    pub fn checked(&self, route: &str, failed: Option<&'static str>) {
+        let result = failed.unwrap_or("passed");
+        self.checks.get_or_create(&CheckLabels { route: route.to_owned(), result }).inc();
+    }
+
+    /// The better tier gave its answer to a request whose answer had passed.
+    pub fn audited(&self, route: &str, agreed: bool) {
+        let result = if agreed { "agreed" } else { "differed" };
+        self.audits.get_or_create(&CheckLabels { route: route.to_owned(), result }).inc();
     }
 
     /// A new configuration is in force.

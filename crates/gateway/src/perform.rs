@@ -7,6 +7,8 @@ use crate::admit::Admitted;
 use crate::attempt::{self, Lost, Opened};
 use crate::case::Case;
 use crate::clock::Clock;
+use crate::relay::Before;
+use crate::responses::Served;
 use crate::state::Gateway;
 use crate::subject::Subject;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -26,6 +28,20 @@ pub(crate) struct Performed {
     pub opened: Box<Opened>,
 }
 
+impl Performed {
+    /// Who answers, for those who keep the answer.
+    #[must_use]
+    pub(crate) fn served(&self, admitted: &Admitted) -> Served {
+        let index = self.opened.attempt.leg.deployment.index();
+        let deployment = admitted.generation.snapshot.fleet.deployment(index);
+        Served {
+            deployment: Some(deployment.id.to_string()),
+            provider: Some(deployment.provider.to_string()),
+            is_passed: self.opened.relay.passes(),
+        }
+    }
+}
+
 /// Makes attempts until one is worth something.
 ///
 /// # Errors
@@ -38,17 +54,21 @@ pub(crate) async fn perform(
 ) -> Result<Performed, ClientError> {
     let budget = Some(Arc::clone(&gateway.retry_budget));
     let drive = Drive::new(plan, case.started(), DrivePolicy::default(), budget);
-    let subject = Subject::new(admitted, case.id(), drive.plan().continuation);
-    Performance { gateway, subject: &subject, case, drive, hedge: None, hedge_at: None }.run().await
+    let subject = Subject::new(admitted, case.id(), drive.plan());
+    Performance { gateway, subject: &subject, case, drive, hedge: None, hedge_at: None, kept: None }
+        .run()
+        .await
 }
 
-struct Performance<'a> {
-    gateway: &'a Gateway,
-    subject: &'a Subject<'a>,
-    case: &'a mut Case,
-    drive: Drive,
+pub(crate) struct Performance<'a> {
+    pub(crate) gateway: &'a Arc<Gateway>,
+    pub(crate) subject: &'a Subject<'a>,
+    pub(crate) case: &'a mut Case,
+    pub(crate) drive: Drive,
     hedge: Option<HedgeReservation>,
     hedge_at: Option<Instant>,
+    /// An answer that failed a check of a cascade: better than none.
+    pub(crate) kept: Option<Box<Opened>>,
 }
 
 /// What woke the loop.
@@ -84,7 +104,10 @@ impl Performance<'_> {
                         Some(running) => self.wake(running).await,
                         None => Woke::Ended(None),
                     },
-                    Next::Fail(verdict) => return Err(self.give_up(&verdict)),
+                    Next::Fail(verdict) => match self.fall_back_on_kept(&verdict) {
+                        Some(opened) => return Ok(Performed { drive: self.drive, opened }),
+                        None => return Err(self.give_up(&verdict)),
+                    },
                 };
             match woke {
                 Woke::HedgeDue => {
@@ -94,9 +117,11 @@ impl Performance<'_> {
                 }
                 Woke::Ended(Some(Ok(opened))) => {
                     let losers = self.drive.leads(opened.attempt.number);
-                    drop(running);
+                    running = None;
                     self.lose(&losers);
-                    return Ok(Performed { drive: self.drive, opened });
+                    if let Some(opened) = self.assess(opened).await {
+                        return Ok(Performed { drive: self.drive, opened });
+                    }
                 }
                 Woke::Ended(Some(Err(lost))) => self.lost(*lost),
                 Woke::Ended(None) => {}
@@ -117,6 +142,9 @@ impl Performance<'_> {
     }
 
     fn begin(&mut self, attempt: &Attempt) {
+        if !self.case.record.attempts.is_empty() {
+            self.subject.note_before(Before::of(&self.case.record));
+        }
         let deployment = self.subject.generation().snapshot.fleet.deployment(attempt.leg.deployment.index());
         self.case.begin(
             attempt.number,
@@ -188,9 +216,11 @@ pub(crate) fn tell(case: &mut Case, verdict: &Verdict) -> ClientError {
         case.record.deployment = Some(Arc::clone(&last.deployment));
     }
     let mut error = ClientError::from_failure(&verdict.failure, attempts);
+    // Refusals of our own are told with the others, but nothing was sent for them.
+    let sent = case.record.attempts.iter().filter(|attempt| attempt.was_sent()).count();
     if error.attempts.len() > 1 {
-        error.message =
-            format!("{} (after {} attempts; {})", error.message, error.attempts.len(), verdict.why);
+        let noun = if sent == 1 { "attempt" } else { "attempts" };
+        error.message = format!("{} (after {sent} {noun}; {})", error.message, verdict.why);
     }
     error
 }

@@ -6,10 +6,13 @@ use crate::admit::Admitted;
 use crate::case::Case;
 use crate::clock;
 use crate::prompt::BodyPrompt;
+use crate::spend::HealthAndSpend;
 use crate::state::Gateway;
+use trunkline_model::asked::Asked;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
 use trunkline_route::balance::Rotation;
+use trunkline_route::caller::Preferences;
 use trunkline_route::decide::{DecideInput, decide};
 use trunkline_route::decision::{Decision, NoPlan};
 use trunkline_route::features::WallClock;
@@ -28,7 +31,7 @@ pub(crate) fn plan(gateway: &Gateway, admitted: &Admitted, case: &mut Case) -> D
     let decision = decide(&DecideInput {
         id: case.id(),
         fleet: &generation.snapshot.fleet,
-        views: &generation.health,
+        views: &HealthAndSpend { health: &generation.health, spend: &gateway.spend },
         route: &admitted.route,
         shape: &admitted.envelope.shape,
         prompt: Some(&prompt),
@@ -44,7 +47,22 @@ pub(crate) fn plan(gateway: &Gateway, admitted: &Admitted, case: &mut Case) -> D
     let mut text = String::with_capacity(768);
     decision.write_compact(&mut text);
     case.record.decision = Some(text.into_boxed_str());
+    case.record.asked = Some(Box::new(asked(admitted)));
     decision
+}
+
+/// What a replay needs to decide the request again.
+fn asked(admitted: &Admitted) -> Asked {
+    let caller = &admitted.caller;
+    Asked {
+        pin: caller.pin.clone(),
+        requirements: caller.requirements.clone(),
+        strict: caller.strict,
+        more: !caller.headers.is_empty()
+            || !caller.metadata.is_empty()
+            || caller.preferences != Preferences::default(),
+        ..Asked::of(&admitted.envelope.shape)
+    }
 }
 
 /// The plan of a decision.

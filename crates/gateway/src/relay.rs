@@ -6,16 +6,24 @@
 
 use crate::body::Rope;
 use crate::continuation::{Prose, Splice, Unfinished};
+use crate::inspect::Inspector;
 use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+use trunkline_model::catalogue::{ModelEntry, ServiceTier, TokenCounts, price};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::error::ClientError;
 use trunkline_model::event::{Delta, Event};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::RequestId;
+use trunkline_model::money::Cost;
+use trunkline_model::record::RequestRecord;
+use trunkline_model::usage::Usage;
+use trunkline_route::cascade::Answer;
 use trunkline_wire::codec::{Decode, Encode, EncodeContext, Observe, Summary};
 use trunkline_wire::dispatch;
 use trunkline_wire::frame::{Framer, RawFrame};
 use trunkline_wire::names::FittedNames;
+use trunkline_wire::tally::{self, Tally};
 
 /// The largest frame of an answer: a plain answer with inline media is one frame.
 const LARGEST_FRAME: usize = 64 * 1024 * 1024;
@@ -31,6 +39,8 @@ pub(crate) struct RelayContext {
     pub passes: bool,
     /// The text is kept, so that another deployment can go on with it.
     pub keeps_text: bool,
+    /// The whole answer is read here before the client gets it.
+    pub inspects: bool,
     /// What was asked for.
     pub operation: Operation,
     /// Plain or streamed.
@@ -39,8 +49,51 @@ pub(crate) struct RelayContext {
     pub stream_usage: bool,
     /// Tool names the provider got in another form; the client gets its own back.
     pub names: FittedNames,
+    /// What the answer costs, for the end of a stream.
+    pub bill: Bill,
     /// What encoders must know.
     pub encode: EncodeContext,
+}
+
+/// What the request costs by the end of an attempt's answer, once its usage is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Bill {
+    /// The answering deployment's prices.
+    pub entry: Option<Arc<ModelEntry>>,
+    /// What the attempts before cost.
+    pub before: Before,
+}
+
+/// The attempts that are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Before {
+    /// Their cost.
+    pub cost: Cost,
+    /// How many of them were sent.
+    pub sent: u32,
+}
+
+impl Before {
+    /// Before any attempt.
+    pub(crate) const NONE: Self = Self { cost: Cost::NOTHING, sent: 0 };
+
+    /// Those of a record.
+    #[must_use]
+    pub(crate) fn of(record: &RequestRecord) -> Self {
+        let sent = record.attempts.iter().filter(|attempt| attempt.was_sent()).count();
+        Self { cost: record.cost, sent: u32::try_from(sent).unwrap_or(u32::MAX) }
+    }
+}
+
+impl Bill {
+    fn tally(&self, usage: &Usage, request_id: RequestId) -> Tally {
+        let cost = match &self.entry {
+            Some(entry) => price(entry, ServiceTier::Standard, &TokenCounts::from(usage)),
+            None => Cost::UNKNOWN,
+        };
+        let attempts = self.before.sent.saturating_add(1);
+        Tally { request_id, cost: self.before.cost.plus(cost), attempts }
+    }
 }
 
 /// One answer on its way.
@@ -50,8 +103,10 @@ pub(crate) struct Relay {
     client: Dialect,
     delivery: Delivery,
     request_id: RequestId,
+    bill: Bill,
     /// The upstream said that the answer is complete, and the client was told.
     closed: bool,
+    inspector: Option<Box<Inspector>>,
 }
 
 enum Way {
@@ -94,13 +149,30 @@ impl Relay {
             }))
         };
         Self {
-            framer: Framer::new(dispatch::framing(delivery), LARGEST_FRAME),
+            framer: Framer::new(dispatch::framing(provider, delivery), LARGEST_FRAME),
             way,
             client,
             delivery,
             request_id: context.encode.request_id,
+            bill: context.bill.clone(),
             closed: false,
+            inspector: context.inspects.then(|| Box::new(Inspector::new(context))),
         }
+    }
+
+    /// The answer so far, where it is read here.
+    #[must_use]
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.inspector.as_ref().map(|inspector| inspector.answer())
+    }
+
+    /// Writes the answer anew with another text, where it was read here; nothing more may follow.
+    pub(crate) fn rewrite(&mut self, context: &RelayContext, text: &str) -> Option<Rope> {
+        let body = self.inspector.as_mut()?.rewrite(context, text);
+        self.closed = true;
+        let mut out = Rope::new();
+        out.push(body);
+        Some(out)
     }
 
     /// Takes a piece of the upstream's body and appends what the client is to get. True when something of the answer itself
@@ -127,11 +199,19 @@ impl Relay {
             semantic |= self.frame(frame, out)?;
         }
         match &mut self.way {
-            Way::Pass(observer) => observer.end()?,
+            Way::Pass(observer) => {
+                observer.end()?;
+                if let Some(inspector) = &mut self.inspector {
+                    inspector.end()?;
+                }
+            }
             Way::Translate(translation) => {
                 translation.decoder.end(&mut translation.events)?;
-                semantic |= translation.write(out);
+                semantic |= translation.write(self.inspector.as_deref_mut(), out);
                 if !self.closed {
+                    if let (true, Some(usage)) = (self.delivery.is_stream(), &translation.summary.usage) {
+                        translation.encoder.tally(self.bill.tally(usage, self.request_id));
+                    }
                     translation.encoder.finish(&mut translation.out);
                     translation.flush(out);
                 }
@@ -139,6 +219,12 @@ impl Relay {
         }
         self.closed = true;
         Ok(semantic)
+    }
+
+    /// Whether bytes pass untouched.
+    #[must_use]
+    pub(crate) const fn passes(&self) -> bool {
+        matches!(self.way, Way::Pass(_))
     }
 
     /// Whether the provider has said that the answer is complete; what follows is only the end of the body.
@@ -182,7 +268,24 @@ impl Relay {
         translation.names = context.names.clone();
         translation.prose = None;
         translation.splice = Some(Splice::new(part));
-        self.framer = Framer::new(dispatch::framing(context.delivery), LARGEST_FRAME);
+        self.bill.entry.clone_from(&context.bill.entry);
+        self.framer = Framer::new(dispatch::framing(context.provider, context.delivery), LARGEST_FRAME);
+    }
+
+    /// Which attempts were over when this one was chosen to answer: the loser of a hedge and what was asked about the answer
+    /// are only known then. What is held back and told their cost already is told it again.
+    pub(crate) fn bill_before(&mut self, before: Before, held: &mut Rope) {
+        if self.bill.before == before {
+            return;
+        }
+        self.bill.before = before;
+        let Some(usage) = &self.summary().usage else { return };
+        let tally = self.bill.tally(usage, self.request_id);
+        for piece in held {
+            if let Some(corrected) = tally.correct(piece) {
+                *piece = corrected;
+            }
+        }
     }
 
     /// What was learnt of the answer so far.
@@ -203,7 +306,22 @@ impl Relay {
                     return Ok(false);
                 }
                 let seen = observer.frame(frame.frame())?;
-                if !seen.hide {
+                if let Some(inspector) = &mut self.inspector {
+                    inspector.frame(frame.frame())?;
+                }
+                if seen.hide {
+                    return Ok(seen.semantic);
+                }
+                // Usage may be told along the way; at the end of the answer it is complete, and only then it is looked for.
+                let summary = observer.summary();
+                if self.delivery.is_stream()
+                    && summary.finish.is_some()
+                    && let Some(usage) = &summary.usage
+                    && tally::carries_usage(frame.raw())
+                    && let Some(pieces) = self.bill.tally(usage, self.request_id).insert(frame.raw())
+                {
+                    out.extend(pieces);
+                } else {
                     out.push(frame.into_raw());
                 }
                 Ok(seen.semantic)
@@ -213,7 +331,7 @@ impl Relay {
                     return Ok(false);
                 }
                 translation.decoder.frame(frame.frame(), &mut translation.events)?;
-                Ok(translation.write(out))
+                Ok(translation.write(self.inspector.as_deref_mut(), out))
             }
         }
     }
@@ -221,7 +339,7 @@ impl Relay {
 
 impl Translation {
     /// Writes the decoded events; true when one of them is part of the answer itself.
-    fn write(&mut self, out: &mut Rope) -> bool {
+    fn write(&mut self, mut inspector: Option<&mut Inspector>, out: &mut Rope) -> bool {
         let mut semantic = false;
         self.names.restore(&mut self.events);
         if let Some(splice) = &mut self.splice {
@@ -234,6 +352,9 @@ impl Translation {
                 prose.learn(&event);
             }
             self.encoder.event(&event, &mut self.out);
+            if let Some(inspector) = &mut inspector {
+                inspector.learn(event);
+            }
         }
         if !self.out.is_empty() {
             out.push(self.out.split().freeze());

@@ -5,20 +5,24 @@
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::responses::Running;
+use crate::spend::DaySpend;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use tokio::sync::Semaphore;
 use trunkline_config::{KeyLimits, Snapshot};
 use trunkline_model::id::Name;
 use trunkline_net::{Keeper, Transport};
+use trunkline_route::cascade::AuditBook;
 use trunkline_route::fleet::{Deployment, DeploymentIndex};
 use trunkline_route::health::{FleetHealth, HealthPolicy, Identity};
 use trunkline_route::hedge::HedgeBudget;
 use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
-use trunkline_store::Recorder;
+use trunkline_store::{Recorder, Responses};
 
 /// Everything that serves requests.
 pub struct Gateway {
@@ -34,10 +38,21 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Against retry storms, over the whole fleet.
     pub retry_budget: Arc<RetryBudget>,
+    /// Places for work beside requests: audits, mirrored requests.
+    pub background: Arc<Semaphore>,
+    /// What routes have spent today.
+    pub(crate) spend: DaySpend,
+    /// Stored responses.
+    pub responses: Responses,
+    /// Responses that run in the background.
+    pub(crate) running: Running,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
 }
+
+/// Most calls made beside requests at the same time.
+const MOST_BACKGROUND: usize = 64;
 
 /// One configuration and what changes while it serves.
 pub struct Generation {
@@ -48,13 +63,25 @@ pub struct Generation {
     limiters: HashMap<Name, Arc<Limiter>>,
     hedges: HashMap<Name, Arc<HedgeBudget>>,
     rotations: HashMap<Name, Box<[AtomicU64]>>,
+    audits: HashMap<Name, Arc<AuditBook>>,
     direct: Vec<OnceLock<Arc<Route>>>,
 }
 
 impl Gateway {
-    /// A gateway that serves a configuration.
+    /// A gateway that serves a configuration and keeps responses in memory.
     #[must_use]
     pub fn new(snapshot: Snapshot, transport: Transport, recorder: Recorder) -> Arc<Self> {
+        Self::with_responses(snapshot, transport, recorder, Responses::in_memory())
+    }
+
+    /// A gateway that serves a configuration.
+    #[must_use]
+    pub fn with_responses(
+        snapshot: Snapshot,
+        transport: Transport,
+        recorder: Recorder,
+        responses: Responses,
+    ) -> Arc<Self> {
         let clock = Clock::start();
         let generation = Generation::new(snapshot, None);
         Arc::new(Self {
@@ -64,6 +91,10 @@ impl Gateway {
             transport,
             recorder,
             metrics: Metrics::new(),
+            background: Arc::new(Semaphore::new(MOST_BACKGROUND)),
+            spend: DaySpend::default(),
+            responses,
+            running: Running::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),
@@ -163,8 +194,18 @@ impl Generation {
             }
             rotations.insert(Arc::clone(name), route.tiers().iter().map(|_| AtomicU64::new(0)).collect());
         }
+        let audited = snapshot
+            .routes
+            .iter()
+            .filter(|(_, route)| route.cascade.as_ref().is_some_and(|cascade| cascade.audit.is_some()));
+        let audits = audited
+            .map(|(name, _)| {
+                let book = before.and_then(|generation| generation.audits.get(name)).cloned();
+                (Arc::clone(name), book.unwrap_or_default())
+            })
+            .collect();
         let direct = snapshot.fleet.iter().map(|_| OnceLock::new()).collect();
-        Self { snapshot, health, limiters, hedges, rotations, direct }
+        Self { snapshot, health, limiters, hedges, rotations, audits, direct }
     }
 
     /// What a route may spend on hedges; `None` for one that does not hedge.
@@ -177,6 +218,12 @@ impl Generation {
     #[must_use]
     pub fn rotation(&self, route: &str) -> Option<&[AtomicU64]> {
         self.rotations.get(route).map(AsRef::as_ref)
+    }
+
+    /// How the checks of a route's cascade fared; `None` where they are not audited.
+    #[must_use]
+    pub fn audit_book(&self, route: &str) -> Option<&Arc<AuditBook>> {
+        self.audits.get(route)
     }
 
     /// The limits of a key, where it has any.

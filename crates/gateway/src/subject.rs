@@ -6,23 +6,29 @@
 use crate::admit::Admitted;
 use crate::clock;
 use crate::continuation;
-use crate::relay::RelayContext;
+use crate::relay::{Before, Bill, RelayContext};
 use crate::state::Generation;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::RequestId;
 use trunkline_model::money::NanoDollars;
-use trunkline_model::request::{Request, VectorEncoding};
+use trunkline_model::request::{OutputFormat, Request, VectorEncoding};
 use trunkline_model::warning::Warning;
 use trunkline_net::RequestBody;
 use trunkline_providers::upstream::Upstream;
+use trunkline_route::cascade::{Concession, Expected, Inspection};
 use trunkline_route::fleet::DeploymentIndex;
+use trunkline_route::plan::Plan;
 use trunkline_wire::codec::{BadRequest, EmbeddingForm, EncodeContext, EncodeError};
 use trunkline_wire::dispatch;
 use trunkline_wire::names::FittedNames;
+use trunkline_wire::responses::{Echo, strip_state};
 
 /// One request, seen from its attempts.
 pub(crate) struct Subject<'a> {
@@ -31,7 +37,14 @@ pub(crate) struct Subject<'a> {
     created: u64,
     /// A stream that breaks off may be continued elsewhere.
     continues: bool,
+    /// How answers are looked at before the client gets them.
+    inspection: Option<Box<Inspection>>,
+    /// What of the request is given up.
+    conceded: SmallVec<[Concession; 2]>,
     decoded: OnceLock<Result<Box<Request>, BadRequest>>,
+    expected: OnceLock<Expected>,
+    /// The attempts that are over, for the bill in a stream.
+    before: Mutex<Before>,
 }
 
 /// What one attempt sends.
@@ -54,12 +67,76 @@ impl<'a> Subject<'a> {
     /// The subject of an admitted request. `continuation` is the route's setting; a strict request is not continued, because
     /// it asks for nothing but the real thing.
     #[must_use]
-    pub(crate) fn new(admitted: &'a Admitted, id: RequestId, continuation: bool) -> Self {
-        let continues = continuation
+    pub(crate) fn new(admitted: &'a Admitted, id: RequestId, plan: &Plan) -> Self {
+        let continues = plan.continuation
+            && plan.inspection.is_none()
             && !admitted.strict
             && admitted.operation == Operation::Chat
             && admitted.envelope.shape.delivery.is_stream();
-        Self { admitted, id, created: clock::unix_seconds(), continues, decoded: OnceLock::new() }
+        let (decoded, expected) = (OnceLock::new(), OnceLock::new());
+        Self {
+            admitted,
+            id,
+            created: clock::unix_seconds(),
+            continues,
+            inspection: plan.inspection.clone(),
+            conceded: plan.conceded.clone(),
+            decoded,
+            expected,
+            before: Mutex::new(Before::NONE),
+        }
+    }
+
+    /// Notes which attempts are over: the next one's stream tells what all of them cost.
+    pub(crate) fn note_before(&self, before: Before) {
+        *self.before.lock() = before;
+    }
+
+    /// The subject of a question of our own, or of a request that is sent beside: its answer is read here.
+    #[must_use]
+    pub(crate) fn beside(admitted: &'a Admitted, id: RequestId) -> Self {
+        Self {
+            admitted,
+            id,
+            created: clock::unix_seconds(),
+            continues: false,
+            inspection: Some(Inspection::reading()),
+            conceded: SmallVec::new(),
+            decoded: OnceLock::new(),
+            expected: OnceLock::new(),
+            before: Mutex::new(Before::NONE),
+        }
+    }
+
+    /// How answers are looked at, if they are.
+    #[must_use]
+    pub(crate) fn inspection(&self) -> Option<&Inspection> {
+        self.inspection.as_deref()
+    }
+
+    /// Whether answers of a tier are held and looked at.
+    #[must_use]
+    pub(crate) fn inspects(&self, tier: &str) -> bool {
+        self.inspection().is_some_and(|inspection| inspection.concerns(tier))
+    }
+
+    /// What the request says its answer must be.
+    #[must_use]
+    pub(crate) fn expected(&self) -> &Expected {
+        self.expected.get_or_init(|| match self.decoded().as_ref().map(AsRef::as_ref) {
+            Ok(Request::Chat(chat)) => match &chat.output {
+                OutputFormat::Text => Expected::Anything,
+                OutputFormat::JsonObject => Expected::Object,
+                OutputFormat::JsonSchema { schema, .. } => Expected::of_schema(schema.text()),
+            },
+            _ => Expected::Anything,
+        })
+    }
+
+    /// The request itself.
+    #[must_use]
+    pub(crate) fn admitted(&self) -> &'a Admitted {
+        self.admitted
     }
 
     /// Whether the rest of a broken answer may come from elsewhere, as far as the request goes.
@@ -114,28 +191,39 @@ impl<'a> Subject<'a> {
         &self.generation().snapshot.upstreams[index.position()]
     }
 
+    /// The protocol in which it goes there.
+    fn dialect(&self, upstream: &Upstream) -> Dialect {
+        upstream.dialect_for(self.admitted.dialect, self.admitted.operation)
+    }
+
     /// Where to send it. The filter lets only deployments through that serve the operation.
     #[must_use]
     pub(crate) fn uri(&self, upstream: &Upstream) -> Uri {
-        upstream.uri(self.admitted.operation, self.delivery()).cloned().unwrap_or_default()
+        let dialect = self.dialect(upstream);
+        upstream.uri(dialect, self.admitted.operation, self.delivery()).cloned().unwrap_or_default()
     }
 
     /// What the answer's relay must know.
     #[must_use]
-    pub(crate) fn relay_context(&self, index: DeploymentIndex) -> RelayContext {
-        let passes = self.passes(self.upstream(index));
+    pub(crate) fn relay_context(&self, index: DeploymentIndex, tier: &str) -> RelayContext {
+        let passes = self.passes(index);
         let stream_usage =
             self.admitted.envelope.wants_stream_usage || self.admitted.dialect != Dialect::OpenAi;
         RelayContext {
             client: self.admitted.dialect,
-            provider: self.upstream(index).dialect,
+            provider: self.dialect(self.upstream(index)),
             // Who may have to go on with the answer must understand it.
             passes: passes && !self.continues,
             keeps_text: self.continues,
+            inspects: self.inspects(tier),
             names: if passes { FittedNames::default() } else { self.fitted_names(index) },
             operation: self.admitted.operation,
             delivery: self.delivery(),
             stream_usage,
+            bill: Bill {
+                entry: self.generation().snapshot.fleet.deployment(index).entry.clone(),
+                before: *self.before.lock(),
+            },
             encode: EncodeContext {
                 request_id: self.id,
                 created: self.created,
@@ -143,14 +231,15 @@ impl<'a> Subject<'a> {
                 stream_usage,
                 encoding: self.vector_encoding(),
                 embedding_form: self.embedding_form(),
+                echo: self.echo(),
             },
         }
     }
 
     /// What the relay must know of the answer that goes on with another: its request is always translated.
     #[must_use]
-    pub(crate) fn continued_relay_context(&self, index: DeploymentIndex) -> RelayContext {
-        RelayContext { names: self.fitted_names(index), ..self.relay_context(index) }
+    pub(crate) fn continued_relay_context(&self, index: DeploymentIndex, tier: &str) -> RelayContext {
+        RelayContext { names: self.fitted_names(index), ..self.relay_context(index, tier) }
     }
 
     /// Makes the body and headers for a deployment: for the whole answer, or for what follows the text so far.
@@ -159,8 +248,8 @@ impl<'a> Subject<'a> {
     /// `Unsupported` when the deployment cannot express the request, `BadRequest` when the request contradicts itself.
     pub(crate) fn prepare(&self, index: DeploymentIndex, so_far: Option<&str>) -> Result<Prepared, Failure> {
         let upstream = self.upstream(index);
-        let same = so_far.is_none() && self.passes(upstream);
-        let (body, warnings) = if same { self.passed(upstream) } else { self.translated(upstream, so_far)? };
+        let same = so_far.is_none() && self.passes(index);
+        let (body, warnings) = if same { self.passed(upstream) } else { self.translated(index, so_far)? };
         if self.admitted.strict && !warnings.is_empty() {
             let list: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             let message = format!(
@@ -174,16 +263,33 @@ impl<'a> Subject<'a> {
     }
 
     /// Whether bytes pass untouched, both ways.
-    fn passes(&self, upstream: &Upstream) -> bool {
+    fn passes(&self, index: DeploymentIndex) -> bool {
         let Admitted { envelope, body, dialect, operation, .. } = self.admitted;
-        upstream.dialect == *dialect && dispatch::may_pass(*dialect, *operation, envelope, body)
+        // What is given up must be taken out.
+        self.conceded.is_empty()
+            && !self.is_foreign(index)
+            && self.dialect(self.upstream(index)) == *dialect
+            && dispatch::may_pass(*dialect, *operation, envelope, body)
+    }
+
+    /// Whether sealed state in the conversation was made by another provider of the same dialect.
+    fn is_foreign(&self, index: DeploymentIndex) -> bool {
+        let provider = &self.generation().snapshot.fleet.deployment(index).provider;
+        let turn = self.admitted.turn.as_ref();
+        self.admitted.envelope.shape.has_opaque_state && turn.is_some_and(|turn| turn.is_foreign(provider))
     }
 
     fn fitted_names(&self, index: DeploymentIndex) -> FittedNames {
         match self.decoded() {
-            Ok(request) => dispatch::fitted_names(self.upstream(index).dialect, request),
+            Ok(request) => dispatch::fitted_names(self.dialect(self.upstream(index)), request),
             Err(_) => FittedNames::default(),
         }
+    }
+
+    /// What the answer repeats of the request, for clients whose protocol wants that.
+    fn echo(&self) -> Option<Arc<Echo>> {
+        let Admitted { envelope, body, dialect, echo, .. } = self.admitted;
+        echo.clone().or_else(|| dispatch::echo(*dialect, envelope, body))
     }
 
     fn embedding_form(&self) -> EmbeddingForm {
@@ -193,14 +299,17 @@ impl<'a> Subject<'a> {
 
     fn passed(&self, upstream: &Upstream) -> (RequestBody, Vec<Warning>) {
         let Admitted { envelope, body, dialect, .. } = self.admitted;
-        let edits = dispatch::pass_edits(*dialect, envelope, body, &upstream.profile, self.delivery());
+        let mut edits = dispatch::pass_edits(*dialect, envelope, body, &upstream.profile, self.delivery());
+        if let Some(turn) = &self.admitted.turn {
+            turn.edit(&mut edits, envelope, body, &upstream.profile);
+        }
         let rope = edits.apply(body, envelope);
         (RequestBody::from_pieces(rope), edits.warnings)
     }
 
     fn translated(
         &self,
-        upstream: &Upstream,
+        index: DeploymentIndex,
         so_far: Option<&str>,
     ) -> Result<(RequestBody, Vec<Warning>), Failure> {
         let request = self.decoded().as_ref().map_err(|error| {
@@ -212,17 +321,26 @@ impl<'a> Subject<'a> {
             None => None,
             Some(text) => Some(continuation::rest(request, text).ok_or_else(not_continuable)?),
         };
-        let request = rest.as_ref().unwrap_or(request);
+        let mut request = Cow::Borrowed(rest.as_ref().unwrap_or(request));
+        let upstream = self.upstream(index);
+        let mut warnings = Vec::new();
+        if self.is_foreign(index) {
+            warnings = strip_state(request.to_mut());
+        }
+        for concession in &self.conceded {
+            warnings.push(concede(*concession, request.to_mut(), upstream.profile.max_output_tokens));
+        }
+        let request = request.as_ref();
+        let dialect = self.dialect(upstream);
         let encoded = match self.admitted.operation {
-            Operation::CountTokens => {
-                dispatch::encode_count_request(upstream.dialect, request, &upstream.profile)
-            }
+            Operation::CountTokens => dispatch::encode_count_request(dialect, request, &upstream.profile),
             Operation::Chat | Operation::Embeddings | Operation::Rerank => {
-                dispatch::encode_request(upstream.dialect, request, &upstream.profile, self.delivery())
+                dispatch::encode_request(dialect, request, &upstream.profile, self.delivery())
             }
         };
         let encoded = encoded.map_err(encode_failure)?;
-        Ok((RequestBody::from(encoded.body), encoded.warnings))
+        warnings.extend(encoded.warnings);
+        Ok((RequestBody::from(encoded.body), warnings))
     }
 
     fn decoded(&self) -> &Result<Box<Request>, BadRequest> {
@@ -256,6 +374,28 @@ impl<'a> Subject<'a> {
             _ => VectorEncoding::Float,
         }
     }
+}
+
+/// Takes something out of a request that its route may give up.
+fn concede(concession: Concession, request: &mut Request, longest: Option<u64>) -> Warning {
+    let reason = "given up: no deployment that may serve the request can do it";
+    if let Request::Chat(chat) = request {
+        match concession {
+            Concession::Reasoning => chat.reasoning = None,
+            Concession::Tools => {
+                chat.tools.clear();
+                chat.tool_choice = None;
+                chat.parallel_tool_calls = None;
+            }
+            Concession::Length => {
+                chat.max_output_tokens = match (chat.max_output_tokens, longest) {
+                    (Some(asked), Some(longest)) => Some(asked.min(longest)),
+                    (_, longest) => longest,
+                };
+            }
+        }
+    }
+    Warning::dropped(concession.name(), reason)
 }
 
 fn not_continuable() -> Failure {

@@ -38,10 +38,17 @@ impl Dialect {
         Self::Mistral,
     ];
     /// Those in which clients may hold a conversation.
-    pub const CLIENTS: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Gemini];
+    pub const CLIENTS: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Responses];
     /// Those in which providers may be asked for one.
-    pub const PROVIDERS: [Self; 5] =
-        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Cohere, Self::Mistral];
+    pub const PROVIDERS: [Self; 7] = [
+        Self::OpenAi,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Responses,
+        Self::Cohere,
+        Self::Mistral,
+        Self::Converse,
+    ];
 
     /// The name used in configuration, logs and metrics.
     #[must_use]

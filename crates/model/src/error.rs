@@ -166,6 +166,7 @@ impl ClientError {
             Class::BadRequest => ErrorCode::InvalidRequest,
             Class::Unsupported => ErrorCode::UnsupportedParameter,
             Class::ContextTooLong => ErrorCode::ContextTooLong,
+            Class::RequestTooLarge => ErrorCode::RequestTooLarge,
             Class::ContentRefused => ErrorCode::ContentRefused,
             Class::Credentials => ErrorCode::UpstreamCredentialsRejected,
             Class::RateLimited | Class::QuotaExhausted => ErrorCode::UpstreamRateLimited,

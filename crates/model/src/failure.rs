@@ -42,6 +42,8 @@ pub enum FailureClass {
     NotFound,
     /// The prompt does not fit the context window.
     ContextTooLong,
+    /// The body is larger than this provider takes (413); another may take it.
+    RequestTooLarge,
     /// The provider's content filter refused the request or the answer.
     ContentRefused,
     /// The request itself is wrong; no other deployment would take it either.
@@ -58,7 +60,7 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class, for metrics and tables.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Resolve,
         Self::Connect,
         Self::Tls,
@@ -75,6 +77,7 @@ impl FailureClass {
         Self::Credentials,
         Self::NotFound,
         Self::ContextTooLong,
+        Self::RequestTooLarge,
         Self::ContentRefused,
         Self::BadRequest,
         Self::BadAnswer,
@@ -103,6 +106,7 @@ impl FailureClass {
             Self::Credentials => "credentials",
             Self::NotFound => "not_found",
             Self::ContextTooLong => "context_too_long",
+            Self::RequestTooLarge => "request_too_large",
             Self::ContentRefused => "content_refused",
             Self::BadRequest => "bad_request",
             Self::BadAnswer => "bad_answer",

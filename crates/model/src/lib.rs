@@ -3,6 +3,7 @@
 //! Owns the canonical forms (N + M codecs meet here) and the plain facts of a request's life. Must not know wire formats,
 //! vendors, sockets, clocks or storage. It is one crate so that a word means the same thing everywhere.
 
+pub mod asked;
 pub mod capability;
 pub mod catalogue;
 pub mod content;
@@ -12,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod facts;
 pub mod failure;
+mod fingerprint;
 pub mod headroom;
 pub mod id;
 pub mod json;

@@ -3,6 +3,7 @@
 //! Owns the shape of a log record: who asked, what was chosen, each attempt with its phases, tokens, cost, how it ended.
 //! Must not know how it is stored. Prompts and answers are not part of it: the record is safe to keep and to show.
 
+use crate::asked::Asked;
 use crate::dialect::{Delivery, Dialect, Operation};
 use crate::failure::FailureClass;
 use crate::id::{Name, RequestId};
@@ -90,8 +91,13 @@ pub struct RequestRecord {
     pub request_bytes: u64,
     /// Size of the answer's body.
     pub response_bytes: u64,
-    /// Fingerprint of the configuration that served it.
+    /// Fingerprint of the configuration that served it. Written as 16 hexadecimal digits, because readers that take all
+    /// numbers for doubles would change it; read as a number too, as older records have it.
+    #[serde(with = "crate::fingerprint")]
     pub config_version: u64,
+    /// The facts by which it was decided, to decide it again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub asked: Option<Box<Asked>>,
     /// The decision with all its reasons, as JSON.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decision: Option<Box<str>>,
@@ -133,6 +139,7 @@ impl RequestRecord {
             request_bytes: 0,
             response_bytes: 0,
             config_version,
+            asked: None,
             decision: None,
         }
     }
@@ -202,6 +209,19 @@ pub struct AttemptRecord {
     pub cost: Cost,
 }
 
+impl AttemptRecord {
+    /// Whether the provider was asked at all: not when a limit of ours had no room or the request could not be expressed.
+    #[must_use]
+    pub const fn was_sent(&self) -> bool {
+        match self.failure {
+            Some(FailureClass::LocalLimit) => false,
+            // A provider's own refusal of a parameter comes with a status.
+            Some(FailureClass::Unsupported) => self.status.is_some(),
+            _ => true,
+        }
+    }
+}
+
 /// Why there was an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -218,6 +238,10 @@ pub enum AttemptKind {
     Cascade,
     /// The rest of an answer that broke off.
     Continuation,
+    /// A further sample of the same model, for comparison.
+    Sample,
+    /// Another model's judgement of an answer.
+    Judge,
 }
 
 impl AttemptKind {
@@ -231,6 +255,8 @@ impl AttemptKind {
             Self::Hedge => "hedge",
             Self::Cascade => "cascade",
             Self::Continuation => "continuation",
+            Self::Sample => "sample",
+            Self::Judge => "judge",
         }
     }
 }

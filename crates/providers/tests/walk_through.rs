@@ -25,7 +25,8 @@ fn the_made_up_provider_of_the_page_works_by_its_file_alone() {
         http2_cleartext: false,
     };
     let upstream = Upstream::new(&preset, &account, "rocket-1", None).unwrap();
-    let address = |operation, delivery| upstream.uri(operation, delivery).map(ToString::to_string);
+    let address =
+        |operation, delivery| upstream.uri(upstream.dialect, operation, delivery).map(ToString::to_string);
     let chat = Some("https://api.acme.example/v1/chat/completions".to_owned());
     assert_eq!(address(Operation::Chat, Delivery::Plain), chat);
     assert_eq!(address(Operation::Chat, Delivery::Stream), chat);

@@ -51,9 +51,31 @@ pub struct DecideInput<'a> {
     pub config_version: u64,
 }
 
-/// Decides which deployments serve a request, in which order, and keeps why.
+/// Decides which deployments serve a request, in which order, and keeps why. Where none can do all that is asked for, the
+/// route's concessions are made one after another until some can.
 #[must_use]
 pub fn decide(input: &DecideInput<'_>) -> Decision {
+    let mut decision = decide_once(input);
+    if input.route.downgrade.is_empty() || !matches!(decision.plan, Err(NoPlan::NoneEligible { .. })) {
+        return decision;
+    }
+    let mut shape = input.shape.clone();
+    let mut conceded = SmallVec::new();
+    for concession in &input.route.downgrade {
+        let Some(less) = concession.apply(&shape) else { continue };
+        shape = less;
+        conceded.push(*concession);
+        let mut second = decide_once(&DecideInput { shape: &shape, ..*input });
+        if let Ok(plan) = &mut second.plan {
+            plan.conceded = conceded;
+            decision = second;
+            break;
+        }
+    }
+    decision
+}
+
+fn decide_once(input: &DecideInput<'_>) -> Decision {
     let (route, caller) = (input.route, input.caller);
     let allowed = match route.kind {
         RouteKind::Configured => caller.allow.allows_route(&route.name),
@@ -94,7 +116,8 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
     let filtered = filter(input.fleet, &candidates, input.shape, caller, &demands, input.views, input.now);
     let facts = fleet_facts(&filtered.eligible);
     let features = FeatureSource::new(input.shape, caller, input.clock, facts).with_prompt(input.prompt);
-    let chosen = choose(input, &filtered.eligible, &features, pinned);
+    let mut chosen = choose(input, &filtered.eligible, &features, pinned);
+    choose::precheck(input, &filtered.eligible, &features, &mut chosen);
     let mut decision = match chosen.choice {
         Choice::PinNotEligible => {
             let pin = pinned.map_or_else(|| route.name.clone(), |(pin, _)| pin.clone());
@@ -102,6 +125,9 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
         }
         choice => plan::plan(input, filtered, choice, chosen.decided_by, chosen.propensity),
     };
+    for expectation in [&mut decision.expected, &mut decision.runner_up].into_iter().flatten() {
+        expectation.quality = features.predicted(expectation.deployment);
+    }
     decision.steps = chosen.steps;
     decision.features = features.read();
     decision.values = values(&features);

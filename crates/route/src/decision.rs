@@ -97,6 +97,8 @@ pub struct StepTrace {
     pub step: Name,
     /// What it said.
     pub outcome: StepOutcome,
+    /// How it came to that, in its own words, where there is more to say.
+    pub note: Option<Cow<'static, str>>,
 }
 
 /// What a step said.

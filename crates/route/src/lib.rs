@@ -6,6 +6,7 @@
 
 pub mod balance;
 pub mod caller;
+pub mod cascade;
 pub mod cel;
 pub mod decide;
 pub mod decision;
@@ -20,6 +21,7 @@ pub mod fleet;
 mod gauge;
 pub mod health;
 pub mod hedge;
+pub mod learned;
 pub mod limit;
 pub mod pattern;
 pub mod plan;

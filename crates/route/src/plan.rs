@@ -3,7 +3,9 @@
 //! Owns the values between `decide` (which makes a plan from filtered candidates) and `drive` (which walks it). A plan holds
 //! only deployments that passed the filter: its lists take `EligibleDeployment`, which only the filter can make.
 
+use crate::cascade::{Concession, Inspection};
 use crate::fleet::DeploymentIndex;
+use smallvec::SmallVec;
 use std::time::Duration;
 use trunkline_model::id::Name;
 
@@ -46,6 +48,12 @@ pub struct Plan {
     pub on_context_length: Vec<Leg>,
     /// Where to go instead when the content was refused; empty means that a refusal is final.
     pub on_content_filter: Vec<Leg>,
+    /// Where to go instead when an answer was found wanting; empty means as `legs`.
+    pub on_bad_answer: Vec<Leg>,
+    /// What of the request is given up, because no deployment can do all of it.
+    pub conceded: SmallVec<[Concession; 2]>,
+    /// How answers are looked at before the client gets them; `None` lets them pass.
+    pub inspection: Option<Box<Inspection>>,
     /// Limits in time.
     pub timeouts: Timeouts,
     /// Upstream calls at the most, hedges included.

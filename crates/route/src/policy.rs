@@ -6,6 +6,7 @@
 
 use crate::balance::Balance;
 use crate::caller::PriceCap;
+use crate::cascade::{Cascade, Concession, Demand};
 use crate::filter::RouteDemands;
 use crate::fleet::DeploymentIndex;
 use crate::pattern::Pattern;
@@ -14,6 +15,7 @@ use crate::steps::{Step, StepKind, Target};
 use crate::sticky::Sticky;
 use smallvec::SmallVec;
 use std::collections::HashSet;
+use std::sync::Arc;
 use trunkline_model::facts::Requirement;
 use trunkline_model::id::Name;
 
@@ -95,6 +97,12 @@ pub struct Route {
     pub strict: bool,
     /// Whether answers may come from a cache.
     pub cache: CachePolicy,
+    /// A cheap answer first, a better model when it is found wanting.
+    pub cascade: Option<Arc<Cascade>>,
+    /// What every answer must be.
+    pub demand: Option<Arc<Demand>>,
+    /// What may be given up, in this order, when no deployment can do all that a request asks for.
+    pub downgrade: Vec<Concession>,
     tiers: Vec<Tier>,
     steps: Vec<Step>,
     candidates: Vec<DeploymentIndex>,
@@ -201,12 +209,23 @@ impl Route {
             continuation: false,
             strict: false,
             cache: CachePolicy::Off,
+            cascade: None,
+            demand: None,
+            downgrade: Vec::new(),
             tiers,
             steps,
             candidates,
         };
         route.check()?;
         Ok(route)
+    }
+
+    /// The same route with the load of every tier spread by this strategy, for comparisons.
+    #[must_use]
+    pub fn balanced_by(&self, balance: &Balance) -> Self {
+        let mut route = self.clone();
+        route.tiers.iter_mut().for_each(|tier| tier.balance = balance.clone());
+        route
     }
 
     /// A route for a model named directly: one tier of the deployments that serve it, see [`crate::fleet::Fleet::named`]. They
@@ -236,6 +255,9 @@ impl Route {
             continuation: false,
             strict: false,
             cache: CachePolicy::Off,
+            cascade: None,
+            demand: None,
+            downgrade: Vec::new(),
             tiers: vec![tier],
             steps: Vec::new(),
             candidates,
@@ -258,6 +280,10 @@ impl Route {
             for tier in list {
                 self.check_position(*tier, || what.to_owned())?;
             }
+        }
+        if let Some(cascade) = &self.cascade {
+            self.check_position(cascade.from, || "the cascade's `from`".to_owned())?;
+            self.check_position(cascade.to, || "the cascade's `to`".to_owned())?;
         }
         let mut always: Option<&Step> = None;
         for step in &self.steps {

@@ -8,6 +8,7 @@ use crate::fleet::DeploymentIndex;
 use std::cmp::Ordering;
 use std::time::Duration;
 use trunkline_model::moment::Moment;
+use trunkline_model::money::NanoDollars;
 
 /// The state of one deployment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +54,11 @@ pub enum Availability {
         /// When they are tried again.
         until: Moment,
     },
+    /// The quota of our account is used up; no request can succeed.
+    QuotaExhausted {
+        /// When it is tried again.
+        until: Moment,
+    },
     /// A configured limit of ours is reached.
     Full,
 }
@@ -73,6 +79,7 @@ impl Availability {
             Self::Broken { probe: false, .. } => "broken",
             Self::Broken { probe: true, .. } => "probing",
             Self::CredentialsOut { .. } => "credentials_out",
+            Self::QuotaExhausted { .. } => "quota_exhausted",
             Self::Full => "full",
         }
     }
@@ -89,7 +96,7 @@ impl Availability {
             Self::Open | Self::Broken { probe: true, .. } => (0, 0),
             Self::Full => (1, 0),
             Self::RateLimited { until } | Self::Broken { until, probe: false } => (2, until.as_micros()),
-            Self::CredentialsOut { until } => (3, until.as_micros()),
+            Self::CredentialsOut { until } | Self::QuotaExhausted { until } => (3, until.as_micros()),
         }
     }
 }
@@ -98,6 +105,12 @@ impl Availability {
 pub trait Views {
     /// The state of a deployment of the fleet at `now`.
     fn view(&self, index: DeploymentIndex, now: Moment) -> View;
+
+    /// What requests of a route have cost on this day (days since the Unix epoch, UTC); `None` where nobody counts.
+    fn spent(&self, route: &str, day: u64) -> Option<NanoDollars> {
+        let _ = (route, day);
+        None
+    }
 }
 
 /// Every deployment fresh and open: for offline explanations without a running server.
@@ -118,7 +131,8 @@ mod tests {
     fn what_is_back_soonest_is_the_least_bad() {
         let at = Moment::from_micros;
         let mut states = [
-            Availability::CredentialsOut { until: at(1) },
+            Availability::CredentialsOut { until: at(2) },
+            Availability::QuotaExhausted { until: at(1) },
             Availability::Broken { until: at(30), probe: false },
             Availability::RateLimited { until: at(20) },
             Availability::Full,
@@ -126,7 +140,7 @@ mod tests {
         ];
         states.sort_by(|one, other| one.compare(*other));
         let names = states.map(Availability::name);
-        assert_eq!(names, ["open", "full", "rate_limited", "broken", "credentials_out"]);
+        assert_eq!(names, ["open", "full", "rate_limited", "broken", "quota_exhausted", "credentials_out"]);
         let probing = Availability::Broken { until: at(30), probe: true };
         assert!(probing.is_usable());
         assert_eq!(probing.compare(Availability::Open), Ordering::Equal);

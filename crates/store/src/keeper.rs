@@ -4,9 +4,10 @@
 //! be waited for by requests. It wakes at fixed short intervals instead of being notified, because a wake-up per record would
 //! cost every request a system call.
 
-use crate::journal::{Journal, ReplayError};
+use crate::journal::{self, Journal, ReplayError};
+use crate::legacy;
 use crate::recorder::{Backend, Settings, Shared};
-use crate::sqlite;
+use crate::sqlite::{self, Repeats};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,10 +16,16 @@ use trunkline_model::record::RequestRecord;
 
 /// A record waits at most this long before it is written: well inside the promised second.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Rows per transaction.
+/// Records per transaction.
 const BATCH: usize = 2_000;
-/// How often old records are looked for.
-const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+/// Blocks deleted at a time: about a megabyte at most.
+const RETENTION_SLICE: u32 = 8;
+/// Times in a round that blocks are deleted.
+const RETENTION_SLICES: u32 = 32;
+/// Free pages that are always kept for new records, in bytes.
+const SPARE_BYTES: u64 = 1_000_000;
+/// Rows of the first schema moved in a round.
+const LEGACY_ROWS: u32 = 1_000;
 /// How long to leave a database alone that just failed.
 const DATABASE_REST: Duration = Duration::from_secs(1);
 
@@ -28,9 +35,9 @@ pub(crate) fn run(shared: &Arc<Shared>, settings: &Settings) {
     keeper.replay();
     let mut batch = Vec::new();
     loop {
-        let closing = shared.wait(INTERVAL);
+        let closing = shared.wait(INTERVAL, keeper.held);
         shared.take(&mut batch);
-        keeper.write(&mut batch);
+        keeper.write(&mut batch, closing);
         batch.clear();
         batch.shrink_to(BATCH);
         keeper.maintain();
@@ -48,7 +55,11 @@ struct Keeper<'a> {
     connection: Option<Connection>,
     rest_until: Option<Instant>,
     next_retention: Instant,
+    /// Rows of the first schema may be left to move.
+    legacy: bool,
     troubled: bool,
+    /// Records were put back because neither database nor journal took them.
+    held: bool,
 }
 
 impl<'a> Keeper<'a> {
@@ -58,8 +69,10 @@ impl<'a> Keeper<'a> {
             settings,
             connection: None,
             rest_until: None,
-            next_retention: Instant::now() + RETENTION_INTERVAL,
+            next_retention: Instant::now() + settings.retention_interval,
+            legacy: true,
             troubled: false,
+            held: false,
         };
         keeper.connect();
         keeper
@@ -73,16 +86,23 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    fn write(&mut self, records: &mut [RequestRecord]) {
+    fn write(&mut self, records: &mut Vec<RequestRecord>, closing: bool) {
         if let Backend::Memory(memory) = &self.shared.backend {
-            memory.append(records);
             self.shared.written.fetch_add(records.len() as u64, Ordering::Relaxed);
+            memory.append(records.drain(..));
             return;
         }
-        for chunk in records.chunks_mut(BATCH) {
-            if !self.insert(chunk) {
-                self.spill(chunk);
+        while !records.is_empty() {
+            let count = records.len().min(BATCH);
+            let taken = self.insert(&mut records[..count]) || self.journal(&records[..count]);
+            if !taken {
+                return self.hold(records, closing);
             }
+            self.held = false;
+            if count == records.len() {
+                return;
+            }
+            records.drain(..count);
         }
     }
 
@@ -94,8 +114,10 @@ impl<'a> Keeper<'a> {
         if self.connection.is_none() {
             self.connect();
         }
+        // A write that failed does not say how far it came.
+        let repeats = if self.troubled { Repeats::Possible } else { Repeats::Impossible };
         let Some(connection) = self.connection.as_mut() else { return false };
-        match sqlite::insert(connection, records) {
+        match sqlite::insert(connection, records, repeats) {
             Ok(()) => {
                 self.shared.written.fetch_add(records.len() as u64, Ordering::Relaxed);
                 self.recovered();
@@ -108,8 +130,27 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    fn spill(&self, records: &[RequestRecord]) {
-        self.shared.spill(records);
+    /// Whether the journal took them.
+    fn journal(&self, records: &[RequestRecord]) -> bool {
+        match self.shared.journal_all(records) {
+            Ok(()) => true,
+            Err(error) => {
+                if !self.held {
+                    tracing::error!(%error, "the journal of the request log cannot be written either; records wait in memory");
+                }
+                false
+            }
+        }
+    }
+
+    /// Nothing takes them, as on a full disk: they wait in the queue, which is bounded.
+    fn hold(&mut self, records: &mut Vec<RequestRecord>, closing: bool) {
+        self.held = true;
+        if closing {
+            self.shared.lose(records.len() as u64, &"neither database nor journal took them");
+        } else {
+            self.shared.put_back(records);
+        }
     }
 
     fn trouble(&mut self, error: &rusqlite::Error) {
@@ -131,15 +172,19 @@ impl<'a> Keeper<'a> {
         self.rest_until = None;
     }
 
-    /// Brings the journal's records into the database.
+    /// Brings the journal's records into the database. Those who append meanwhile are not held up.
     fn replay(&mut self) {
         let Some(connection) = self.connection.as_mut() else { return };
         let Some(journal) = &self.shared.journal else { return };
-        let mut journal = journal.lock();
-        if journal.is_empty() {
-            return;
-        }
-        match journal.replay(|records| sqlite::insert(connection, records)) {
+        let aside = journal.lock().set_aside();
+        let read = match aside {
+            Ok(None) => return,
+            Ok(Some(path)) => {
+                journal::read(&path, |records| sqlite::insert(connection, records, Repeats::Possible))
+            }
+            Err(error) => Err(ReplayError::Read(error)),
+        };
+        match read {
             Ok(replayed) => {
                 self.shared.written.fetch_add(replayed.records as u64, Ordering::Relaxed);
                 tracing::info!(
@@ -147,45 +192,80 @@ impl<'a> Keeper<'a> {
                     unreadable = replayed.unreadable,
                     "replayed the journal of the request log"
                 );
+                if let Err(error) = journal.lock().replayed() {
+                    tracing::error!(%error, "the replayed journal of the request log cannot be removed");
+                    self.rest_until = Some(Instant::now() + DATABASE_REST);
+                } else {
+                    self.recovered();
+                }
             }
-            Err(ReplayError::Take(error)) => {
-                drop(journal);
-                self.trouble(&error);
-            }
+            Err(ReplayError::Take(error)) => self.trouble(&error),
             Err(ReplayError::Read(error)) => {
+                self.rest_until = Some(Instant::now() + DATABASE_REST);
                 tracing::error!(%error, "the journal of the request log cannot be replayed; it is kept");
             }
         }
     }
 
     fn maintain(&mut self) {
-        let rested = self.rest_until.is_none_or(|until| Instant::now() >= until);
-        if rested && self.shared.journal_bytes() > 0 {
+        if self.rest_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        if self.shared.journal_bytes() > 0 {
             if self.connection.is_none() {
                 self.connect();
             }
             self.replay();
         }
-        if Instant::now() >= self.next_retention {
-            self.next_retention = Instant::now() + RETENTION_INTERVAL;
-            if let Err(error) = self.retain() {
-                self.trouble(&error);
-            }
+        if let Err(error) = self.move_legacy().and_then(|()| self.retain_when_due()) {
+            self.trouble(&error);
         }
     }
 
-    /// Deletes what is too old or too much, in slices, so that the queue is never left alone for long.
-    fn retain(&self) -> rusqlite::Result<()> {
-        let Some(connection) = &self.connection else { return Ok(()) };
+    fn move_legacy(&mut self) -> rusqlite::Result<()> {
+        if self.legacy
+            && let Some(connection) = &mut self.connection
+        {
+            self.legacy = legacy::move_some(connection, LEGACY_ROWS)?;
+        }
+        Ok(())
+    }
+
+    fn retain_when_due(&mut self) -> rusqlite::Result<()> {
+        if Instant::now() >= self.next_retention {
+            let done = self.retain()?;
+            // What one round did not manage goes on in the next.
+            let pause = if done { self.settings.retention_interval } else { Duration::ZERO };
+            self.next_retention = Instant::now() + pause;
+        }
+        Ok(())
+    }
+
+    /// Deletes what is too old or too much, a slice at a time, so that the queue is never left alone for long; whether
+    /// nothing is left to do.
+    fn retain(&self) -> rusqlite::Result<bool> {
+        let Some(connection) = &self.connection else { return Ok(true) };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut deleted = 0;
         if let Some(oldest) = now.checked_sub(self.settings.keep) {
             let oldest = u64::try_from(oldest.as_millis()).unwrap_or(0);
-            sqlite::delete_before(connection, oldest, 20_000)?;
+            deleted = sqlite::delete_before(connection, oldest, RETENTION_SLICE * RETENTION_SLICES)?;
         }
-        if sqlite::size(connection)? > self.settings.max_bytes {
-            sqlite::delete_oldest(connection, 20_000)?;
+        let mut size = sqlite::size(connection)?;
+        for _ in 0..RETENTION_SLICES {
+            if size.used <= self.settings.max_bytes {
+                break;
+            }
+            deleted += sqlite::delete_oldest(connection, RETENTION_SLICE)?;
+            size = sqlite::size(connection)?;
         }
-        sqlite::shrink(connection)
+        self.shared.deleted.fetch_add(deleted, Ordering::Relaxed);
+        // Free pages are used again by new records; only what is much more than those need goes back to the file system.
+        let spare = (size.used / 16).max(SPARE_BYTES);
+        if size.free > spare {
+            sqlite::shrink(connection)?;
+        }
+        Ok(deleted == 0 && size.free <= spare)
     }
 
     fn close(&mut self) {

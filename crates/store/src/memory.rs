@@ -19,13 +19,13 @@ impl MemoryLog {
         Self { records: Mutex::new(VecDeque::new()), capacity: capacity.max(1) }
     }
 
-    pub(crate) fn append(&self, new: &[RequestRecord]) {
+    pub(crate) fn append(&self, new: impl Iterator<Item = RequestRecord>) {
         let mut records = self.records.lock();
         for record in new {
             if records.len() == self.capacity {
                 records.pop_front();
             }
-            records.push_back(record.clone());
+            records.push_back(record);
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Owns the filter vocabulary shared by the command line, the admin API and both backends. Must not know SQL.
 
+use crate::block::Entry;
+use memchr::memmem::Finder;
 use trunkline_model::id::RequestId;
 use trunkline_model::record::{Outcome, RequestRecord};
 
@@ -63,6 +65,43 @@ impl Query {
                     || record.deployment.as_deref().is_some_and(|deployment| deployment.contains(part))
             })
     }
+}
+
+/// Texts that the JSON of every matching record holds: a log of millions is searched without reading each record, because
+/// most do not hold them. What holds them is read and matched.
+pub(crate) struct Needles(Vec<Finder<'static>>);
+
+impl Needles {
+    pub(crate) fn new(query: &Query) -> Self {
+        let mut needles = Vec::new();
+        let mut add = |text: &str| needles.push(Finder::new(text.as_bytes()).into_owned());
+        for (name, value) in [("key", &query.key), ("route", &query.route), ("provider", &query.provider)] {
+            if let Some(value) = value {
+                add(&format!("\"{name}\":{}", quoted(value)));
+            }
+        }
+        if let Some(outcome) = query.outcome {
+            add(&format!("\"outcome\":\"{}\"", outcome.name()));
+        }
+        if let Some(status) = query.status {
+            add(&format!("\"status\":{status}"));
+        }
+        if let Some(part) = &query.model {
+            let text = quoted(part);
+            add(&text[1..text.len() - 1]);
+        }
+        Self(needles)
+    }
+
+    /// Whether a record may be asked for.
+    pub(crate) fn all_in(&self, entry: &Entry<'_>) -> bool {
+        self.0.iter().all(|needle| entry.holds(needle))
+    }
+}
+
+/// A text as JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// Some records, newest first.

@@ -1,7 +1,8 @@
 //! The handle requests record through.
 //!
 //! Owns the bounded queue, its spill to the journal and the counters. Must not wait: `record` takes a short lock and returns.
-//! What happens when things go wrong, in order: the queue takes it; the journal takes it; it is counted as lost and logged.
+//! What happens when things go wrong, in order: the queue takes it, and keeps it while neither database nor journal can be written;
+//! a full queue's journal takes it; it is counted as lost and logged.
 
 use crate::journal::Journal;
 use crate::keeper;
@@ -38,12 +39,14 @@ pub struct Settings {
     pub keep: Duration,
     /// Size of the database at which the oldest records are deleted, in bytes.
     pub max_bytes: u64,
+    /// How often it is looked whether records are to be deleted.
+    pub retention_interval: Duration,
     /// Records kept by the memory backend.
     pub memory_records: usize,
 }
 
 impl Settings {
-    /// The defaults: 16,384 waiting, 256 MB of journal, 30 days, 2 GB; 10,000 in memory.
+    /// The defaults: 16,384 waiting, 256 MB of journal, 30 days, 2 GB, looked after once a minute; 10,000 in memory.
     #[must_use]
     pub const fn new(kind: StoreKind) -> Self {
         Self {
@@ -52,6 +55,7 @@ impl Settings {
             journal_bytes: 256_000_000,
             keep: Duration::from_secs(30 * 86_400),
             max_bytes: 2_000_000_000,
+            retention_interval: Duration::from_secs(60),
             memory_records: 10_000,
         }
     }
@@ -67,6 +71,17 @@ pub enum StoreError {
         path: PathBuf,
         /// What it said.
         source: rusqlite::Error,
+    },
+    /// A later version of this program has changed it.
+    #[error(
+        "use the request log {path}: it has form {found}, written by a newer version; this one knows {}",
+        sqlite::SCHEMA
+    )]
+    Newer {
+        /// The database's path.
+        path: PathBuf,
+        /// Its form.
+        found: u32,
     },
     /// The writer could not be started.
     #[error("start the writer of the request log: {0}")]
@@ -84,6 +99,8 @@ pub struct RecorderStats {
     pub spilled: u64,
     /// Lost so far: neither queue nor journal could take them.
     pub lost: u64,
+    /// Deleted so far, because of age or size.
+    pub deleted: u64,
     /// Failed writes so far.
     pub database_errors: u64,
     /// Bytes waiting in the journal.
@@ -107,7 +124,8 @@ impl Recorder {
             StoreKind::Memory => Backend::Memory(MemoryLog::new(settings.memory_records)),
             StoreKind::Sqlite(path) => {
                 let failed = |source| StoreError::Database { path: path.clone(), source };
-                sqlite::open(path).map_err(failed)?;
+                let writer = sqlite::open(path).map_err(failed)?;
+                refuse_newer(&writer, path)?;
                 let reader = sqlite::open_reader(path).map_err(failed)?;
                 Backend::Sqlite { path: path.clone(), reader: Mutex::new(reader) }
             }
@@ -140,8 +158,10 @@ impl Recorder {
                 Some(record)
             }
         };
-        if let Some(record) = refused {
-            shared.spill(std::slice::from_ref(&record));
+        if let Some(record) = refused
+            && let Err(error) = shared.journal_all(std::slice::from_ref(&record))
+        {
+            shared.lose(1, &error);
         }
     }
 
@@ -171,6 +191,7 @@ impl Recorder {
             written: shared.written.load(Ordering::Relaxed),
             spilled: shared.spilled.load(Ordering::Relaxed),
             lost: shared.lost.load(Ordering::Relaxed),
+            deleted: shared.deleted.load(Ordering::Relaxed),
             database_errors: shared.database_errors.load(Ordering::Relaxed),
             journal_bytes: shared.journal_bytes(),
         }
@@ -184,7 +205,17 @@ impl Recorder {
 pub fn search_file(path: &std::path::Path, query: &Query) -> Result<Page, StoreError> {
     let failed = |source| StoreError::Database { path: path.to_owned(), source };
     let connection = sqlite::open_reader(path).map_err(failed)?;
+    refuse_newer(&connection, path)?;
     sqlite::search(&connection, query).map_err(failed)
+}
+
+fn refuse_newer(connection: &rusqlite::Connection, path: &std::path::Path) -> Result<(), StoreError> {
+    let found = sqlite::schema(connection)
+        .map_err(|source| StoreError::Database { path: path.to_owned(), source })?;
+    match found {
+        Some(found) if found > sqlite::SCHEMA => Err(StoreError::Newer { path: path.to_owned(), found }),
+        _ => Ok(()),
+    }
 }
 
 #[derive(Debug)]
@@ -210,6 +241,7 @@ pub(crate) struct Shared {
     pub(crate) backend: Backend,
     pub(crate) journal: Option<Mutex<Journal>>,
     pub(crate) written: AtomicU64,
+    pub(crate) deleted: AtomicU64,
     pub(crate) database_errors: AtomicU64,
     spilled: AtomicU64,
     lost: AtomicU64,
@@ -241,6 +273,7 @@ impl Shared {
             backend,
             journal,
             written: AtomicU64::new(0),
+            deleted: AtomicU64::new(0),
             database_errors: AtomicU64::new(0),
             spilled: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -253,10 +286,11 @@ impl Shared {
         }
     }
 
-    /// Waits for the next round; true when the recorder is being closed.
-    pub(crate) fn wait(&self, interval: Duration) -> bool {
+    /// Waits for the next round; true when the recorder is being closed. A queue that fills up fast cuts the wait short,
+    /// unless it is full because nothing can be written.
+    pub(crate) fn wait(&self, interval: Duration, held: bool) -> bool {
         let mut queue = self.queue.lock();
-        if !self.closing.load(Ordering::Acquire) && queue.len() < self.capacity / 2 {
+        if !self.closing.load(Ordering::Acquire) && (held || queue.len() < self.capacity / 2) {
             self.wake.wait_for(&mut queue, interval);
         }
         self.closing.load(Ordering::Acquire)
@@ -275,24 +309,27 @@ impl Shared {
         self.journal.as_ref().map_or(0, |journal| journal.lock().bytes())
     }
 
-    /// Sends records to the journal; counts them as lost when even that fails.
-    pub(crate) fn spill(&self, records: &[RequestRecord]) {
-        let count = records.len() as u64;
-        let Some(journal) = &self.journal else {
-            self.lost.fetch_add(count, Ordering::Relaxed);
-            return;
-        };
-        match journal.lock().append(records) {
-            Ok(()) => {
-                self.spilled.fetch_add(count, Ordering::Relaxed);
-            }
-            Err(error) => {
-                // One line per power of two, so that a full disk does not fill the log as well.
-                let before = self.lost.fetch_add(count, Ordering::Relaxed);
-                if before == 0 || (before + count).ilog2() > before.ilog2() {
-                    tracing::error!(%error, lost = before + count, "records of finished requests are lost");
-                }
-            }
+    /// Puts records back that could not be written, in front of those that came since.
+    pub(crate) fn put_back(&self, records: &mut Vec<RequestRecord>) {
+        let mut queue = self.queue.lock();
+        records.append(&mut queue);
+        std::mem::swap(&mut *queue, records);
+    }
+
+    /// Sends records to the journal: all of them or, with an error, none.
+    pub(crate) fn journal_all(&self, records: &[RequestRecord]) -> std::io::Result<()> {
+        let journal = self.journal.as_ref().ok_or_else(|| std::io::Error::other("there is no journal"))?;
+        journal.lock().append(records)?;
+        self.spilled.fetch_add(records.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Counts records that nothing could take.
+    pub(crate) fn lose(&self, count: u64, error: &dyn std::fmt::Display) {
+        // One line per power of two, so that a full disk does not fill the log as well.
+        let before = self.lost.fetch_add(count, Ordering::Relaxed);
+        if before == 0 || (before + count).ilog2() > before.ilog2() {
+            tracing::error!(%error, lost = before + count, "records of finished requests are lost");
         }
     }
 

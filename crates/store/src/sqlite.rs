@@ -1,34 +1,46 @@
 //! The log in SQLite.
 //!
-//! Owns the table, its versions, inserts, search and retention. Must not know queues or threads. The table is clustered by a
-//! number made of arrival time and id and has no further index: appends stay at the right edge of one tree, rows are not split
-//! over overflow pages, and searches go by time anyway.
+//! Owns the table of blocks, inserts, search and retention. Must not know queues or threads. A row is a block of records
+//! (see `block`) under the place of its newest one, and there is no further index: appends stay at the right edge of one tree,
+//! and since no block spans more than a few seconds, searches by time touch only the blocks they need.
 
-use crate::query::{Page, Query};
-use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, params_from_iter};
+use crate::block::{self, BlockError, Packer, SPAN, Sealed};
+use crate::legacy;
+use crate::query::{Needles, Page, Query};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 use trunkline_model::id::RequestId;
 use trunkline_model::record::RequestRecord;
 
+/// The version of the tables that this code writes: 1 had a row per record, 2 has blocks.
+pub(crate) const SCHEMA: u32 = 2;
+
 /// How long a statement waits for another process that holds the database.
 const BUSY: Duration = Duration::from_millis(250);
 
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS requests (
-    seq INTEGER PRIMARY KEY, id BLOB NOT NULL,
-    key TEXT, route TEXT, provider TEXT, deployment TEXT, requested_model TEXT NOT NULL,
-    outcome TEXT NOT NULL, status INTEGER NOT NULL, attempts INTEGER NOT NULL,
-    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
-    cost_nano_dollars INTEGER, cost_confidence TEXT NOT NULL,
-    record TEXT NOT NULL, decision TEXT
+/// Bytes of a page in a new database: a packed block fills a few of them.
+const PAGE: u32 = 8_192;
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS blocks (
+    last INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL, body BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 ";
 
-/// The place of a record in the table: 41 bits of milliseconds, then 22 of the id's random bits. Nearly unique; the insert
-/// moves on by one where it is not.
+/// Whether some of the records to insert may be in the database already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    /// After a crash, or after a write that failed without saying how far it came.
+    Possible,
+    /// Fresh from the queue.
+    Impossible,
+}
+
+/// The place of a block in the table: 41 bits of the milliseconds of its newest record, then 22 of that id's random bits.
+/// Nearly unique; the insert moves on by one where it is not.
 fn place(id: RequestId) -> i64 {
     let milliseconds = id.unix_milliseconds() & ((1 << 41) - 1);
     let random = id.seed() & ((1 << 22) - 1);
@@ -36,23 +48,32 @@ fn place(id: RequestId) -> i64 {
 }
 
 /// The first place of a millisecond.
-fn first_place(unix_milliseconds: u64) -> i64 {
-    i64::try_from((unix_milliseconds & ((1 << 41) - 1)) << 22).expect("63 bits fit")
+pub(crate) fn first_place(unix_milliseconds: u64) -> i64 {
+    i64::try_from((unix_milliseconds.min((1 << 41) - 1)) << 22).expect("63 bits fit")
 }
 
-/// Opens the database for writing and brings its table up to date.
+/// The millisecond of a place.
+fn milliseconds(place: i64) -> u64 {
+    u64::try_from(place).unwrap_or(0) >> 22
+}
+
+/// Opens the database for writing and makes its tables.
 pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
-    // `incremental` must be set before the first table exists to take effect without a full vacuum.
+    // These two take effect only before the first table exists.
+    connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A killed process loses nothing with NORMAL; a killed machine may lose the last commits, never the database.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.pragma_update(None, "cache_size", -2_000)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
-    connection.execute_batch(SCHEMA)?;
-    connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('schema', '1')", [])?;
+    connection.pragma_update(None, "cache_size", -4_000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
+    // What a long search made the write-ahead log grow by is given back.
+    connection.pragma_update(None, "journal_size_limit", 64_000_000)?;
+    connection.execute_batch(TABLES)?;
+    connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('schema', '2')", [])?;
+    connection.execute("UPDATE meta SET value = '2' WHERE name = 'schema' AND value = '1'", [])?;
     Ok(connection)
 }
 
@@ -66,164 +87,244 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Inserts records in one transaction; ids that are already there are left alone, which makes a replay exactly-once.
-pub(crate) fn insert(connection: &mut Connection, records: &mut [RequestRecord]) -> rusqlite::Result<()> {
+/// The version of the tables in a database; `None` when nobody has written one.
+pub(crate) fn schema(connection: &Connection) -> rusqlite::Result<Option<u32>> {
+    if !has_table(connection, "meta")? {
+        return Ok(None);
+    }
+    let value: Option<String> = connection
+        .query_row("SELECT value FROM meta WHERE name = 'schema'", [], |row| row.get(0))
+        .optional()?;
+    Ok(value.and_then(|text| text.parse().ok()))
+}
+
+/// Whether a table is there.
+pub(crate) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let mut statement =
+        connection.prepare_cached("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1")?;
+    statement.exists([name])
+}
+
+/// Inserts records in one transaction. Where repeats are possible, ids that are already there are left alone, which makes
+/// a replay exactly-once. The records come back in the order of their ids.
+pub(crate) fn insert(
+    connection: &mut Connection,
+    records: &mut [RequestRecord],
+    repeats: Repeats,
+) -> rusqlite::Result<()> {
     if records.is_empty() {
         return Ok(());
     }
     let transaction = connection.transaction()?;
-    {
-        let mut statement = transaction.prepare_cached(
-            "INSERT OR IGNORE INTO requests VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
-        )?;
-        let mut text = Vec::with_capacity(2_048);
-        for record in records {
-            // The decision is JSON already: in a column of its own it need not be quoted.
-            let decision = record.decision.take();
-            text.clear();
-            let written = serde_json::to_writer(&mut text, record);
-            record.decision = decision;
-            written.map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-            let text = std::str::from_utf8(&text)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-            let mut seq = place(record.id);
-            while insert_one(&mut statement, seq, record, text)? == 0 {
-                if is_at(&transaction, seq, record.id)? {
-                    break;
-                }
-                seq = seq.saturating_add(1);
-            }
-        }
-    }
+    insert_blocks(&transaction, records, repeats)?;
     transaction.commit()
 }
 
-fn insert_one(
-    statement: &mut rusqlite::CachedStatement<'_>,
-    seq: i64,
-    record: &RequestRecord,
-    text: &str,
-) -> rusqlite::Result<usize> {
-    statement.execute(rusqlite::params![
-        seq,
-        &record.id.bits().to_be_bytes()[..],
-        record.key.as_deref(),
-        record.route.as_deref(),
-        record.provider.as_deref(),
-        record.deployment.as_deref(),
-        &*record.requested_model,
-        record.outcome.name(),
-        record.status,
-        signed(record.attempts.len() as u64),
-        signed(record.usage.prompt()),
-        signed(record.usage.completion()),
-        record.cost.amount.map(trunkline_model::money::NanoDollars::nanos),
-        record.cost.confidence.as_str(),
-        text,
-        record.decision.as_deref(),
-    ])
+/// Inserts records into the transaction that is open.
+pub(crate) fn insert_blocks(
+    connection: &Connection,
+    records: &mut [RequestRecord],
+    repeats: Repeats,
+) -> rusqlite::Result<()> {
+    // Sorted by number, because a record is big and the batch is almost in order as it comes.
+    let mut order: Vec<(RequestId, usize)> =
+        records.iter().enumerate().map(|(position, record)| (record.id, position)).collect();
+    order.sort_unstable();
+    if repeats == Repeats::Possible {
+        order.dedup_by_key(|(id, _)| *id);
+        forget_known(connection, &mut order)?;
+    }
+    let mut packer = Packer::default();
+    for (id, position) in order {
+        if !packer.takes(id) {
+            insert_block(connection, packer.seal().map_err(unwritable)?)?;
+        }
+        packer.push(&mut records[position]).map_err(unwritable)?;
+    }
+    insert_block(connection, packer.seal().map_err(unwritable)?)
 }
 
-/// Whether the record at a place is this one.
-fn is_at(connection: &Connection, seq: i64, id: RequestId) -> rusqlite::Result<bool> {
-    let mut statement = connection.prepare_cached("SELECT id = ?2 FROM requests WHERE seq = ?1")?;
-    statement.query_row(rusqlite::params![seq, &id.bits().to_be_bytes()[..]], |row| row.get(0))
+fn insert_block(connection: &Connection, sealed: Option<Sealed<'_>>) -> rusqlite::Result<()> {
+    let Some(sealed) = sealed else { return Ok(()) };
+    let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO blocks VALUES (?1, ?2, ?3, ?4)")?;
+    let mut last = place(sealed.last);
+    let first = i64::try_from(sealed.first).unwrap_or(i64::MAX);
+    while statement.execute(rusqlite::params![last, first, sealed.count, sealed.body])? == 0 {
+        last = last.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// Takes out what the database has already. The ids are sorted; they are looked up in runs no longer than a block's span, so
+/// that only blocks which can hold them are unpacked.
+fn forget_known(connection: &Connection, order: &mut Vec<(RequestId, usize)>) -> rusqlite::Result<()> {
+    let mut known = HashSet::new();
+    let mut rest = order.as_slice();
+    while let Some((first, _)) = rest.first() {
+        let first = first.unix_milliseconds();
+        let run = rest.partition_point(|(id, _)| id.unix_milliseconds() - first <= SPAN);
+        let (run, later) = rest.split_at(run);
+        let last = run.last().map_or(first, |(id, _)| id.unix_milliseconds());
+        let wanted: HashSet<RequestId> = run.iter().map(|(id, _)| *id).collect();
+        overlapping(connection, first, last, |id| {
+            if wanted.contains(&id) {
+                known.insert(id);
+            }
+        })?;
+        rest = later;
+    }
+    if !known.is_empty() {
+        order.retain(|(id, _)| !known.contains(id));
+    }
+    Ok(())
+}
+
+/// Shows every id of the blocks that touch a stretch of time.
+fn overlapping(
+    connection: &Connection,
+    first: u64,
+    last: u64,
+    mut show: impl FnMut(RequestId),
+) -> rusqlite::Result<()> {
+    let mut statement = connection
+        .prepare_cached("SELECT body FROM blocks WHERE last >= ?1 AND last < ?2 AND first <= ?3")?;
+    let bounds = (first_place(first), first_place(last + SPAN + 1), i64::try_from(last).unwrap_or(i64::MAX));
+    let mut rows = statement.query(bounds)?;
+    let mut raw = Vec::new();
+    while let Some(row) = rows.next()? {
+        block::unpack(row.get_ref(0)?.as_blob()?, &mut raw).map_err(unreadable)?;
+        for entry in block::entries(&raw) {
+            show(entry.map_err(unreadable)?.id);
+        }
+    }
+    Ok(())
 }
 
 /// Finds records, newest first.
 pub(crate) fn search(connection: &Connection, query: &Query) -> rusqlite::Result<Page> {
-    let (clause, values) = conditions(query);
+    // One view of both tables, while the writer moves records from one to the other.
+    let view = connection.unchecked_transaction()?;
     let limit = query.bounded_limit();
-    let sql = format!("SELECT record, decision FROM requests{clause} ORDER BY seq DESC LIMIT {}", limit + 1);
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(values), |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
-    })?;
     let mut records = Vec::new();
-    for row in rows {
-        let (text, decision) = row?;
-        let mut record: RequestRecord = serde_json::from_str(&text).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
-        })?;
-        record.decision = decision.map(String::into_boxed_str);
-        records.push(record);
+    if has_table(&view, "blocks")? {
+        records = search_blocks(&view, query, limit + 1)?;
+    }
+    if has_table(&view, legacy::TABLE)? {
+        records.extend(legacy::search(&view, query, limit + 1)?);
+        records.sort_by_key(|record| std::cmp::Reverse(record.id));
+        records.dedup_by_key(|record| record.id);
     }
     let more = records.len() > limit;
     records.truncate(limit);
-    let next = if more { records.last().map(|record: &RequestRecord| record.id) } else { None };
+    let next = if more { records.last().map(|record| record.id) } else { None };
     Ok(Page { records, next })
 }
 
-fn conditions(query: &Query) -> (String, Vec<Value>) {
-    let mut clauses: Vec<&str> = Vec::new();
-    let mut values: Vec<Value> = Vec::new();
-    let mut add = |clause: &'static str, value: Value| {
-        clauses.push(clause);
-        values.push(value);
-    };
-    if let Some(since) = query.since {
-        add("seq >= ?", Value::Integer(first_place(since)));
-    }
-    if let Some(until) = query.until {
-        add("seq < ?", Value::Integer(first_place(until)));
-    }
-    if let Some(before) = query.before {
-        add("seq < ?", Value::Integer(place(before)));
-    }
-    if let Some(id) = query.id {
-        // The place may have moved on by a few, never further than the end of the millisecond's neighbourhood.
-        add("seq >= ?", Value::Integer(place(id)));
-        add("seq < ?", Value::Integer(place(id).saturating_add(1_000)));
-        add("id = ?", blob(id));
-    }
-    for (clause, value) in
-        [("key = ?", &query.key), ("route = ?", &query.route), ("provider = ?", &query.provider)]
-    {
-        if let Some(value) = value {
-            add(clause, Value::Text(value.clone()));
+/// Blocks come by their newest record, but may reach back behind the next one's: a record is settled once no block that is
+/// still to come can hold a newer one. What waits is bounded by what is wanted.
+fn search_blocks(
+    connection: &Connection,
+    query: &Query,
+    wanted: usize,
+) -> rusqlite::Result<Vec<RequestRecord>> {
+    let (oldest, newest) = stretch(query);
+    let mut statement = connection.prepare_cached(
+        "SELECT last, body FROM blocks WHERE last >= ?1 AND last < ?2 AND first <= ?3 ORDER BY last DESC",
+    )?;
+    let past = first_place(newest.saturating_add(SPAN + 1));
+    let bounds = (first_place(oldest), past, i64::try_from(newest).unwrap_or(i64::MAX));
+    let mut rows = statement.query(bounds)?;
+    let needles = Needles::new(query);
+    let mut settled = Vec::new();
+    let mut waiting: BTreeMap<RequestId, RequestRecord> = BTreeMap::new();
+    let mut raw = Vec::new();
+    while let Some(row) = rows.next()? {
+        let bound = milliseconds(row.get(0)?);
+        while settled.len() < wanted
+            && let Some(newest) = waiting.last_entry()
+            && newest.key().unix_milliseconds() > bound
+        {
+            settled.push(newest.remove());
+        }
+        if settled.len() >= wanted {
+            return Ok(settled);
+        }
+        block::unpack(row.get_ref(1)?.as_blob()?, &mut raw).map_err(unreadable)?;
+        for entry in block::entries(&raw) {
+            let entry = entry.map_err(unreadable)?;
+            if !needles.all_in(&entry) {
+                continue;
+            }
+            let record = entry.read().map_err(unreadable)?;
+            if query.matches(&record) {
+                waiting.insert(record.id, record);
+                if waiting.len() > wanted - settled.len() {
+                    waiting.pop_first();
+                }
+            }
         }
     }
-    if let Some(outcome) = query.outcome {
-        add("outcome = ?", Value::Text(outcome.name().to_owned()));
-    }
-    if let Some(status) = query.status {
-        add("status = ?", Value::Integer(i64::from(status)));
-    }
-    if let Some(part) = &query.model {
-        add("instr(requested_model || ' ' || coalesce(deployment, ''), ?) > 0", Value::Text(part.clone()));
-    }
-    if query.failed_over {
-        add("attempts > ?", Value::Integer(1));
-    }
-    if clauses.is_empty() {
-        return (String::new(), values);
-    }
-    (format!(" WHERE {}", clauses.join(" AND ")), values)
+    settled.extend(waiting.into_values().rev().take(wanted - settled.len()));
+    Ok(settled)
 }
 
-/// Deletes records that arrived before a time, at most `most` of them; returns how many went.
+/// The arrival times that a query can be answered with, both inclusive.
+pub(crate) fn stretch(query: &Query) -> (u64, u64) {
+    let mut oldest = query.since.unwrap_or(0);
+    let mut newest = query.until.map_or(u64::MAX, |until| until.saturating_sub(1));
+    if let Some(before) = query.before {
+        newest = newest.min(before.unix_milliseconds());
+    }
+    if let Some(id) = query.id {
+        oldest = oldest.max(id.unix_milliseconds());
+        newest = newest.min(id.unix_milliseconds());
+    }
+    (oldest, newest)
+}
+
+/// Deletes blocks whose newest record arrived before a time, at most `most` of them; returns how many records went.
 pub(crate) fn delete_before(
     connection: &Connection,
     unix_milliseconds: u64,
     most: u32,
-) -> rusqlite::Result<usize> {
-    connection.execute(
-        "DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE seq < ?1 ORDER BY seq LIMIT ?2)",
-        rusqlite::params![first_place(unix_milliseconds), most],
-    )
+) -> rusqlite::Result<u64> {
+    delete(connection, first_place(unix_milliseconds), most)
 }
 
-/// Deletes the oldest records.
-pub(crate) fn delete_oldest(connection: &Connection, most: u32) -> rusqlite::Result<usize> {
-    connection
-        .execute("DELETE FROM requests WHERE seq IN (SELECT seq FROM requests ORDER BY seq LIMIT ?1)", [most])
+/// Deletes the oldest blocks; returns how many records went.
+pub(crate) fn delete_oldest(connection: &Connection, most: u32) -> rusqlite::Result<u64> {
+    delete(connection, i64::MAX, most)
 }
 
-/// Bytes in use by the database, free pages not counted.
-pub(crate) fn size(connection: &Connection) -> rusqlite::Result<u64> {
+fn delete(connection: &Connection, before: i64, most: u32) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM blocks WHERE last IN (SELECT last FROM blocks WHERE last < ?1 ORDER BY last LIMIT ?2)
+         RETURNING count",
+    )?;
+    let mut rows = statement.query(rusqlite::params![before, most])?;
+    let mut deleted = 0;
+    while let Some(row) = rows.next()? {
+        deleted += row.get::<_, u32>(0).map(u64::from)?;
+    }
+    Ok(deleted)
+}
+
+/// What a database takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Bytes in use.
+    pub(crate) used: u64,
+    /// Bytes of pages that wait to be used again.
+    pub(crate) free: u64,
+}
+
+/// The size of the database, its write-ahead log apart.
+pub(crate) fn size(connection: &Connection) -> rusqlite::Result<Size> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let pages = number("page_count")? - number("freelist_count")?;
-    Ok(u64::try_from(pages.saturating_mul(number("page_size")?)).unwrap_or(0))
+    let page = number("page_size")?;
+    let free = number("freelist_count")?;
+    let bytes = |pages: i64| u64::try_from(pages.saturating_mul(page)).unwrap_or(0);
+    Ok(Size { used: bytes(number("page_count")? - free), free: bytes(free) })
 }
 
 /// Gives some of the free pages back to the file system.
@@ -231,10 +332,10 @@ pub(crate) fn shrink(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("PRAGMA incremental_vacuum(1000)")
 }
 
-fn blob(id: RequestId) -> Value {
-    Value::Blob(id.bits().to_be_bytes().to_vec())
+fn unwritable(error: BlockError) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }
 
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+fn unreadable(error: BlockError) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error))
 }

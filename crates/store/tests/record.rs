@@ -37,6 +37,7 @@ fn record(number: u64) -> RequestRecord {
         usage_source: UsageSource::Reported,
         cost: Cost::exact(NanoDollars(1_234)),
         attempts: Vec::new(),
+        asked: None,
         warnings: Vec::new(),
         first_token_us: Some(1),
         total_us: 2,
@@ -151,6 +152,120 @@ fn a_journal_left_by_a_crash_is_replayed_exactly_once() {
 }
 
 #[test]
+fn a_database_of_the_first_form_is_carried_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    // As the first version wrote it.
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         CREATE TABLE requests (
+            seq INTEGER PRIMARY KEY, id BLOB NOT NULL,
+            key TEXT, route TEXT, provider TEXT, deployment TEXT, requested_model TEXT NOT NULL,
+            outcome TEXT NOT NULL, status INTEGER NOT NULL, attempts INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+            cost_nano_dollars INTEGER, cost_confidence TEXT NOT NULL,
+            record TEXT NOT NULL, decision TEXT
+         );
+         CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+         INSERT INTO meta VALUES ('schema', '1');",
+    )
+    .unwrap();
+    for number in 0..2_500u64 {
+        let mut kept = record(number);
+        let decision = kept.decision.take();
+        old.execute(
+            "INSERT INTO requests VALUES (?1, ?2, 'odd', 'auto', 'acme', 'acme/small', 'auto', 'served', 200, 0, 10, 5,
+             1234, 'exact', ?3, ?4)",
+            rusqlite::params![
+                ((1_000 + number.cast_signed()) << 22) | number.cast_signed(),
+                &kept.id.bits().to_be_bytes()[..],
+                serde_json::to_string(&kept).unwrap(),
+                decision.as_deref()
+            ],
+        )
+        .unwrap();
+    }
+    // Searched by itself, before any gateway has opened it.
+    let query = Query { limit: 1_000, ..Query::default() };
+    let page = trunkline_store::search_file(&path, &query).unwrap();
+    assert_eq!(page.records.len(), 1_000);
+    assert_eq!(page.records[0], record(2_499));
+    drop(old);
+    let recorder = open(&path);
+    recorder.record(record(2_500));
+    // While it is carried over, after each round, everything is there once.
+    for _ in 0..4 {
+        recorder.flush();
+        let mut query = query.clone();
+        let mut found = Vec::new();
+        loop {
+            let page = recorder.search(&query).unwrap();
+            found.extend(page.records.iter().map(|record| record.id.unix_milliseconds() - 1_000));
+            match page.next {
+                Some(next) => query.before = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(found, (0..=2_500).rev().collect::<Vec<_>>());
+    }
+    let tables = rusqlite::Connection::open(&path).unwrap();
+    let left: i64 = tables
+        .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'requests'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 0, "the old table is gone");
+}
+
+#[test]
+fn a_database_of_a_later_form_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    drop(open(&path));
+    let later = rusqlite::Connection::open(&path).unwrap();
+    later.execute("UPDATE meta SET value = '9' WHERE name = 'schema'", []).unwrap();
+    let told =
+        |error: trunkline_store::StoreError| error.to_string().replace(path.to_str().unwrap(), "log.db");
+    let error = Recorder::open(Settings::new(StoreKind::Sqlite(path.clone()))).unwrap_err();
+    insta::assert_snapshot!(told(error), @"use the request log log.db: it has form 9, written by a newer version; this one knows 2");
+    let error = trunkline_store::search_file(&path, &Query::default()).unwrap_err();
+    insta::assert_snapshot!(told(error), @"use the request log log.db: it has form 9, written by a newer version; this one knows 2");
+}
+
+/// Nothing can be written, as on a full disk: not the database, which is locked, not the journal, which is `/dev/full`.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_neither_database_nor_journal_takes_waits_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let journal = folder.path().join("log.db.journal");
+    std::os::unix::fs::symlink("/dev/full", &journal).unwrap();
+    let recorder =
+        Recorder::open(Settings { queue: 100, ..Settings::new(StoreKind::Sqlite(path.clone())) }).unwrap();
+    let blocker = rusqlite::Connection::open(&path).unwrap();
+    blocker.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    for number in 0..100 {
+        recorder.record(record(number));
+        if number % 30 == 0 {
+            recorder.flush();
+        }
+    }
+    recorder.flush();
+    let stats = recorder.stats();
+    assert_eq!((stats.queued, stats.lost, stats.written), (100, 0, 0));
+    assert!(stats.database_errors > 0);
+    // The memory for it is bounded, and what goes beyond is counted.
+    (100..107).for_each(|number| recorder.record(record(number)));
+    recorder.flush();
+    assert_eq!((recorder.stats().queued, recorder.stats().lost), (100, 7));
+    blocker.execute_batch("COMMIT").unwrap();
+    while recorder.stats().queued > 0 {
+        recorder.flush();
+    }
+    recorder.flush();
+    assert_eq!(ids(&recorder), (0..100).rev().collect::<Vec<_>>());
+}
+
+#[test]
 fn a_full_queue_spills_and_everything_arrives() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.db");
@@ -171,6 +286,38 @@ fn a_wrong_path_is_an_error_at_start_that_names_it() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn pages_of_any_size_show_every_match_once_and_newest_first(
+        batches in prop::collection::vec(prop::collection::vec(0u64..40_000, 1..60), 1..8),
+        limit in 1usize..50,
+        since in prop::option::of(0u64..40_000),
+        until in prop::option::of(0u64..40_000),
+        odd in any::<bool>(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = open(&folder.path().join("log.db"));
+        let memory = Recorder::open(Settings::new(StoreKind::Memory)).unwrap();
+        let mut seen = std::collections::HashSet::new();
+        // Long requests are recorded after short ones that came later.
+        for batch in batches {
+            for number in batch.into_iter().filter(|number| seen.insert(*number)) {
+                sqlite.record(record(number));
+                memory.record(record(number));
+            }
+            sqlite.flush();
+        }
+        memory.flush();
+        let mut query = Query { limit, key: odd.then(|| "odd".to_owned()), since, until, ..Query::default() };
+        loop {
+            let page = sqlite.search(&query).unwrap();
+            prop_assert_eq!(&page, &memory.search(&query).unwrap());
+            match page.next {
+                Some(next) => query.before = Some(next),
+                None => break,
+            }
+        }
+    }
+
     #[test]
     fn any_interleaving_of_restarts_keeps_each_record_once(batches in prop::collection::vec(1u64..40, 1..6)) {
         let folder = tempfile::tempdir().unwrap();

@@ -23,10 +23,13 @@ impl Origin {
         path.map_or(Self::Environment, |path| Self::Path(path.to_owned()))
     }
 
-    /// What its files look like from outside: names, sizes, times. Different stamps mean that something was written.
-    pub(crate) fn stamp(&self) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    /// What its files look like from outside, and those it names: names, sizes, times. Different stamps mean that something was
+    /// written.
+    pub(crate) fn stamp(&self, named: &[String]) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
         let Self::Path(path) = self else { return Vec::new() };
-        let files = if path.is_dir() { yaml_files(path).unwrap_or_default() } else { vec![path.clone()] };
+        let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(path) };
+        let mut files = if path.is_dir() { yaml_files(path).unwrap_or_default() } else { vec![path.clone()] };
+        files.extend(named.iter().map(|name| folder.join(name)));
         files
             .into_iter()
             .filter_map(|file| {
@@ -59,7 +62,31 @@ impl Origin {
 /// # Errors
 /// Everything that is wrong with them.
 pub(crate) fn load(sources: Vec<Source>) -> Result<Loaded, InvalidConfiguration> {
-    trunkline_config::load(sources, &Inputs { environment: &environment, today: today() })
+    let folder = folder(&sources);
+    let files = |name: &str| read_named(&folder, name);
+    trunkline_config::load(sources, &Inputs { environment: &environment, today: today(), files: &files })
+}
+
+/// The folder that relative paths in a configuration start at: that of its first file.
+pub(crate) fn folder(sources: &[Source]) -> PathBuf {
+    let first = sources.first().map(|source| PathBuf::from(&source.path)).unwrap_or_default();
+    first.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// The largest file that a configuration may name; a trained router has a few megabytes.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// The content of a file that a configuration names.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) fn read_named(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
+    let path = folder.join(name);
+    let length = std::fs::metadata(&path).map_err(|error| error.to_string())?.len();
+    if length > LARGEST_FILE {
+        return Err(format!("it has {length} bytes, more than {LARGEST_FILE}"));
+    }
+    std::fs::read(&path).map_err(|error| error.to_string())
 }
 
 /// Reads and compiles.

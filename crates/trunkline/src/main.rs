@@ -35,8 +35,20 @@ enum Command {
     Drill(command::drill::Options),
     /// Show the decision for a request, offline; the same as the server's.
     Explain(command::explain::Options),
+    /// Train a router from labelled prompts.
+    Train(command::train::Options),
+    /// Measure learned routing on public data, beside what is published and the controls.
+    BenchRouter(command::bench_router::Options),
     /// Search the request log.
     Log(command::log::Options),
+    /// Run policies against virtual providers: load, outages, limits, slow tails.
+    Simulate(command::simulate::Options),
+    /// Decide the request log again under another policy: cost, quality, latency, every changed decision.
+    Replay(command::replay::Options),
+    /// Ask a golden data set of deployments and routes: quality, cost, time, refusals, form, side by side.
+    Eval(command::eval::Options),
+    /// What routing saved, by route and week, and what deserves attention.
+    Report(command::report::Options),
     /// List the known providers and what is configured of them.
     Providers(command::providers::Options),
     /// Search the model catalogue.
@@ -53,7 +65,13 @@ fn main() -> ExitCode {
         Command::Schema => command::check::schema(),
         Command::Drill(options) => command::drill::run(&options),
         Command::Explain(options) => command::explain::run(&options),
+        Command::Train(options) => command::train::run(&options),
+        Command::BenchRouter(options) => command::bench_router::run(&options),
         Command::Log(options) => command::log::run(&options),
+        Command::Simulate(options) => command::simulate::run(&options),
+        Command::Replay(options) => command::replay::run(&options),
+        Command::Eval(options) => command::eval::run(&options),
+        Command::Report(options) => command::report::run(&options),
         Command::Providers(options) => command::providers::run(&options),
         Command::Models(options) => command::models::run(&options),
         Command::Key(options) => command::key::run(&options),

@@ -61,6 +61,10 @@ fn every_fault_is_survived_or_visible_on_every_endpoint_streamed_and_plain() {
     /v1/embeddings plain
     /v1/messages plain
     /v1/messages stream
+    /v1beta/models/{model}:embedContent plain
+    /v1beta/models/{model}:generateContent plain
+    /v1beta/models/{model}:generateContent stream
+    /v1beta/models/{model}:streamGenerateContent stream
     ");
     let catalogue: BTreeSet<String> = Fault::ALL.iter().map(|fault| fault.name().to_owned()).collect();
     for (kind, faults) in played {
@@ -110,10 +114,10 @@ fn a_route_with_one_deployment_does_not_survive() {
     // What is only slow is answered, what is the caller's own fault is told; the rest would have needed somewhere to go.
     insta::assert_json_snapshot!(findings["summary"], @r#"
     {
-      "cells": 16,
-      "survived": 4,
-      "visible": 4,
-      "not_survived": 8
+      "cells": 28,
+      "survived": 7,
+      "visible": 7,
+      "not_survived": 14
     }
     "#);
 }

@@ -4,8 +4,11 @@
 //! a `Decode` understands an answer fully, an `Observe` only watches it pass (same dialect on both sides: bytes go through
 //! untouched, and watching costs a fraction of decoding), an `Encode` writes the client's side.
 
+use crate::responses::Echo;
+use crate::tally::Tally;
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
+use std::sync::Arc;
 use trunkline_model::capability::Support;
 use trunkline_model::dialect::Delivery;
 use trunkline_model::error::{ClientError, ErrorCode};
@@ -271,6 +274,8 @@ pub struct EncodeContext {
     pub encoding: VectorEncoding,
     /// How embeddings were asked for, in dialects with two forms.
     pub embedding_form: EmbeddingForm,
+    /// What the answer repeats of its request, in dialects whose answers do.
+    pub echo: Option<Arc<Echo>>,
 }
 
 /// How embeddings were asked for (Gemini): the answer has the same form.
@@ -287,6 +292,10 @@ pub enum EmbeddingForm {
 pub trait Encode: Send {
     /// Takes one event; a stream encoder appends what the client is to get now, a plain one collects.
     fn event(&mut self, event: &Event, out: &mut BytesMut);
+
+    /// What the answer cost, just before the end: a stream encoder tells it in the event that carries usage. Plain answers
+    /// have headers for it.
+    fn tally(&mut self, _tally: Tally) {}
 
     /// The answer is complete (after `End`): a stream encoder appends its terminal event, a plain one the whole body.
     fn finish(&mut self, out: &mut BytesMut);

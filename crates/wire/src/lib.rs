@@ -26,6 +26,7 @@ mod rerank;
 pub mod responses;
 pub mod scan;
 pub mod splice;
+pub mod tally;
 mod tree;
 pub(crate) mod write;
 

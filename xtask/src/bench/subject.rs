@@ -315,7 +315,11 @@ mod tests {
     fn the_gateways_configuration_is_one_it_accepts_without_a_warning() {
         let words = [("PORT", "4000"), ("STORE", "log.db"), ("KEY", KEY), ("UPSTREAM", "127.0.0.1:1")];
         let source = Source { path: "trunkline.yaml".to_owned(), text: filled(CONFIGURATION, &words) };
-        let inputs = Inputs { environment: &|_| None, today: Date::from_unix_seconds(0) };
+        let inputs = Inputs {
+            environment: &|_| None,
+            today: Date::from_unix_seconds(0),
+            files: &|_| Err("no files here".to_owned()),
+        };
         let (problems, sources) = match trunkline_config::load(vec![source], &inputs) {
             Ok(loaded) => (loaded.problems, loaded.sources),
             Err(invalid) => (invalid.problems, invalid.sources),

@@ -61,6 +61,7 @@ pub(super) fn fallback(
 fn targets<'a>(settings: &'a RouteSettings, tiers: &[&'a str]) -> BTreeSet<&'a str> {
     let mut targets: BTreeSet<&str> =
         settings.decide.iter().filter_map(|step| step.tier.as_deref()).collect();
+    targets.extend(settings.cascade.iter().map(|cascade| cascade.to.as_str()));
     let always = settings.decide.iter().any(|step| step.when.is_none() && step.tier.is_some());
     if !always {
         // When no step answers, the first tier is used.

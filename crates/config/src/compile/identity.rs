@@ -2,7 +2,7 @@
 //!
 //! Owns the checks that each of these settings can take effect where it stands.
 
-use crate::compile::{Compiler, Inputs};
+use crate::compile::{Compiler, Inputs, signature};
 use crate::file::{IdentitySettings, ProviderSettings};
 use std::sync::Arc;
 use trunkline_model::secret::Secret;
@@ -67,6 +67,7 @@ pub(super) fn address_parts<'a>(
     settings: &'a ProviderSettings,
     inputs: &'a Inputs<'_>,
 ) -> impl Fn(&str) -> Option<String> + 'a {
+    let of_signature = signature::address_parts(preset, settings, inputs);
     move |variable| {
         let part = preset.url_settings.iter().find(|(_, name)| *name == variable).map(|(part, _)| part);
         let own = match part {
@@ -74,13 +75,16 @@ pub(super) fn address_parts<'a>(
             Some(UrlSetting::Location) => settings.location.clone(),
             None => None,
         };
-        own.or_else(|| (inputs.environment)(variable))
+        own.or_else(|| of_signature(variable))
     }
 }
 
 /// How to name the part of an address that is missing.
 pub(super) fn missing_part(preset: &Preset, error: &UrlError) -> Option<String> {
     let UrlError::Unset { variable, .. } = error else { return None };
+    if let Some(hint) = signature::missing_part(preset, error) {
+        return Some(hint);
+    }
     let part = preset.url_settings.iter().find(|(_, name)| *name == variable).map(|(part, _)| part);
     Some(match part {
         Some(UrlSetting::Project) => format!("set {variable}, or write `project: name`"),

@@ -5,13 +5,17 @@
 
 mod auto;
 mod bounds;
+mod cascade;
 mod fallback;
 mod fleet;
 mod identity;
 mod keys;
+mod learned;
 mod providers;
 mod routes;
 mod server;
+mod signature;
+mod weights;
 
 use crate::file::File;
 use crate::problem::{Place, Problem, Problems};
@@ -27,6 +31,8 @@ pub struct Inputs<'a> {
     pub environment: &'a dyn Fn(&str) -> Option<String>,
     /// Today, for warnings about models that retire.
     pub today: Date,
+    /// The content of a file that the configuration names, or why it cannot be read.
+    pub files: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
 }
 
 /// Walks through one compilation.
@@ -38,6 +44,8 @@ pub(crate) struct Compiler<'a> {
     pub(crate) problems: &'a mut Problems,
     pub(crate) inputs: &'a Inputs<'a>,
     pub(crate) stand_in: StandIn<'a>,
+    /// The files that were named, with a digest of each: they are part of the configuration's version.
+    read: Vec<(String, [u8; 32])>,
 }
 
 /// What takes the place of an account, once per deployment: see [`crate::load_standing_in`].
@@ -95,6 +103,15 @@ impl Compiler<'_> {
         }
     }
 
+    /// The content of a named file.
+    pub(crate) fn read_file(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        let content = (self.inputs.files)(name);
+        // A file that cannot be read is watched too: it may appear.
+        let digest = Sha256::digest(content.as_deref().unwrap_or_default()).into();
+        self.read.push((name.to_owned(), digest));
+        content
+    }
+
     /// Reads a notation at a path, or reports what is wrong with it.
     pub(crate) fn read<T>(
         &mut self,
@@ -149,17 +166,20 @@ pub(crate) fn compile(
     inputs: &Inputs<'_>,
     stand_in: StandIn<'_>,
 ) -> Option<Snapshot> {
-    let mut compiler = Compiler { root, sources, mistaken, problems, inputs, stand_in };
+    let mut compiler = Compiler { root, sources, mistaken, problems, inputs, stand_in, read: Vec::new() };
     let server = server::compile(file, &mut compiler);
     let providers = providers::compile(file, &mut compiler);
     let fleet = fleet::compile(file, &providers, &mut compiler);
     let routes = routes::compile(file, &providers, &fleet, &mut compiler);
+    weights::check(file, &mut compiler);
     let keys = keys::compile(file, &fleet, &routes, &mut compiler);
+    let read = compiler.read;
     if problems.has_errors() {
         return None;
     }
     Some(Snapshot {
-        version: fingerprint(sources),
+        version: fingerprint(sources, &read),
+        files: read.into_iter().map(|(name, _)| name).collect(),
         server,
         fleet: fleet.fleet,
         upstreams: fleet.upstreams,
@@ -171,12 +191,15 @@ pub(crate) fn compile(
     })
 }
 
-/// The first eight bytes of the texts' SHA-256: names a version in logs and records.
-fn fingerprint(sources: &[Source]) -> u64 {
+/// The first eight bytes of the SHA-256 of texts and named files: names a version in logs and records.
+fn fingerprint(sources: &[Source], files: &[(String, [u8; 32])]) -> u64 {
     let mut hash = Sha256::new();
     for source in sources {
         hash.update(source.text.as_bytes());
         hash.update([0]);
+    }
+    for (_, digest) in files {
+        hash.update(digest);
     }
     let digest = hash.finalize();
     digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))

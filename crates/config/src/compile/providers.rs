@@ -1,6 +1,6 @@
 //! Providers: presets found, URLs and credentials resolved, catalogue loaded.
 
-use crate::compile::{Compiler, identity};
+use crate::compile::{Compiler, identity, signature};
 use crate::file::{DataSettings, File, ModelSettings, PriceSettings, ProviderSettings};
 use crate::problem::did_you_mean;
 use crate::snapshot::ProviderSummary;
@@ -118,8 +118,10 @@ fn provider(
     }
     let preset = identity::versioned(find_preset(name, settings, compiler)?, name, settings, compiler)?;
     let url = base_url(name, &preset, settings, compiler);
-    let signing = identity::signing(name, &preset, settings, compiler)?;
-    let key = if signing.is_some() { Some(None) } else { key(name, &preset, settings, compiler) };
+    let tokens = identity::signing(name, &preset, settings, compiler)?;
+    let key = if tokens.is_some() { Some(None) } else { key(name, &preset, settings, compiler) };
+    let signed = signature::signing(name, &preset, settings, matches!(key, Some(Some(_))), compiler);
+    let signing = signed.map(|signed| tokens.or(signed));
     let mut headers = Vec::new();
     for (header, value) in &settings.headers {
         if let Some(value) = compiler.expand(&["providers", name, "headers", header], value) {
@@ -129,7 +131,7 @@ fn provider(
     let account = Account {
         base_url: url?,
         key: key?,
-        signing,
+        signing: signing?,
         headers,
         http2_cleartext: settings.http2_cleartext.unwrap_or(false),
     };
@@ -214,6 +216,10 @@ fn key(
 ) -> Option<Option<Secret>> {
     if let Some(text) = &settings.key {
         return compiler.expand(&["providers", name, "key"], text).map(|key| Some(Secret::new(key)));
+    }
+    // Keys to sign with are the nearer word than a key from the environment.
+    if signature::is_stated(preset, settings) {
+        return Some(None);
     }
     let from_environment = preset
         .key

@@ -6,9 +6,11 @@
 use crate::compile::Compiler;
 use crate::compile::auto::{AUTO, auto};
 use crate::compile::bounds::{attempts, hedge, price_cap, timeouts};
+use crate::compile::cascade;
 use crate::compile::fallback::{fallback, position_of, warn_unused_tiers};
 use crate::compile::fleet::CompiledFleet;
 use crate::compile::keys::requirements;
+use crate::compile::learned::{Routers, Surroundings, learned, learned_settings, routers};
 use crate::compile::providers::CompiledProviders;
 use crate::file::{Balance, File, RouteSettings, StepSettings, Sticky, TierSettings};
 use crate::snapshot::Routes;
@@ -30,6 +32,7 @@ pub(crate) fn compile(
     compiler: &mut Compiler<'_>,
 ) -> Routes {
     let mut routes = BTreeMap::new();
+    let routers = routers(file, compiler);
     for (name, settings) in &file.routes {
         if name.trim().is_empty() || name.trim() != name {
             compiler.error(
@@ -41,7 +44,7 @@ pub(crate) fn compile(
         if fleet.fleet.find(name).is_some() {
             compiler.error(&["routes", name], format!("`{name}` is already the name of a deployment"), None);
         }
-        if let Some(route) = route(name, settings, fleet, compiler) {
+        if let Some(route) = route(name, settings, fleet, &routers, compiler) {
             routes.insert(Name::from(name.as_str()), Arc::new(route));
         }
     }
@@ -57,6 +60,7 @@ fn route(
     name: &str,
     settings: &RouteSettings,
     fleet: &CompiledFleet,
+    routers: &Routers,
     compiler: &mut Compiler<'_>,
 ) -> Option<Route> {
     let path = ["routes", name];
@@ -79,13 +83,16 @@ fn route(
         .filter_map(|(tier, tier_settings)| compile_tier(name, tier, tier_settings, sticky, fleet, compiler))
         .collect();
     let names: Vec<&str> = settings.tiers.keys().map(String::as_str).collect();
-    let steps = steps(name, settings, &names, compiler);
+    let around = Surroundings { routers, tiers: &tiers, names: &names, fleet };
+    let steps = steps(name, settings, &around, compiler);
     let fallback = fallback(name, settings, &names, compiler);
     let require = requirements(&["routes", name, "require"], &settings.require, compiler);
     let max_price = price_cap(name, settings, compiler);
     let timeouts = timeouts(name, settings, compiler);
     let attempts = attempts(name, settings, compiler);
     let hedge = hedge(name, settings.hedge.as_ref(), &timeouts, compiler);
+    let cascade = cascade::cascade(name, settings, &names, fleet, compiler);
+    let demand = cascade::demand(name, settings, compiler);
     if tiers.len() != settings.tiers.len() {
         return None;
     }
@@ -103,6 +110,9 @@ fn route(
     route.timeouts = timeouts;
     route.attempts = attempts;
     route.hedge = hedge;
+    route.cascade = cascade;
+    route.demand = demand;
+    route.downgrade = cascade::downgrade(name, settings, compiler);
     route.continuation = settings.continuation.unwrap_or(false);
     route.strict = settings.strict.unwrap_or(false);
     warn_route(name, &route, fleet, compiler);
@@ -166,7 +176,12 @@ const fn balancing(balance: Balance) -> Balancing {
     }
 }
 
-fn steps(route: &str, settings: &RouteSettings, tiers: &[&str], compiler: &mut Compiler<'_>) -> Vec<Step> {
+fn steps(
+    route: &str,
+    settings: &RouteSettings,
+    around: &Surroundings<'_>,
+    compiler: &mut Compiler<'_>,
+) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut always = false;
     for (position, step) in settings.decide.iter().enumerate() {
@@ -180,11 +195,12 @@ fn steps(route: &str, settings: &RouteSettings, tiers: &[&str], compiler: &mut C
             );
             break;
         }
-        let Some(kind) = step_kind(&path, step, tiers, compiler) else { continue };
+        let Some(kind) = step_kind(&path, step, around, compiler) else { continue };
         always = matches!(kind, StepKind::Use(_));
         let word = match kind {
             StepKind::When { .. } => "when",
             StepKind::Pin => "pin",
+            StepKind::Custom(_) => "learned",
             _ => "use",
         };
         steps.push(Step { name: format!("{word}-{position}").into(), kind });
@@ -195,15 +211,34 @@ fn steps(route: &str, settings: &RouteSettings, tiers: &[&str], compiler: &mut C
 fn step_kind(
     path: &[&str],
     step: &StepSettings,
-    tiers: &[&str],
+    around: &Surroundings<'_>,
     compiler: &mut Compiler<'_>,
 ) -> Option<StepKind> {
+    let tiers = around.names;
     let below = |name| {
         let mut below = path.to_vec();
         below.push(name);
         below
     };
+    if let (Some(name), None, None, None) = (&step.learned, &step.when, &step.tier, step.pin) {
+        return learned(path, name, step, around, compiler);
+    }
+    if step.learned.is_none()
+        && let Some(field) = learned_settings(step).next()
+    {
+        let hint = "add `learned:` with the name of a trained router".to_owned();
+        compiler.error(&below(field), format!("`{field}` has no effect without `learned`"), Some(hint));
+        return None;
+    }
     match (&step.when, &step.tier, step.pin) {
+        _ if step.learned.is_some() => {
+            compiler.error(
+                path,
+                "a step with `learned` has neither `when`, `use` nor `pin`",
+                Some("make two steps of it".to_owned()),
+            );
+            None
+        }
         (Some(rule), Some(tier), None) => {
             let then = position_of(&below("use"), tier, tiers, compiler);
             match Condition::compile(rule) {
@@ -222,7 +257,7 @@ fn step_kind(
         _ => {
             compiler.error(
                 path,
-                "a step is either `when` with `use`, or `use` alone, or `pin: true`",
+                "a step is either `when` with `use`, or `use` alone, or `pin: true`, or `learned`",
                 Some("for example `{ when: \"request.has_images\", use: strong }`".to_owned()),
             );
             None

@@ -48,7 +48,7 @@ fn a_full_example_means_what_it_says() {
     let route = snapshot.routes.find("support").unwrap();
     assert_eq!(route.require, [Requirement::Zdr]);
     assert!(matches!(route.tiers()[0].balance, Balance::LeastOutstanding));
-    assert!(matches!(route.tiers()[1].balance, Balance::Latency));
+    assert!(matches!(route.tiers()[1].balance, Balance::RoundRobin));
     assert_eq!(route.steps().len(), 3);
     assert_eq!(route.fallback.context_length, [TierPosition(1)]);
     assert_eq!(route.timeouts.total, Duration::from_secs(120));

@@ -2,6 +2,7 @@
 
 mod examples;
 mod keys;
+mod learned;
 mod policy;
 mod properties;
 mod providers;

@@ -23,6 +23,21 @@ fn unknown_deployments_and_tiers_name_the_nearest() {
 }
 
 #[test]
+fn weights_that_no_balancing_reads_are_told() {
+    let with = |balance: &str, weight: &str| {
+        format!(
+            "providers: {{ openai: {{}} }}\ndeployments: {{ eu: {{ model: openai/gpt-5, url: \"https://eu.example\", weight: {weight} }} }}\nroutes: {{ a: {{ tiers: {{ fast: {{ deployments: [openai/gpt-5-mini, eu], balance: {balance} }} }} }} }}\n"
+        )
+    };
+    assert_snapshot!("weights", warnings(&with("latency", "3")));
+    for (balance, weight) in
+        [("weighted", "3"), ("round-robin", "3"), ("least-outstanding", "3"), ("latency", "0")]
+    {
+        assert_eq!(warnings(&with(balance, weight)), "0 errors, 0 warnings\n", "{balance} {weight}");
+    }
+}
+
+#[test]
 fn routes_need_tiers_and_tiers_deployments() {
     assert_snapshot!("no_tiers", errors(&route("attempts: 2")));
     assert_snapshot!("no_deployments", errors(&route("tiers: { a: { deployments: [] } }")));
@@ -140,4 +155,30 @@ fn a_model_that_retires_soon_is_a_warning() {
 #[test]
 fn a_letter_of_several_bytes_in_a_rule_is_marked_whole() {
     assert_snapshot!(errors(&with_tiers("decide: [{ when: \"é > 1\", use: strong }, { use: cheap }]")));
+}
+
+#[test]
+fn a_cascade_that_cannot_help_is_a_mistake() {
+    assert_snapshot!("cascade", errors(&with_tiers("cascade: { from: cheap, to: cheap }")));
+    let all = "cascade:
+  from: cheap
+  to: stron
+  matches: \"(\"
+  condition: \"answer.length > 3\"
+  confidence: 0.5
+  agreement: { samples: 9, at_least: 2.0 }
+  judge: { deployments: [openai/gpt-nope], at_least: 11 }
+  streams: precheck
+  spend_cap: lots
+  audit: { share: 0% }
+attempts: 1
+answer: { repair: true }
+downgrade: [tools, tools]";
+    assert_snapshot!("cascade_all", errors(&with_tiers(all)));
+    assert_snapshot!(
+        "cascade_precheck",
+        errors(&with_tiers(
+            "cascade: { from: cheap, to: strong, unless: [json], precheck: \"request.turns > 1\" }"
+        ))
+    );
 }

@@ -18,7 +18,7 @@ pub enum Precision {
 
 /// All rows, one behind the other.
 #[derive(Debug, Clone)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     /// Numbers per row, a multiple of [`LANES`].
     width: usize,
     values: Values,
@@ -31,7 +31,7 @@ enum Values {
 }
 
 /// A vector to compare all rows with, in both forms.
-pub(super) struct Query {
+pub(crate) struct Query {
     full: Vec<f32>,
     /// Sixteen bits, so that the error of a similarity is that of the row alone.
     short: Vec<i16>,
@@ -39,7 +39,7 @@ pub(super) struct Query {
 }
 
 impl Query {
-    pub(super) fn new(unit: &[f32]) -> Self {
+    pub(crate) fn new(unit: &[f32]) -> Self {
         let full = padded(unit.to_vec());
         let largest = full.iter().fold(0.0f32, |largest, component| largest.max(component.abs()));
         let sum: f32 = full.iter().map(|component| component.abs()).sum();
@@ -55,7 +55,7 @@ impl Query {
 }
 
 impl Rows {
-    pub(super) fn new(dimensions: usize, precision: Precision) -> Self {
+    pub(crate) fn new(dimensions: usize, precision: Precision) -> Self {
         let values = match precision {
             Precision::Full => Values::Full(Vec::new()),
             Precision::Byte => Values::Byte { bytes: Vec::new(), scales: Vec::new() },
@@ -63,7 +63,7 @@ impl Rows {
         Self { width: dimensions.next_multiple_of(LANES), values }
     }
 
-    pub(super) fn push(&mut self, unit: &[f32]) {
+    pub(crate) fn push(&mut self, unit: &[f32]) {
         match &mut self.values {
             Values::Full(values) => values.extend(padded(unit.to_vec())),
             Values::Byte { bytes, scales } => {
@@ -74,7 +74,7 @@ impl Rows {
         }
     }
 
-    pub(super) fn replace(&mut self, row: usize, unit: &[f32]) {
+    pub(crate) fn replace(&mut self, row: usize, unit: &[f32]) {
         let start = row * self.width;
         match &mut self.values {
             Values::Full(values) => values[start..start + unit.len()].copy_from_slice(unit),
@@ -87,7 +87,7 @@ impl Rows {
     }
 
     /// Removes a row; the last one takes its place.
-    pub(super) fn swap_remove(&mut self, row: usize) {
+    pub(crate) fn swap_remove(&mut self, row: usize) {
         match &mut self.values {
             Values::Full(values) => swap_remove(values, row, self.width),
             Values::Byte { bytes, scales } => {
@@ -98,7 +98,7 @@ impl Rows {
     }
 
     /// Calls `each` with the number of every row and its inner product with the query.
-    pub(super) fn scan(&self, query: &Query, mut each: impl FnMut(usize, f32)) {
+    pub(crate) fn scan(&self, query: &Query, mut each: impl FnMut(usize, f32)) {
         match &self.values {
             Values::Full(values) => {
                 for (row, values) in values.chunks_exact(self.width).enumerate() {

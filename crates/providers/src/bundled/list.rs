@@ -12,6 +12,7 @@ pub(super) const ALL: &[(&str, &str)] = &[
     ("anthropic", include_str!("../../catalogue/anthropic.tsv")),
     ("azure", include_str!("../../catalogue/azure.tsv")),
     ("baseten", include_str!("../../catalogue/baseten.tsv")),
+    ("bedrock", include_str!("../../catalogue/bedrock.tsv")),
     ("berget", include_str!("../../catalogue/berget.tsv")),
     ("cerebras", include_str!("../../catalogue/cerebras.tsv")),
     ("chutes", include_str!("../../catalogue/chutes.tsv")),

@@ -14,6 +14,6 @@ mod registry;
 
 pub use fields::{
     DataClaims, Endpoint, ErrorRow, Family, Key, KeyScheme, LimitHeaders, LimitStyle, OutputLimit,
-    Parameters, Preset, PresetError, ReasoningField, Sources, UrlError, UrlSetting,
+    Parameters, Preset, PresetError, ReasoningField, Signature, SignatureKind, Sources, UrlError, UrlSetting,
 };
 pub use registry::{Detected, contains, detect, find, ids, nearest};

@@ -31,6 +31,31 @@ const STACK_BYTES: usize = 16 << 20;
 
 /// Compiles the text of a rule, on a stack of its own.
 pub(super) fn compile(source: &str) -> Result<Checked, ConditionError> {
+    bounded(source, compile_bounded)
+}
+
+/// Parses an expression over these names, on a stack of its own.
+pub(super) fn program(source: &str, names: &[&str]) -> Result<cel::Program, ConditionError> {
+    bounded(source, |source| {
+        let program = cel::Program::compile(source).map_err(|errors| syntax(source, &errors))?;
+        let read = program.references();
+        let unknown = read.variables().into_iter().find(|name| !names.contains(name)).map(str::to_owned);
+        drop(read);
+        match unknown {
+            None => Ok(program),
+            Some(name) => {
+                let near = names.iter().map(|name| (*name).to_owned()).collect();
+                let offset = source.find(&name);
+                Err(ConditionError::new(source, offset, Problem::UnknownName { name, near }))
+            }
+        }
+    })
+}
+
+fn bounded<T: Send>(
+    source: &str,
+    compile: impl FnOnce(&str) -> Result<T, ConditionError> + Send,
+) -> Result<T, ConditionError> {
     if source.len() > LONGEST_RULE {
         return Err(ConditionError::new(source, None, Problem::TooLong { bytes: source.len() }));
     }
@@ -41,7 +66,7 @@ pub(super) fn compile(source: &str) -> Result<Checked, ConditionError> {
     let given_up = || ConditionError::new(source, None, Problem::GivenUp);
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("rule".into()).stack_size(STACK_BYTES);
-        let running = thread.spawn_scoped(scope, || compile_bounded(source)).map_err(|_| given_up())?;
+        let running = thread.spawn_scoped(scope, || compile(source)).map_err(|_| given_up())?;
         running.join().unwrap_or_else(|_| Err(given_up()))
     })
 }

@@ -26,6 +26,11 @@ impl ConditionError {
         });
         Self { offset, place, problem }
     }
+
+    /// A problem that only running the rule shows.
+    pub(crate) fn stated(source: &str, message: String) -> Self {
+        Self::new(source, None, Problem::Syntax { message })
+    }
 }
 
 impl std::error::Error for ConditionError {}

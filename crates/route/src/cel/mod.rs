@@ -24,6 +24,14 @@ use std::fmt;
 use std::sync::Arc;
 use trunkline_model::id::Name;
 
+/// Parses an expression over these names for the general interpreter, within the bounds of rules.
+///
+/// # Errors
+/// [`ConditionError`] when the text is too long, no expression, or names anything else.
+pub(crate) fn program(source: &str, names: &[&str]) -> Result<cel::Program, ConditionError> {
+    check::program(source, names)
+}
+
 /// The longest rule, in bytes.
 pub const LONGEST_RULE: usize = 4_096;
 

@@ -4,6 +4,7 @@
 //! answer has nothing eligible in it has not answered: the next one is asked, because a preference is no reason to refuse.
 
 use super::DecideInput;
+use crate::cascade::Streams;
 use crate::decision::{DecidedBy, NoAnswer, StepOutcome, StepTrace};
 use crate::features::FeatureSource;
 use crate::filter::Eligible;
@@ -79,7 +80,7 @@ pub(super) fn choose<'a>(
             }
             Err(why) => (StepOutcome::NoAnswer(why), None),
         };
-        steps.push(StepTrace { step: step.name.clone(), outcome });
+        steps.push(StepTrace { step: step.name.clone(), outcome, note: features.take_note() });
         if let Some((choice, propensity)) = found {
             let decided_by = match step.kind {
                 StepKind::Pin => DecidedBy::Pin,
@@ -95,6 +96,40 @@ pub(super) fn choose<'a>(
         None => (Choice::Nothing, DecidedBy::Nothing),
     };
     Chosen { choice, decided_by, propensity: 1.0, steps }
+}
+
+/// The name under which a cascade's rule on streamed requests decides.
+const PRECHECK: &str = "cascade-precheck";
+
+/// A streamed request whose answer cannot be held: the cascade's rule sends it to the better tier before the first byte.
+pub(super) fn precheck(
+    input: &DecideInput<'_>,
+    eligible: &Eligible,
+    features: &FeatureSource<'_>,
+    chosen: &mut Chosen<'_>,
+) {
+    let Some(cascade) = &input.route.cascade else { return };
+    let Streams::Precheck(rule) = &cascade.streams else { return };
+    let is_cheap = matches!(chosen.choice, Choice::Tier(tier) if tier == cascade.from);
+    if !is_cheap || !input.shape.delivery.is_stream() {
+        return;
+    }
+    let answer = match rule.holds(features) {
+        Ok(true) => tier_choice(input.route, eligible, cascade.to, chosen.propensity),
+        Ok(false) => Err(NoAnswer::ConditionFalse),
+        Err(fault) => Err(NoAnswer::ConditionFailed(fault)),
+    };
+    let name = Name::from(PRECHECK);
+    let outcome = match answer {
+        Ok((choice, _)) => {
+            let target = target_name(input.route, &choice).unwrap_or(&name).clone();
+            chosen.choice = choice;
+            chosen.decided_by = DecidedBy::Step(name.clone());
+            StepOutcome::Answered { target }
+        }
+        Err(why) => StepOutcome::NoAnswer(why),
+    };
+    chosen.steps.push(StepTrace { step: name, outcome, note: None });
 }
 
 fn honour<'a>(eligible: &Eligible, (name, deployments): Pin<'a>) -> Choice<'a> {

@@ -10,16 +10,20 @@ use super::choose::Choice;
 use super::{DecideInput, refused};
 use crate::balance::Ranked;
 use crate::caller::Fallbacks;
+use crate::cascade::Inspection;
 use crate::decision::{CandidateTrace, DecidedBy, Decision, Expectation, NoPlan};
 use crate::estimate::expected_cost;
 use crate::features::FeatureSet;
-use crate::filter::{Eligible, Filtered};
-use crate::plan::{Leg, Plan};
+use crate::filter::{Eligible, Filtered, filter};
+use crate::fleet::DeploymentIndex;
+use crate::plan::{EligibleDeployment, Leg, Plan};
 use crate::view::Availability;
 use ranker::{Legs, RankedLeg, Ranker};
 use smallvec::SmallVec;
 use std::cmp::Reverse;
 use std::sync::Arc;
+use trunkline_model::dialect::Operation;
+use trunkline_model::shape::Shape;
 
 /// Makes the decision's plan.
 pub(super) fn plan(
@@ -116,6 +120,9 @@ fn finished(ranker: &Ranker<'_>, legs: &Legs, lists: &Lists) -> Plan {
         on_rate_limit: plain(&lists.rate_limit),
         on_context_length: plain(&lists.context_length),
         on_content_filter: plain(&lists.content_filter),
+        on_bad_answer: plain(&lists.bad_answer),
+        conceded: SmallVec::new(),
+        inspection: inspection(ranker, legs, lists),
         timeouts,
         attempts: route.attempts,
         hedge: route.hedge,
@@ -129,6 +136,7 @@ struct Lists {
     rate_limit: Legs,
     context_length: Legs,
     content_filter: Legs,
+    bad_answer: Legs,
 }
 
 fn lists(ranker: &mut Ranker<'_>, legs: &mut Legs) -> Lists {
@@ -150,7 +158,56 @@ fn lists(ranker: &mut Ranker<'_>, legs: &mut Legs) -> Lists {
         // An empty list means the same.
         rate_limit.clear();
     }
-    Lists { rate_limit, context_length: longer(ranker, legs), content_filter: other_models(ranker, legs) }
+    Lists {
+        rate_limit,
+        context_length: longer(ranker, legs),
+        content_filter: other_models(ranker, legs),
+        bad_answer: better(ranker, legs),
+    }
+}
+
+/// The cascade's better tier, where the first leg stands in the tier whose answers are checked.
+fn better(ranker: &mut Ranker<'_>, legs: &Legs) -> Legs {
+    let Some(cascade) = &ranker.input().route.cascade else { return Legs::new() };
+    let from = ranker.input().route.tier(cascade.from).map(|tier| &tier.name);
+    let is_checked = legs.first().is_some_and(|first| Some(ranker.tier_name(first.tier)) == from);
+    if !is_checked || !cascade.applies(ranker.input().shape) {
+        return Legs::new();
+    }
+    let mut better = ranker.tiers(&[cascade.to]);
+    usable_first(&mut better);
+    better
+}
+
+fn inspection(ranker: &Ranker<'_>, legs: &Legs, lists: &Lists) -> Option<Box<Inspection>> {
+    let route = ranker.input().route;
+    if ranker.input().shape.operation != Operation::Chat {
+        return None;
+    }
+    let cascade = route.cascade.as_ref().filter(|_| !lists.bad_answer.is_empty());
+    if cascade.is_none() && route.demand.is_none() {
+        return None;
+    }
+    let from = legs.first().map(|first| ranker.tier_name(first.tier).clone());
+    let judges = cascade
+        .and_then(|cascade| cascade.judge.as_ref())
+        .map_or_else(Vec::new, |judge| assessors(ranker.input(), &judge.deployments));
+    Some(Box::new(Inspection {
+        cascade: cascade.cloned(),
+        from: from.filter(|_| cascade.is_some()),
+        demand: route.demand.clone(),
+        judges,
+    }))
+}
+
+/// Those that may see this request's material: every hard filter holds for them but what the request itself needs of a model.
+fn assessors(input: &DecideInput<'_>, deployments: &[DeploymentIndex]) -> Vec<EligibleDeployment> {
+    let shape = Shape::new(input.shape.dialect, Operation::Chat);
+    let demands = input.route.demands();
+    let filtered = filter(input.fleet, deployments, &shape, input.caller, &demands, input.views, input.now);
+    let mut eligible: Vec<_> = filtered.eligible.iter().collect();
+    eligible.sort_by_key(|entry| !entry.view().availability.is_usable());
+    eligible.into_iter().map(|entry| entry.deployment()).collect()
 }
 
 /// Legs with larger context windows, the largest first; of unknown size last.

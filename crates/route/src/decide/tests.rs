@@ -365,6 +365,7 @@ fn any_case() -> impl Strategy<Value = Case> {
                         0 => Availability::Full,
                         1 => Availability::RateLimited { until },
                         2 => Availability::Broken { until, probe: false },
+                        3 if *outstanding % 2 == 0 => Availability::QuotaExhausted { until },
                         3 => Availability::CredentialsOut { until },
                         _ => Availability::Open,
                     };
@@ -409,6 +410,7 @@ proptest! {
                 prop_assert!(!case.caller.preferences.zdr || facts.facts.zdr == Some(true));
                 let state = case.views.0[index.position()].availability;
                 prop_assert_ne!(state.name(), "credentials_out");
+                prop_assert_ne!(state.name(), "quota_exhausted");
             }
             let states: Vec<_> =
                 list.iter().map(|leg| case.views.0[leg.deployment.index().position()].availability).collect();

@@ -18,6 +18,8 @@ pub(super) struct Leaning {
     pub(super) larger_context: bool,
     /// The content was refused somewhere: only the deployments for that from now on.
     pub(super) other_content: bool,
+    /// An answer was found wanting: only the deployments for that from now on, where there are any.
+    pub(super) better: bool,
     /// Credentials were rejected: those known to be out are no use.
     pub(super) other_credentials: bool,
     /// The answer that broke off here must be continued elsewhere.
@@ -119,11 +121,14 @@ pub(super) fn idle(
 }
 
 fn candidates<'a>(plan: &'a Plan, tried: &'a [Tried], leaning: Leaning) -> impl Iterator<Item = &'a Leg> {
-    let narrow = leaning.larger_context || leaning.other_content;
+    let better = leaning.better && !plan.on_bad_answer.is_empty();
+    let narrow = leaning.larger_context || leaning.other_content || better;
     let list = if leaning.larger_context {
         &plan.on_context_length
     } else if leaning.other_content {
         &plan.on_content_filter
+    } else if better {
+        &plan.on_bad_answer
     } else if leaning.rate_limited && !plan.on_rate_limit.is_empty() {
         &plan.on_rate_limit
     } else {
@@ -166,8 +171,12 @@ fn judge(leg: &Leg, tried: &[Tried], views: &dyn Views, conditions: &Conditions)
         Availability::Broken { probe: true, .. } => PROBE,
         Availability::Full => FULL,
         Availability::Broken { probe: false, .. } => BROKEN,
-        Availability::CredentialsOut { .. } if conditions.leaning.other_credentials => return None,
-        Availability::CredentialsOut { .. } => CREDENTIALS_OUT,
+        Availability::CredentialsOut { .. } | Availability::QuotaExhausted { .. } => {
+            if conditions.leaning.other_credentials {
+                return None;
+            }
+            CREDENTIALS_OUT
+        }
     };
     let wait = ready.since(conditions.now);
     if !wait.is_zero() {

@@ -272,7 +272,10 @@ impl Drive {
             Elsewhere::Never => true,
             Elsewhere::LargerContext => self.plan.on_context_length.is_empty(),
             Elsewhere::ContentList => self.plan.on_content_filter.is_empty(),
-            Elsewhere::Next | Elsewhere::RateLimitList | Elsewhere::OtherCredentials => false,
+            Elsewhere::Next
+            | Elsewhere::RateLimitList
+            | Elsewhere::BetterList
+            | Elsewhere::OtherCredentials => false,
         }
     }
 
@@ -304,6 +307,7 @@ impl Drive {
         self.leaning.rate_limited = elsewhere == Elsewhere::RateLimitList;
         self.leaning.larger_context |= elsewhere == Elsewhere::LargerContext;
         self.leaning.other_content |= elsewhere == Elsewhere::ContentList;
+        self.leaning.better |= elsewhere == Elsewhere::BetterList;
         self.leaning.other_credentials |= elsewhere == Elsewhere::OtherCredentials;
     }
 
@@ -361,6 +365,7 @@ impl Drive {
             Stage::Continuing => AttemptKind::Continuation,
             _ if self.numbered == 0 => AttemptKind::First,
             _ if again => AttemptKind::Retry,
+            _ if self.leaning.better && !self.plan.on_bad_answer.is_empty() => AttemptKind::Cascade,
             _ => AttemptKind::Failover,
         };
         Next::Try(self.launch(leg, kind, now))

@@ -31,6 +31,8 @@ pub enum Elsewhere {
     LargerContext,
     /// Those the plan lists for refused content, from then on only those.
     ContentList,
+    /// Those listed for answers found wanting, from then on only those; without a list the next of the plan.
+    BetterList,
     /// The next whose credentials are not known to be rejected.
     OtherCredentials,
     /// None: the outcome would be the same.
@@ -77,7 +79,10 @@ pub const fn reaction(class: FailureClass) -> Reaction {
         | Class::Stall
         | Class::Cut
         | Class::Malformed => trouble,
-        Class::BadAnswer => Reaction { continues: false, ..trouble },
+        // Nothing is wrong upstream, so the budget against storms has no say; the attempts of the request bound it.
+        Class::BadAnswer => {
+            Reaction { elsewhere: Elsewhere::BetterList, paid: false, continues: false, ..trouble }
+        }
         Class::RateLimited => {
             Reaction { elsewhere: Elsewhere::RateLimitList, again: Again::AfterRetryAfter, ..trouble }
         }
@@ -89,6 +94,7 @@ pub const fn reaction(class: FailureClass) -> Reaction {
         }
         Class::NotFound => Reaction { again: Again::Never, continues: false, ..trouble },
         Class::ContextTooLong => Reaction { elsewhere: Elsewhere::LargerContext, ..last },
+        Class::RequestTooLarge => Reaction { elsewhere: Elsewhere::Next, ..last },
         Class::ContentRefused => Reaction { elsewhere: Elsewhere::ContentList, ..last },
         Class::Unsupported => Reaction { elsewhere: Elsewhere::Next, sent: false, ..last },
         Class::LocalLimit => Reaction {

@@ -76,6 +76,7 @@ pub(super) const fn weight(class: FailureClass) -> u8 {
     match class {
         Class::ClientGone => 100,
         Class::BadRequest => 95,
+        Class::RequestTooLarge => 92,
         Class::ContextTooLong => 90,
         Class::ContentRefused => 85,
         Class::BadAnswer => 80,

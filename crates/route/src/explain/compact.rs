@@ -142,6 +142,10 @@ impl Decision {
                     push_shown(out, why);
                 }
             }
+            if let Some(note) = &trace.note {
+                out.push_str(",\"note\":");
+                push_text(out, note);
+            }
             out.push('}');
         });
     }

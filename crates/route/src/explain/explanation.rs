@@ -114,6 +114,9 @@ pub struct StepExplanation {
     /// Why it chose nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_answer: Option<String>,
+    /// How it came to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// What a leg is expected to bring.

@@ -91,6 +91,9 @@ impl Explanation {
                     )?;
                 }
             }
+            if let Some(note) = &step.note {
+                writeln!(formatter, "    {note}")?;
+            }
         }
         Ok(())
     }

@@ -6,9 +6,10 @@
 use super::list::Feature;
 use super::prompt::{Prompt, PromptVector, embed};
 use crate::caller::Caller;
+use crate::fleet::DeploymentIndex;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use trunkline_model::id::Name;
 use trunkline_model::shape::Shape;
@@ -114,6 +115,8 @@ pub struct FeatureSource<'a> {
     prompt: Option<&'a dyn Prompt>,
     text: OnceCell<Option<String>>,
     vector: OnceCell<Option<Box<PromptVector>>>,
+    note: Cell<Option<Cow<'static, str>>>,
+    predicted: RefCell<Vec<(DeploymentIndex, f32)>>,
 }
 
 impl fmt::Debug for FeatureSource<'_> {
@@ -143,6 +146,8 @@ impl<'a> FeatureSource<'a> {
             prompt: None,
             text: OnceCell::new(),
             vector: OnceCell::new(),
+            note: Cell::new(None),
+            predicted: RefCell::new(Vec::new()),
         }
     }
 
@@ -222,6 +227,31 @@ impl<'a> FeatureSource<'a> {
             Feature::TimeWeekday => Value::Text(self.clock.weekday.name()),
             Feature::TimeUnix => whole(self.clock.unix),
         })
+    }
+
+    /// Keeps how a step came to its answer, for the trace of the step that is being asked.
+    pub fn note(&self, note: impl Into<Cow<'static, str>>) {
+        self.note.set(Some(note.into()));
+    }
+
+    /// The note of the step that was asked last.
+    pub(crate) fn take_note(&self) -> Option<Cow<'static, str>> {
+        self.note.take()
+    }
+
+    /// Keeps the quality a step predicts for a deployment's answer, 0 to 1: what is expected of the plan's first legs.
+    pub fn predict(&self, deployment: DeploymentIndex, quality: f32) {
+        let mut predicted = self.predicted.borrow_mut();
+        match predicted.iter_mut().find(|(known, _)| *known == deployment) {
+            Some((_, known)) => *known = quality,
+            None => predicted.push((deployment, quality)),
+        }
+    }
+
+    /// The quality predicted for a deployment.
+    pub(crate) fn predicted(&self, deployment: DeploymentIndex) -> Option<f64> {
+        let predicted = self.predicted.borrow();
+        predicted.iter().find(|(known, _)| *known == deployment).map(|(_, quality)| f64::from(*quality))
     }
 
     /// The features read so far.

@@ -185,10 +185,11 @@ impl<'a> Checks<'a> {
     }
 }
 
-/// The one reason that depends on how a deployment fares.
+/// The reasons that depend on how a deployment fares.
 pub(super) fn credentials_reason(view: &View, now: Moment) -> Option<Reason> {
     match view.availability {
         Availability::CredentialsOut { until } => Some(Reason::CredentialsOut { retry_in: until.since(now) }),
+        Availability::QuotaExhausted { until } => Some(Reason::QuotaExhausted { retry_in: until.since(now) }),
         _ => None,
     }
 }

@@ -107,6 +107,11 @@ pub enum Reason {
         /// How long until they are tried again.
         retry_in: Duration,
     },
+    /// The quota of our account with the provider is used up.
+    QuotaExhausted {
+        /// How long until it is tried again.
+        retry_in: Duration,
+    },
 }
 
 /// What is known where a demand is not met.
@@ -168,6 +173,7 @@ impl Reason {
             Self::LimitTooSmall { .. } => "limit_too_small",
             Self::Closed => "closed",
             Self::CredentialsOut { .. } => "credentials_out",
+            Self::QuotaExhausted { .. } => "quota_exhausted",
         }
     }
 }
@@ -225,6 +231,11 @@ impl fmt::Display for Reason {
             Self::CredentialsOut { retry_in } => write!(
                 formatter,
                 "the provider rejects our credentials; they are tried again in {} s",
+                retry_in.as_millis().div_ceil(1_000)
+            ),
+            Self::QuotaExhausted { retry_in } => write!(
+                formatter,
+                "the quota of our account with the provider is used up; it is tried again in {} s",
                 retry_in.as_millis().div_ceil(1_000)
             ),
         }

@@ -218,18 +218,25 @@ fn prices_are_capped_and_an_unknown_price_is_no_price() {
 
 #[test]
 fn only_missing_credentials_are_an_availability_that_rejects() {
-    let fleet = crate::fixture::fleet(&["a/m", "b/m", "c/m", "d/m"]);
+    let fleet = crate::fixture::fleet(&["a/m", "b/m", "c/m", "d/m", "e/m"]);
     let until = Moment::ORIGIN + Duration::from_millis(2_500);
     let views = Recorded(vec![
         available(Availability::RateLimited { until }),
         available(Availability::Broken { until, probe: false }),
         available(Availability::Full),
         available(Availability::CredentialsOut { until }),
+        available(Availability::QuotaExhausted { until }),
     ]);
     let mut all: Vec<_> = fleet.iter().map(|(index, _)| index).collect();
     all.reverse();
     let filtered =
         filter(&fleet, &all, &chat(), &Caller::default(), &RouteDemands::NONE, &views, Moment::ORIGIN);
     assert_eq!(filtered.eligible.len(), 3);
-    insta::assert_snapshot!(filtered.rejected[0].reason, @"the provider rejects our credentials; they are tried again in 3 s");
+    let mut told: Vec<String> =
+        filtered.rejected.iter().map(|rejection| rejection.reason.to_string()).collect();
+    told.sort();
+    insta::assert_snapshot!(told.join("\n"), @r"
+    the provider rejects our credentials; they are tried again in 3 s
+    the quota of our account with the provider is used up; it is tried again in 3 s
+    ");
 }

@@ -189,13 +189,15 @@ impl Breaker {
         self.window = Window::new(self.policy.window);
     }
 
-    /// The doubled back-off, a quarter more or less by the seed, so that replicas do not probe together.
+    /// The doubled back-off, a quarter more or less by the seed, so that replicas do not probe together; never more than
+    /// the longest, however many probes failed and however often it relapsed.
     fn backoff(&self, round: u32) -> Duration {
         let span = self.policy.backoff.saturating_mul(1 << round).min(self.policy.longest_backoff);
         let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX / 2);
         let random = mix(self.seed.wrapping_add(self.trips));
         let spread = (u128::from(micros / 2) * u128::from(random)) >> 64;
-        Duration::from_micros(micros - micros / 4 + u64::try_from(spread).unwrap_or(0))
+        let wait = Duration::from_micros(micros - micros / 4 + u64::try_from(spread).unwrap_or(0));
+        wait.min(self.policy.longest_backoff)
     }
 }
 
@@ -282,6 +284,29 @@ mod tests {
         assert!(trip(&mut breaker, seconds(10)) >= Duration::from_secs(3));
         breaker.record(report(Ended::Well, true, seconds(20)), seconds(20));
         assert!(trip(&mut breaker, seconds(100)) < Duration::from_millis(2_500));
+    }
+
+    proptest! {
+        #[test]
+        fn no_chain_of_relapses_and_failed_probes_waits_longer_than_the_longest(
+            seed in any::<u64>(),
+            steps in prop::collection::vec((any::<bool>(), 0u64..90), 1..200),
+        ) {
+            let mut breaker = Breaker::new(policy(), seed);
+            let mut now = Moment::ORIGIN;
+            for (recovers, later) in steps {
+                (0..5).for_each(|_| breaker.record(report(Ended::Badly, false, now), now));
+                let until = breaker.state().expect("five in a row").until;
+                prop_assert!(until.since(now) <= policy().longest_backoff);
+                now = now.max(until);
+                let ended = if recovers { Ended::Well } else { Ended::Badly };
+                breaker.record(report(ended, true, now), now);
+                if let Some(open) = breaker.state() {
+                    prop_assert!(open.until.since(now) <= policy().longest_backoff);
+                }
+                now = now + Duration::from_secs(later);
+            }
+        }
     }
 
     #[test]

@@ -279,7 +279,7 @@ impl DeploymentHealth {
 
     fn availability(&self, local: Option<Availability>, now: Moment) -> Availability {
         if let Some(until) = self.credentials_out(now) {
-            return Availability::CredentialsOut { until };
+            return self.without_credentials(until, now);
         }
         if let Some(until) = until(&self.limited_until, now) {
             return Availability::RateLimited { until };
@@ -290,6 +290,19 @@ impl DeploymentHealth {
             return Availability::Broken { until: Moment::from_micros(broken), probe };
         }
         local.unwrap_or(Availability::Open)
+    }
+
+    /// Whether what keeps the credential out is its quota: the one that lasts longer tells.
+    fn without_credentials(&self, until: Moment, now: Moment) -> Availability {
+        let longer = if self.own_credential.out_until(now) == Some(until) {
+            &self.own_credential
+        } else {
+            &self.credential
+        };
+        match longer.class() {
+            Some(FailureClass::QuotaExhausted) => Availability::QuotaExhausted { until },
+            _ => Availability::CredentialsOut { until },
+        }
     }
 
     fn credentials_out(&self, now: Moment) -> Option<Moment> {

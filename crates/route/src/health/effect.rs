@@ -69,9 +69,11 @@ pub fn effect(failure: &Failure) -> Effect {
         Class::QuotaExhausted => quiet(Remembered::Credential),
         Class::Credentials if failure.status == Some(403) => quiet(Remembered::OwnCredential),
         Class::Credentials => quiet(Remembered::Credential),
-        Class::ContextTooLong | Class::ContentRefused | Class::BadRequest | Class::BadAnswer => {
-            quiet(Remembered::Alive)
-        }
+        Class::ContextTooLong
+        | Class::RequestTooLarge
+        | Class::ContentRefused
+        | Class::BadRequest
+        | Class::BadAnswer => quiet(Remembered::Alive),
         Class::TotalTimeout | Class::Unsupported | Class::LocalLimit | Class::ClientGone => {
             quiet(Remembered::Nothing)
         }

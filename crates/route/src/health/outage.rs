@@ -71,6 +71,11 @@ impl CredentialHealth {
         (until > now).then_some(until)
     }
 
+    /// The kind of that reason.
+    pub(super) fn class(&self) -> Option<FailureClass> {
+        self.reason.lock().as_ref().map(|reason| reason.class)
+    }
+
     /// Why it is out (or was, until a test succeeds).
     #[must_use]
     pub fn reason(&self) -> Option<OutageReason> {

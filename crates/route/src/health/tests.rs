@@ -151,6 +151,7 @@ fn the_requests_own_faults_change_nothing() {
     for class in [
         FailureClass::BadRequest,
         FailureClass::ContextTooLong,
+        FailureClass::RequestTooLarge,
         FailureClass::ContentRefused,
         FailureClass::BadAnswer,
         FailureClass::Unsupported,

@@ -6,6 +6,7 @@
 
 mod anthropic;
 mod cohere;
+pub(crate) mod converse;
 mod gemini;
 mod inbound;
 mod mistral;
@@ -25,6 +26,7 @@ use serde_json::Value;
 use crate::chance::Chance;
 use crate::config::SimConfig;
 use crate::prompt_cache::PromptCache;
+use crate::response_book::ResponseBook;
 use crate::script::{Headroom, Script};
 
 pub(crate) use inbound::Inbound;
@@ -43,6 +45,8 @@ pub enum DialectName {
     Gemini,
     /// Mistral chat completions, embeddings and models.
     Mistral,
+    /// Bedrock Converse, its stream, token counting and embeddings.
+    Converse,
     /// Cohere chat, embed, rerank and models.
     Cohere,
     /// No dialect of models: access tokens for those who serve them.
@@ -51,8 +55,15 @@ pub enum DialectName {
 
 impl DialectName {
     /// All dialects.
-    pub const ALL: &'static [Self] =
-        &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral, Self::Cohere, Self::Tokens];
+    pub const ALL: &'static [Self] = &[
+        Self::OpenAi,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Mistral,
+        Self::Converse,
+        Self::Cohere,
+        Self::Tokens,
+    ];
 
     /// The name as it is written in files and on command lines.
     #[must_use]
@@ -62,6 +73,7 @@ impl DialectName {
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::Mistral => "mistral",
+            Self::Converse => "converse",
             Self::Cohere => "cohere",
             Self::Tokens => "tokens",
         }
@@ -73,6 +85,7 @@ impl DialectName {
             Self::Anthropic => &anthropic::Anthropic,
             Self::Gemini => &gemini::Gemini,
             Self::Mistral => &mistral::Mistral,
+            Self::Converse => &converse::Converse,
             Self::Cohere => &cohere::Cohere,
             Self::Tokens => &tokens::Tokens,
         }
@@ -87,7 +100,7 @@ impl fmt::Display for DialectName {
 
 /// A dialect no simulator speaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("know the dialect `{0}`: expected openai, anthropic, gemini, mistral, cohere or tokens")]
+#[error("know the dialect `{0}`: expected openai, anthropic, gemini, mistral, converse, cohere or tokens")]
 pub struct UnknownDialect(String);
 
 impl FromStr for DialectName {
@@ -127,6 +140,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a SimConfig,
     pub(crate) script: &'a Script,
     pub(crate) cache: &'a PromptCache,
+    pub(crate) book: &'a ResponseBook,
     pub(crate) stamp: &'a Stamp,
     /// Depends on the simulator's seed and the request's bytes alone.
     pub(crate) seed: u64,

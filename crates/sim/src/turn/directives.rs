@@ -1,6 +1,7 @@
 //! Directives inside prompts.
 //!
-//! Owns their syntax: `[[sim: name name=value]]`. The last one in a text counts.
+//! Owns their syntax: `[[sim: name name=value]]`. The last one in a text counts; one with `only=TEXT` is for models whose name
+//! holds the text, and not there for others.
 
 use crate::fault::Fault;
 
@@ -14,13 +15,32 @@ pub(crate) struct Directives(Vec<(String, String)>);
 impl Directives {
     /// Reads the last directive in `text`.
     pub(crate) fn read(text: &str) -> Self {
-        let words =
-            text.rsplit_once(OPEN).and_then(|(_, rest)| rest.split_once(CLOSE)).map(|(words, _)| words);
+        Self::last(text, |_| true)
+    }
+
+    /// Reads the last directive in `text` that is for `model`.
+    pub(crate) fn read_for(text: &str, model: &str) -> Self {
+        Self::last(text, |directive| directive.value("only").is_none_or(|only| model.contains(only)))
+    }
+
+    fn last(text: &str, applies: impl Fn(&Self) -> bool) -> Self {
+        let mut rest = text;
+        while let Some((before, after)) = rest.rsplit_once(OPEN) {
+            let found = after.split_once(CLOSE).map(|(words, _)| Self::parse(words));
+            if let Some(found) = found.filter(&applies) {
+                return found;
+            }
+            rest = before;
+        }
+        Self::default()
+    }
+
+    fn parse(words: &str) -> Self {
         let pair = |word: &str| match word.split_once('=') {
             Some((name, value)) => (name.to_owned(), value.to_owned()),
             None => (word.to_owned(), String::new()),
         };
-        Self(words.unwrap_or_default().split_whitespace().map(pair).collect())
+        Self(words.split_whitespace().map(pair).collect())
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -63,5 +83,8 @@ mod tests {
         assert!(!directives.has("empty"));
         assert_eq!(stripped(text), "Hi  there");
         assert_eq!(stripped("open [[sim: x"), "open [[sim: x");
+        let scoped = "[[sim: words=1]] [[sim: only=mini refuse]]";
+        assert!(Directives::read_for(scoped, "gpt-mini").has("refuse"));
+        assert_eq!(Directives::read_for(scoped, "gpt-large").value("words"), Some("1"));
     }
 }

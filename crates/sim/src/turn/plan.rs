@@ -62,7 +62,7 @@ fn call_tokens(call: &Call) -> u64 {
 
 /// Plans the turn; `choice` numbers the alternatives when several were asked for.
 pub(crate) fn plan(prompt: &Prompt, choice: usize) -> Turn {
-    let directives = Directives::read(&prompt.user);
+    let directives = Directives::read_for(&prompt.user, &prompt.model);
     let user = stripped(&prompt.user);
     let mut turn = Turn { reasoning: reasoning(prompt, &user), ..Turn::default() };
     turn.redacted = directives.has("redacted") || prompt.user.contains(REDACTION_TRIGGER);
@@ -148,6 +148,15 @@ fn arguments(schema: &Value, user: &str) -> Value {
 }
 
 fn text(prompt: &Prompt, directives: &Directives, user: &str, choice: usize) -> String {
+    if let Some(said) = directives.value("say") {
+        return said.to_owned();
+    }
+    let text = unfenced(prompt, directives, user, choice);
+    // What models do that were asked for nothing but JSON.
+    if directives.has("fence") { format!("Here it is:\n```json\n{text}\n```\n") } else { text }
+}
+
+fn unfenced(prompt: &Prompt, directives: &Directives, user: &str, choice: usize) -> String {
     match &prompt.format {
         Format::Schema(schema) => return instance(schema, user).to_string(),
         Format::Json => return json!({"answer": clip(user, 60), "simulated": true}).to_string(),

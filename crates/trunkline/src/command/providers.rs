@@ -51,9 +51,40 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let url = preset.base_url.as_deref().unwrap_or("(state `url`)");
         table.add_row([id, preset.dialect.name(), variable, state, url]);
     }
-    println!(
-        "{table}\n{count} providers; models: {}",
-        trunkline_providers::bundled::VERSION.lines().next().unwrap_or_default()
-    );
+    println!("{table}\n{}", footer(count, trunkline_providers::bundled::VERSION));
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many providers are listed, and what the bundled catalogue knows of their models and from where.
+fn footer(count: usize, catalogue: &str) -> String {
+    let fact = |name: &str| {
+        let line = catalogue.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or("unknown", str::trim)
+    };
+    // A commit is told by its first digits.
+    let source = |name: &str| {
+        let version = fact(name);
+        let commit = version.len() == 40 && version.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if commit { version[..8].to_owned() } else { version.to_owned() }
+    };
+    let noun = if count == 1 { "provider" } else { "providers" };
+    format!(
+        "{count} {noun}; the bundled catalogue knows {} models (litellm {}, models.dev {})",
+        fact("models"),
+        source("litellm"),
+        source("models.dev")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_footer_says_what_the_catalogue_holds() {
+        let version = "format 1\nlitellm 1.106.2\nmodels.dev f3fc692299671838c7c65fd8126bf84d81a2e817\nmodels 3659\nsha256 1f\n";
+        insta::assert_snapshot!(footer(21, version), @"21 providers; the bundled catalogue knows 3659 models (litellm 1.106.2, models.dev f3fc6922)");
+        insta::assert_snapshot!(footer(1, ""), @"1 provider; the bundled catalogue knows unknown models (litellm unknown, models.dev unknown)");
+        assert!(!footer(1, trunkline_providers::bundled::VERSION).contains("unknown"));
+    }
 }

@@ -11,14 +11,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use trunkline_config::{Severity, Snapshot, Store};
 use trunkline_gateway::Gateway;
 use trunkline_gateway::server::{self, Drained};
 use trunkline_net::{Transport, TransportConfig};
-use trunkline_store::{Recorder, Settings, StoreKind};
+use trunkline_store::{Recorder, ResponseSettings, Responses, Settings, StoreKind};
 
 /// Options of `serve`.
 #[derive(Debug, Args)]
@@ -86,6 +86,7 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
     watch(&gateway, origin)?;
     let drained = server::run(Arc::clone(&gateway), listener, stop()).await;
     gateway.recorder.flush();
+    gateway.responses.flush();
     Ok(if drained == Drained::Completely { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
@@ -103,6 +104,11 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         max_bytes: snapshot.server.log_max_bytes,
         ..Settings::new(kind)
     };
+    let responses = Responses::open(&ResponseSettings {
+        kind: settings.kind.clone(),
+        keep: settings.keep,
+        max_bytes: settings.max_bytes,
+    })?;
     let recorder = Recorder::open(settings)?;
     let cleartext = snapshot.upstreams.iter().filter(|upstream| upstream.http2_cleartext);
     let mut prior_knowledge: Vec<trunkline_net::Origin> =
@@ -113,7 +119,7 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         http2_prior_knowledge: prior_knowledge,
         ..TransportConfig::default()
     })?;
-    Ok(Gateway::new(snapshot, transport, recorder))
+    Ok(Gateway::with_responses(snapshot, transport, recorder, responses))
 }
 
 /// Resolves at the first SIGTERM or SIGINT.
@@ -138,7 +144,7 @@ fn watch(gateway: &Arc<Gateway>, origin: Origin) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("receive SIGHUP")?;
     let gateway = Arc::clone(gateway);
     tokio::spawn(async move {
-        let mut seen = origin.stamp();
+        let mut seen = stamp(&gateway, &origin);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -147,15 +153,15 @@ fn watch(gateway: &Arc<Gateway>, origin: Origin) -> anyhow::Result<()> {
                     if received.is_none() {
                         return;
                     }
-                    seen = origin.stamp();
+                    seen = stamp(&gateway, &origin);
                     reload(&gateway, &origin).await;
                 }
                 _ = look.tick() => {
-                    let now = origin.stamp();
+                    let now = stamp(&gateway, &origin);
                     if now != seen {
                         // Editors write in several steps: the change counts once it has rested for a moment.
                         tokio::time::sleep(SETTLE).await;
-                        seen = origin.stamp();
+                        seen = stamp(&gateway, &origin);
                         reload(&gateway, &origin).await;
                     }
                 }
@@ -163,6 +169,11 @@ fn watch(gateway: &Arc<Gateway>, origin: Origin) -> anyhow::Result<()> {
         }
     });
     Ok(())
+}
+
+/// What the files of the configuration in force look like from outside.
+fn stamp(gateway: &Gateway, origin: &Origin) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    origin.stamp(&gateway.generation().snapshot.files)
 }
 
 async fn reload(gateway: &Arc<Gateway>, origin: &Origin) {

@@ -64,6 +64,8 @@ fn bodies(face: Face) -> Vec<(&'static str, Vec<u8>)> {
         ("a negative limit", with("/max_tokens", json!(-1))),
         ("an unknown model", with("/model", json!("suport"))),
         ("an unknown deployment", with("/model", json!("only/gpt-4.1-mino"))),
+        ("an unknown further model", with("/models", json!(["only/gpt-4.1-mini", "only/gpt-4.1-mino"]))),
+        ("a route as a further model", with("/models", json!(["support"]))),
         ("invalid UTF-8", invalid_text),
         ("deep nesting", deep.into_bytes()),
         ("too large", with("/messages/0/content", json!("x".repeat(110_000)))),

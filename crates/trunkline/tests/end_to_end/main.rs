@@ -7,17 +7,24 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod array_streams;
 mod bad_input;
 mod broken_streams;
 mod cancellation;
+mod cascade;
 mod clouds;
 mod continuation;
 mod crash;
 mod decisions;
+mod eval;
 mod failover;
+mod full_disk;
 mod hedging;
+mod lab;
 mod lifecycle;
 mod limits;
 mod passthrough;
 mod record;
 mod rerank;
+mod responses;
+mod stream_costs;

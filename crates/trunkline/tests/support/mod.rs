@@ -30,6 +30,7 @@ pub(crate) fn provider(name: &str, dialect: DialectName, base_url: &str) -> Stri
         DialectName::Mistral => ("mistral", "/v1"),
         DialectName::Cohere => ("cohere", ""),
         DialectName::Tokens => panic!("a token service serves no models"),
+        DialectName::Converse => ("bedrock", ""),
     };
     format!("  {name}: {{ preset: {preset}, url: \"{base_url}{path}\", key: sim-key-{name} }}\n")
 }
@@ -43,6 +44,7 @@ pub(crate) fn model(dialect: DialectName) -> &'static str {
         DialectName::Mistral => "mistral-small-latest",
         DialectName::Cohere => "command-a-03-2025",
         DialectName::Tokens => panic!("a token service serves no models"),
+        DialectName::Converse => "anthropic.claude-sonnet-4-5-20250929-v1:0",
     }
 }
 

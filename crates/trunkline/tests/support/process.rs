@@ -29,16 +29,43 @@ impl Gateway {
     pub(crate) async fn start(configuration: &str) -> Self {
         let folder = TempDir::new().unwrap();
         Self::write(folder.path(), configuration);
-        Self::launch(Arc::new(folder)).await
+        Self::launch(Arc::new(folder), None).await
+    }
+
+    /// Like [`Gateway::start`], with files that cannot grow beyond a number of bytes: writes fail then, as on a full disk.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn start_with_largest_file(configuration: &str, bytes: u64) -> Self {
+        let folder = TempDir::new().unwrap();
+        Self::write(folder.path(), configuration);
+        Self::launch(Arc::new(folder), Some(bytes)).await
+    }
+
+    /// Lifts that limit while the process runs.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn lift_largest_file(&self) {
+        let process = self.child.id().to_string();
+        let lifted =
+            Command::new("prlimit").args(["--pid", &process, "--fsize=unlimited:"]).status().unwrap();
+        assert!(lifted.success());
     }
 
     /// Another process over the same folder: the same configuration and database.
     pub(crate) async fn again(&self) -> Self {
-        Self::launch(Arc::clone(&self.folder)).await
+        Self::launch(Arc::clone(&self.folder), None).await
     }
 
-    async fn launch(folder: Arc<TempDir>) -> Self {
-        let mut child = Command::new(binary())
+    async fn launch(folder: Arc<TempDir>, largest_file: Option<u64>) -> Self {
+        let mut command = match largest_file {
+            None => Command::new(binary()),
+            Some(bytes) => {
+                // Only the soft limit, and without the signal that would end the process instead of failing the write.
+                let mut command = Command::new("sh");
+                let script = "trap '' XFSZ; exec prlimit --fsize=\"$0\": \"$@\"";
+                command.args(["-c", script, &bytes.to_string(), binary()]);
+                command
+            }
+        };
+        let mut child = command
             .args(["serve", "--log-format", "json", "--config"])
             .arg(folder.path().join("trunkline.yaml"))
             .stdin(Stdio::null())

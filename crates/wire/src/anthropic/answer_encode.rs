@@ -9,6 +9,7 @@ use super::usage;
 use crate::carried::{self, Place};
 use crate::codec::{Encode, EncodeContext};
 use crate::json_text::JsonText;
+use crate::tally::Tally;
 use bytes::BytesMut;
 use trunkline_model::content::Opaque;
 use trunkline_model::dialect::Dialect;
@@ -120,6 +121,7 @@ pub(super) struct StreamEncoder {
     foreign: Option<Opaque>,
     index: u64,
     usage: Usage,
+    tally: Option<Tally>,
     ending: Ending,
 }
 
@@ -134,6 +136,7 @@ impl StreamEncoder {
             foreign: None,
             index: 0,
             usage: Usage::default(),
+            tally: None,
             ending: Ending::default(),
         }
     }
@@ -322,6 +325,10 @@ impl Encode for StreamEncoder {
         }
     }
 
+    fn tally(&mut self, tally: Tally) {
+        self.tally = Some(tally);
+    }
+
     fn finish(&mut self, out: &mut BytesMut) {
         self.start(out);
         self.part_end(out);
@@ -332,6 +339,10 @@ impl Encode for StreamEncoder {
         out.close_object();
         out.key("usage");
         usage::write(&self.usage, out);
+        if let Some(tally) = &self.tally {
+            out.extend_from_slice(b",");
+            tally.write(out);
+        }
         close_event(out);
         open_event("message_stop", out);
         close_event(out);

@@ -9,6 +9,7 @@ use super::answer_part::{Candidate, candidate, is_logprobs, is_part};
 use super::{error, usage};
 use crate::codec::{Encode, EncodeContext};
 use crate::json_text::JsonText;
+use crate::tally::Tally;
 use bytes::BytesMut;
 use trunkline_model::dialect::Delivery;
 use trunkline_model::error::ClientError;
@@ -24,13 +25,14 @@ pub(super) struct StreamEncoder {
     candidates: Vec<Candidate>,
     fields: Vec<(String, Json)>,
     usage: Option<Usage>,
+    tally: Option<Tally>,
 }
 
 impl StreamEncoder {
     pub(super) fn new(context: EncodeContext) -> Self {
         let mut tail = BytesMut::new();
         write_tail("", "", &context, &mut tail);
-        Self { context, tail, candidates: Vec::new(), fields: Vec::new(), usage: None }
+        Self { context, tail, candidates: Vec::new(), fields: Vec::new(), usage: None, tally: None }
     }
 
     fn candidate(&mut self, index: u32) -> &mut Candidate {
@@ -79,6 +81,10 @@ impl Encode for StreamEncoder {
         }
     }
 
+    fn tally(&mut self, tally: Tally) {
+        self.tally = Some(tally);
+    }
+
     fn finish(&mut self, out: &mut BytesMut) {
         self.candidate(0);
         open_chunk(out);
@@ -105,6 +111,10 @@ impl Encode for StreamEncoder {
         if let Some(usage) = &self.usage {
             out.key("usageMetadata");
             usage::write(usage, out);
+            if let Some(tally) = &self.tally {
+                out.extend_from_slice(b",");
+                tally.write(out);
+            }
         }
         out.extend_from_slice(&self.tail);
         close_chunk(out);

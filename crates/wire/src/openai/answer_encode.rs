@@ -8,6 +8,7 @@ use super::finish::finish_word;
 use super::{encode_error, encode_error_frame};
 use crate::carried::{self, Place};
 use crate::codec::{Encode, EncodeContext};
+use crate::tally::Tally;
 use crate::write::{Object, array, string, whole};
 use bytes::BytesMut;
 use serde::Deserialize;
@@ -119,6 +120,7 @@ pub(super) struct StreamEncoder {
     prefix: BytesMut,
     choices: Vec<StreamChoice>,
     usage: Option<Usage>,
+    tally: Option<Tally>,
 }
 
 #[derive(Default)]
@@ -134,7 +136,7 @@ struct StreamChoice {
 impl StreamEncoder {
     pub(super) fn new(context: EncodeContext) -> Self {
         let head = Head::new(&context);
-        Self { context, head, prefix: BytesMut::new(), choices: Vec::new(), usage: None }
+        Self { context, head, prefix: BytesMut::new(), choices: Vec::new(), usage: None, tally: None }
     }
 
     fn choice(&mut self, choice: u32) -> &mut StreamChoice {
@@ -335,6 +337,10 @@ impl Encode for StreamEncoder {
         }
     }
 
+    fn tally(&mut self, tally: Tally) {
+        self.tally = Some(tally);
+    }
+
     fn finish(&mut self, out: &mut BytesMut) {
         if let (true, Some(usage)) = (self.context.stream_usage, self.usage) {
             out.extend_from_slice(b"data: ");
@@ -342,6 +348,9 @@ impl Encode for StreamEncoder {
             self.head.write(&mut object, "chat.completion.chunk");
             object.raw("choices", "[]");
             write_usage(object.key("usage"), &usage);
+            if let Some(tally) = &self.tally {
+                tally.write_value(object.key("trunkline"));
+            }
             object.close();
             out.extend_from_slice(b"\n\n");
         }

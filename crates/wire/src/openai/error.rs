@@ -47,7 +47,7 @@ fn write_error(error: &ClientError, request_id: RequestId, out: &mut BytesMut) {
 }
 
 /// The `type` that SDKs and frameworks switch on; `code` says more.
-fn error_type(error: &ClientError) -> &'static str {
+pub(crate) fn error_type(error: &ClientError) -> &'static str {
     match error.code {
         ErrorCode::BudgetExceeded => "insufficient_quota",
         ErrorCode::UpstreamCredentialsRejected => "server_error",
@@ -72,7 +72,7 @@ pub fn decode_error(status: u16, body: &[u8]) -> Failure {
 }
 
 /// What an error object says.
-pub(super) fn from_object(status: u16, root: &Node<'_>) -> Failure {
+pub(crate) fn from_object(status: u16, root: &Node<'_>) -> Failure {
     // Google's compatible endpoint wraps its error object in an array.
     let root = match &root.value {
         Value::Array(elements) => elements.first().unwrap_or(root),
@@ -268,9 +268,9 @@ fn class_of_code(code: &str) -> Option<FailureClass> {
         | "arrearage" => Class::QuotaExhausted,
         "context_length_exceeded"
         | "exceed_context_size_error"
-        | "request_too_large"
         | "string_above_max_length"
         | "context_window_exceeded" => Class::ContextTooLong,
+        "request_too_large" | "request_entity_too_large" | "payload_too_large" => Class::RequestTooLarge,
         "content_filter"
         | "content_policy_violation"
         | "responsibleaipolicyviolation"
@@ -335,8 +335,8 @@ fn class_of_status(status: u16) -> FailureClass {
         401 | 403 => Class::Credentials,
         402 => Class::QuotaExhausted,
         404 | 405 | 410 => Class::NotFound,
-        // Limits on bodies differ like context windows do: a larger deployment may take it.
-        413 => Class::ContextTooLong,
+        // A limit on bodies, not on tokens: those who mean their context window say so in code or words.
+        413 => Class::RequestTooLarge,
         408 | 409 | 424 | 425 => Class::Server,
         429 => Class::RateLimited,
         400..=499 => Class::BadRequest,
@@ -421,6 +421,12 @@ mod tests {
             422,
             r#"{"error":"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096.","error_type":"validation"}"#,
         ),
+        (
+            413,
+            r#"{"error":{"message":"This model's maximum context length is 8192 tokens","type":"invalid_request_error"}}"#,
+        ),
+        (413, r#"{"error":{"message":"Payload Too Large","type":"invalid_request_error","code":null}}"#),
+        (413, "<html><h1>413 Request Entity Too Large</h1></html>"),
         (
             413,
             r#"{"error":{"message":"Request too large for model `x` on tokens per minute (TPM): Limit 6000","type":"tokens","code":"rate_limit_exceeded"}}"#,

@@ -72,12 +72,12 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn any_plan() -> impl Strategy<Value = Plan> {
     let list = || prop::collection::vec(0u32..8, 0..6).prop_map(|indexes| legs(&indexes));
-    (list(), list(), list(), list(), 0u32..7, 1u64..240_000, any::<bool>(), any::<bool>()).prop_map(
+    (list(), list(), list(), (list(), list()), 0u32..7, 1u64..240_000, any::<bool>(), any::<bool>()).prop_map(
         |(
             legs,
             on_rate_limit,
             on_context_length,
-            on_content_filter,
+            (on_content_filter, on_bad_answer),
             attempts,
             total,
             hedge,
@@ -87,6 +87,9 @@ fn any_plan() -> impl Strategy<Value = Plan> {
             on_rate_limit,
             on_context_length,
             on_content_filter,
+            on_bad_answer,
+            inspection: None,
+            conceded: Default::default(),
             timeouts: Timeouts { total: Duration::from_millis(total), ..Timeouts::default() },
             attempts,
             hedge: hedge.then_some(Hedge { after: HedgeDelay::Quantile(0.95), spend_cap: 0.05 }),
@@ -212,7 +215,7 @@ proptest! {
         weather in any::<u64>(),
     ) {
         let allowed: BTreeSet<u32> =
-            [&plan.legs, &plan.on_rate_limit, &plan.on_context_length, &plan.on_content_filter]
+            [&plan.legs, &plan.on_rate_limit, &plan.on_context_length, &plan.on_content_filter, &plan.on_bad_answer]
                 .into_iter()
                 .flatten()
                 .map(|leg| leg.deployment.index().0)

@@ -34,6 +34,7 @@ fn rich() -> Plan {
         on_rate_limit: legs(&[2]),
         on_context_length: legs(&[3]),
         on_content_filter: legs(&[4]),
+        on_bad_answer: legs(&[5]),
         continuation: true,
         ..plan(&[0, 1])
     }
@@ -48,6 +49,7 @@ fn among_others(failure: &Failure) -> &'static str {
             2 => "the list for rate limits, else the next",
             3 => "a larger context window",
             4 => "the list for refused content",
+            5 => "the list for better answers, else the next",
             _ => "the same again",
         },
         Next::Fail(_) => "the end",

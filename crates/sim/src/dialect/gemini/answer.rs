@@ -28,47 +28,42 @@ pub(super) fn whole(request: &Contents, context: &Context<'_>) -> Output {
 
 pub(super) fn stream(request: &Contents, framing: Framing, context: &Context<'_>) -> Output {
     let mut writer = Writer::new(request, context);
-    let turn = plan(&request.prompt, 0);
-    let thought = turn.reasoning_tokens();
-    let mut said = 0;
+    let turns: Vec<Turn> = (0..request.candidates).map(|index| plan(&request.prompt, index)).collect();
+    let thought = turns.iter().map(Turn::reasoning_tokens).sum();
     let mut pieces = Vec::new();
     if framing == Framing::Array {
         pieces.push(Piece::frame(Bytes::from_static(b"[")));
     }
-    let size = context.script.piece_tokens;
-    let chunk = |writer: &Writer<'_>, part: Value, said| {
-        let candidate = json!({"content": {"parts": [part], "role": "model"}, "index": 0});
-        framing.chunk(&writer.envelope(&json!([candidate]), said, thought))
-    };
-    if request.thoughts_shown {
-        for (piece, number) in tokens::pieces(&turn.reasoning, size) {
-            let bytes = chunk(&writer, json!({"text": piece, "thought": true}), 0);
-            pieces.push(Piece::token(bytes, number));
+    // Candidates are generated side by side: a chunk has the next part of each that goes on.
+    let mut parts: Vec<_> =
+        turns.iter().map(|turn| writer.parts(turn, context.script.piece_tokens).into_iter()).collect();
+    let mut said = 0;
+    loop {
+        let mut candidates = Vec::new();
+        let mut tokens = 0;
+        for (index, parts) in parts.iter_mut().enumerate() {
+            let Some(part) = parts.next() else { continue };
+            tokens += part.tokens;
+            said += if part.thought { 0 } else { part.tokens };
+            candidates.push(json!({"content": {"parts": [part.value], "role": "model"}, "index": index}));
         }
-    }
-    for (piece, number) in tokens::pieces(&turn.text, size) {
-        said += number;
-        pieces.push(Piece::token(chunk(&writer, json!({"text": piece}), said), number));
-    }
-    for (index, call) in writer.calls(&turn).into_iter().enumerate() {
-        let tokens =
-            tokens::count(&turn.calls[index].name) + tokens::count(&turn.calls[index].arguments.to_string());
-        said += tokens;
-        pieces.push(Piece::token(chunk(&writer, call, said), tokens));
-    }
-    let mut last = json!({"finishReason": finish(&turn), "index": 0});
-    let signature = writer.text_signature(&turn);
-    if signature.is_some() || speaks(&turn) {
-        let mut part = json!({"text": ""});
-        if let Some(signature) = signature {
-            part["thoughtSignature"] = json!(signature);
+        if candidates.is_empty() {
+            break;
         }
-        last["content"] = json!({"parts": [part], "role": "model"});
+        let bytes = framing.chunk(&writer.envelope(&json!(candidates), said, thought));
+        pieces.push(Piece::token(bytes, tokens));
     }
-    decorate(&mut last, &turn);
-    let bytes = framing.last(&writer.envelope(&json!([last]), said, thought));
-    pieces.push(Piece::ending(bytes));
+    let endings: Vec<Value> =
+        turns.iter().enumerate().map(|(index, turn)| writer.ending(index, turn)).collect();
+    pieces.push(Piece::ending(framing.last(&writer.envelope(&json!(endings), said, thought))));
     Output::stream(framing.content_type(), pieces)
+}
+
+/// One part of a candidate in a stream.
+struct Part {
+    value: Value,
+    tokens: u64,
+    thought: bool,
 }
 
 fn finish(turn: &Turn) -> &'static str {
@@ -137,6 +132,39 @@ impl<'a> Writer<'a> {
         }
         decorate(&mut candidate, turn);
         candidate
+    }
+
+    /// A candidate cut into the parts of a stream.
+    fn parts(&mut self, turn: &Turn, size: usize) -> Vec<Part> {
+        let mut parts = Vec::new();
+        if self.request.thoughts_shown {
+            for (piece, tokens) in tokens::pieces(&turn.reasoning, size) {
+                parts.push(Part { value: json!({"text": piece, "thought": true}), tokens, thought: true });
+            }
+        }
+        for (piece, tokens) in tokens::pieces(&turn.text, size) {
+            parts.push(Part { value: json!({"text": piece}), tokens, thought: false });
+        }
+        for (call, value) in turn.calls.iter().zip(self.calls(turn)) {
+            let tokens = tokens::count(&call.name) + tokens::count(&call.arguments.to_string());
+            parts.push(Part { value, tokens, thought: false });
+        }
+        parts
+    }
+
+    /// What ends a candidate in a stream.
+    fn ending(&mut self, index: usize, turn: &Turn) -> Value {
+        let mut last = json!({"finishReason": finish(turn), "index": index});
+        let signature = self.text_signature(turn);
+        if signature.is_some() || speaks(turn) {
+            let mut part = json!({"text": ""});
+            if let Some(signature) = signature {
+                part["thoughtSignature"] = json!(signature);
+            }
+            last["content"] = json!({"parts": [part], "role": "model"});
+        }
+        decorate(&mut last, turn);
+        last
     }
 
     /// The signature on the last text part, which only the third generation gives.

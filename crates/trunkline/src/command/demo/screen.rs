@@ -137,7 +137,9 @@ fn deployment_line(scene: &Scene<'_>, deployment: &DeploymentTally, name: usize,
         Availability::Broken { probe: true, .. } | Availability::RateLimited { .. } | Availability::Full => {
             Tone::Notice
         }
-        Availability::Broken { .. } | Availability::CredentialsOut { .. } => Tone::Bad,
+        Availability::Broken { .. }
+        | Availability::CredentialsOut { .. }
+        | Availability::QuotaExhausted { .. } => Tone::Bad,
     };
     let quantiles = deployment.first_token();
     let cells = [

@@ -54,6 +54,7 @@ pub(super) fn availability(availability: Availability, now: Moment) -> String {
         Availability::Broken { until, probe: false } => format!("breaker {}s", left(until)),
         Availability::Broken { probe: true, .. } => "probe next".to_owned(),
         Availability::CredentialsOut { until } => format!("key out {}s", left(until)),
+        Availability::QuotaExhausted { until } => format!("quota {}s", left(until)),
         Availability::Full => "full".to_owned(),
     }
 }

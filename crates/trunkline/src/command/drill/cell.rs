@@ -34,7 +34,6 @@ use trunkline_route::policy::Route;
 use trunkline_route::view::AllFresh;
 use trunkline_sim::{Fault, Simulator, Tls};
 use trunkline_store::{Query, Recorder};
-use trunkline_wire::codec::PathParts;
 use trunkline_wire::dispatch;
 
 /// How long the client waits beyond the whole request's own deadline.
@@ -114,8 +113,8 @@ impl Sheet {
         delivery: Delivery,
     ) -> anyhow::Result<Self> {
         let body = endpoint.body(&route.name, delivery);
-        let envelope =
-            dispatch::envelope(endpoint.dialect(), endpoint.operation(), &body, &PathParts::default())?;
+        let path = endpoint.path_parts(&route.name, delivery);
+        let envelope = dispatch::envelope(endpoint.dialect(), endpoint.operation(), &body, &path)?;
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let prompt = BodyPrompt::new(endpoint.dialect(), endpoint.operation(), &envelope, &body);
         let decision = decide(&DecideInput {
@@ -174,7 +173,8 @@ impl Sheet {
     ) -> anyhow::Result<(Exchange, RequestRecord)> {
         let house = House::open(self, stage, recorder, fault, struck).await?;
         let limit = self.route.timeouts.total + GRACE;
-        let exchange = client::ask(house.address, self.endpoint, self.body.clone(), limit).await;
+        let target = self.endpoint.target(&self.route.name, self.delivery);
+        let exchange = client::ask(house.address, &target, self.body.clone(), limit).await;
         let record = record(recorder, house.since, &exchange, &self.route.name).await?;
         Ok((exchange, record))
     }

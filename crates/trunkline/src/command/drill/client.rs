@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
+use trunkline_wire::codec::PathParts;
 
 /// What every simulator answers: the words of the prompt, so that a missing one shows.
 pub(super) const ANSWER: &str =
@@ -32,11 +33,27 @@ pub(super) enum Endpoint {
     /// OpenAI embeddings.
     #[serde(rename = "/v1/embeddings")]
     Embeddings,
+    /// Gemini generateContent and streamGenerateContent, the stream as events.
+    #[serde(rename = "/v1beta/models/{model}:generateContent")]
+    GenerateContent,
+    /// Gemini streamGenerateContent, the stream as one JSON array.
+    #[serde(rename = "/v1beta/models/{model}:streamGenerateContent")]
+    GenerateArray,
+    /// Gemini embedContent.
+    #[serde(rename = "/v1beta/models/{model}:embedContent")]
+    EmbedContent,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub(super) const ALL: [Self; 3] = [Self::ChatCompletions, Self::Messages, Self::Embeddings];
+    pub(super) const ALL: [Self; 6] = [
+        Self::ChatCompletions,
+        Self::Messages,
+        Self::Embeddings,
+        Self::GenerateContent,
+        Self::GenerateArray,
+        Self::EmbedContent,
+    ];
 
     /// Its path.
     pub(super) const fn path(self) -> &'static str {
@@ -44,6 +61,28 @@ impl Endpoint {
             Self::ChatCompletions => "/v1/chat/completions",
             Self::Messages => "/v1/messages",
             Self::Embeddings => "/v1/embeddings",
+            Self::GenerateContent => "/v1beta/models/{model}:generateContent",
+            Self::GenerateArray => "/v1beta/models/{model}:streamGenerateContent",
+            Self::EmbedContent => "/v1beta/models/{model}:embedContent",
+        }
+    }
+
+    /// The path and query of a request for a route: some protocols put the model there, and how the answer travels.
+    pub(super) fn target(self, route: &str, delivery: Delivery) -> String {
+        let path = match (self, delivery) {
+            (Self::GenerateContent, Delivery::Stream) => {
+                "/v1beta/models/{model}:streamGenerateContent?alt=sse"
+            }
+            _ => self.path(),
+        };
+        path.replace("{model}", &escaped(route))
+    }
+
+    /// What the path says of a request.
+    pub(super) fn path_parts(self, route: &str, delivery: Delivery) -> PathParts {
+        match self.dialect() {
+            Dialect::Gemini => PathParts { model: Some(route.to_owned()), delivery: Some(delivery) },
+            _ => PathParts::default(),
         }
     }
 
@@ -52,22 +91,28 @@ impl Endpoint {
         match self {
             Self::Messages => Dialect::Anthropic,
             Self::ChatCompletions | Self::Embeddings => Dialect::OpenAi,
+            Self::GenerateContent | Self::GenerateArray | Self::EmbedContent => Dialect::Gemini,
         }
     }
 
     /// What it does.
     pub(super) const fn operation(self) -> Operation {
         match self {
-            Self::Embeddings => Operation::Embeddings,
-            Self::ChatCompletions | Self::Messages => Operation::Chat,
+            Self::Embeddings | Self::EmbedContent => Operation::Embeddings,
+            Self::ChatCompletions | Self::Messages | Self::GenerateContent | Self::GenerateArray => {
+                Operation::Chat
+            }
         }
     }
 
     /// The ways its answers can travel.
     pub(super) const fn deliveries(self) -> &'static [Delivery] {
         match self {
-            Self::Embeddings => &[Delivery::Plain],
-            Self::ChatCompletions | Self::Messages => &[Delivery::Stream, Delivery::Plain],
+            Self::Embeddings | Self::EmbedContent => &[Delivery::Plain],
+            Self::GenerateArray => &[Delivery::Stream],
+            Self::ChatCompletions | Self::Messages | Self::GenerateContent => {
+                &[Delivery::Stream, Delivery::Plain]
+            }
         }
     }
 
@@ -82,12 +127,29 @@ impl Endpoint {
                 json!({"model": route, "max_tokens": 512, "messages": [{"role": "user", "content": prompt}]})
             }
             Self::Embeddings => json!({"model": route, "input": ANSWER}),
+            Self::GenerateContent | Self::GenerateArray => {
+                json!({"contents": [{"role": "user", "parts": [{"text": prompt}]}]})
+            }
+            Self::EmbedContent => json!({"content": {"parts": [{"text": ANSWER}]}}),
         };
-        if delivery.is_stream() {
+        if delivery.is_stream() && self.dialect() != Dialect::Gemini {
             body["stream"] = true.into();
         }
         Bytes::from(body.to_string())
     }
+}
+
+/// A name as part of a path.
+fn escaped(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// Everything that came back.
@@ -115,12 +177,12 @@ pub(super) enum End {
 }
 
 /// Asks and reads to the end, at most for `limit`.
-pub(super) async fn ask(gateway: SocketAddr, endpoint: Endpoint, body: Bytes, limit: Duration) -> Exchange {
+pub(super) async fn ask(gateway: SocketAddr, target: &str, body: Bytes, limit: Duration) -> Exchange {
     let start = Instant::now();
     let mut exchange = Exchange { head: None, body: Bytes::new(), end: End::Whole, took: Duration::ZERO };
     let mut received = BytesMut::new();
     exchange.end =
-        match timeout_at(start + limit, converse(gateway, endpoint, body, &mut exchange.head, &mut received))
+        match timeout_at(start + limit, converse(gateway, target, body, &mut exchange.head, &mut received))
             .await
         {
             Ok(Ok(())) => End::Whole,
@@ -134,7 +196,7 @@ pub(super) async fn ask(gateway: SocketAddr, endpoint: Endpoint, body: Bytes, li
 
 async fn converse(
     gateway: SocketAddr,
-    endpoint: Endpoint,
+    target: &str,
     body: Bytes,
     head: &mut Option<(u16, HeaderMap)>,
     received: &mut BytesMut,
@@ -145,7 +207,7 @@ async fn converse(
         .map_err(|error| error.to_string())?;
     // The connection ends with the sender or the gateway; its error shows at the request too.
     tokio::spawn(connection);
-    let request = Request::post(endpoint.path())
+    let request = Request::post(target)
         .header(HOST, gateway.to_string())
         .header(CONTENT_TYPE, "application/json")
         .header(AUTHORIZATION, "Bearer drill")

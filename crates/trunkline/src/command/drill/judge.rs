@@ -7,7 +7,7 @@
 use super::client::{ANSWER, End, Endpoint, Exchange};
 use serde::Serialize;
 use serde_json::Value;
-use trunkline_model::dialect::Delivery;
+use trunkline_model::dialect::{Delivery, Dialect};
 
 /// What the client saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -84,6 +84,13 @@ fn refusal(endpoint: Endpoint, status: u16, body: &[u8]) -> Seen {
 fn error_object(endpoint: Endpoint, value: &Value) -> Option<(String, String)> {
     let error = value.get("error")?;
     let word = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
+    if endpoint.dialect() == Dialect::Gemini {
+        // The vendor's SDKs read a number, a status word and a message; ours says more in the details.
+        error.get("code").filter(|code| code.is_u64())?;
+        let reason = error.pointer("/details/0/reason").and_then(Value::as_str).map(str::to_owned);
+        let status = word("status")?;
+        return Some((reason.unwrap_or(status), word("message")?));
+    }
     let (kind, message) = (word("type")?, word("message")?);
     if endpoint == Endpoint::Messages && value.get("type").and_then(Value::as_str) != Some("error") {
         return None;
@@ -103,6 +110,14 @@ fn plain(endpoint: Endpoint, exchange: &Exchange) -> Seen {
             Some(Value::Array(numbers)) if !numbers.is_empty() => Seen::Answer,
             _ => silent("there is no vector in the answer"),
         },
+        Endpoint::EmbedContent => match value.pointer("/embedding/values") {
+            Some(Value::Array(numbers)) if !numbers.is_empty() => Seen::Answer,
+            _ => silent("there is no vector in the answer"),
+        },
+        Endpoint::GenerateContent | Endpoint::GenerateArray => complete(
+            &candidate_text(&value),
+            value.pointer("/candidates/0/finishReason").is_some_and(Value::is_string),
+        ),
         Endpoint::ChatCompletions => {
             let text = value.pointer("/choices/0/message/content").and_then(Value::as_str);
             complete(
@@ -116,6 +131,13 @@ fn plain(endpoint: Endpoint, exchange: &Exchange) -> Seen {
             complete(&texts.collect::<String>(), value.get("stop_reason").is_some_and(Value::is_string))
         }
     }
+}
+
+/// The text of the first candidate, thoughts apart.
+fn candidate_text(value: &Value) -> String {
+    let parts = value.pointer("/candidates/0/content/parts").and_then(Value::as_array);
+    let said = |part: &&Value| part.get("thought") != Some(&Value::Bool(true));
+    parts.into_iter().flatten().filter(said).filter_map(|part| part.get("text")?.as_str()).collect()
 }
 
 fn complete(text: &str, finished: bool) -> Seen {
@@ -140,6 +162,9 @@ struct Stream {
 }
 
 fn stream(endpoint: Endpoint, exchange: &Exchange) -> Seen {
+    if endpoint == Endpoint::GenerateArray {
+        return array(endpoint, exchange);
+    }
     let mut seen = Stream::default();
     let text = String::from_utf8_lossy(&exchange.body).replace("\r\n", "\n");
     for event in text.split("\n\n") {
@@ -164,6 +189,32 @@ fn stream(endpoint: Endpoint, exchange: &Exchange) -> Seen {
     seen.verdict(&exchange.end)
 }
 
+/// A stream as one JSON array, read element by element.
+fn array(endpoint: Endpoint, exchange: &Exchange) -> Seen {
+    let mut seen = Stream::default();
+    let mut rest = exchange.body.trim_ascii();
+    let Some(elements) = rest.strip_prefix(b"[") else {
+        return untyped("status 200 with a body that is not an array");
+    };
+    rest = elements.trim_ascii_start();
+    while !rest.is_empty() && !rest.starts_with(b"]") {
+        if seen.error.is_some() {
+            return untyped("the array goes on behind its error");
+        }
+        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
+        match values.next() {
+            Some(Ok(value)) => seen.take(endpoint, &value),
+            _ => return untyped("an element that is not JSON"),
+        }
+        let read = values.byte_offset();
+        rest = rest[read..].trim_ascii_start();
+        rest = rest.strip_prefix(b",").unwrap_or(rest).trim_ascii_start();
+    }
+    // Only an answer that is whole may close its array.
+    seen.closed = rest == b"]";
+    seen.verdict(&exchange.end)
+}
+
 impl Stream {
     fn take(&mut self, endpoint: Endpoint, value: &Value) {
         if value.get("error").is_some_and(Value::is_object) {
@@ -176,6 +227,12 @@ impl Stream {
             self.text.push_str(word("/delta/text").unwrap_or_default());
             self.finished |= word("/delta/stop_reason").is_some();
             self.closed |= word("/type") == Some("message_stop");
+        } else if endpoint.dialect() == Dialect::Gemini {
+            self.text.push_str(&candidate_text(value));
+            let finished = word("/candidates/0/finishReason").is_some();
+            self.finished |= finished;
+            // Events have no last one of their own: the finish reason is the end, and the array closes besides.
+            self.closed |= finished && endpoint != Endpoint::GenerateArray;
         } else {
             self.text.push_str(word("/choices/0/delta/content").unwrap_or_default());
             self.finished |= word("/choices/0/finish_reason").is_some();
@@ -262,6 +319,36 @@ mod tests {
             .into_iter()
             .map(|body| seen(Endpoint::Messages, Delivery::Stream, 200, &body, End::Whole))
             .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn gemini_streams_end_with_a_reason_and_arrays_are_closed_besides() {
+        let part = r#"{"candidates":[{"content":{"parts":[{"text":"alpha br"}]}}]}"#;
+        let whole = r#"{"candidates":[{"content":{"parts":[{"text":"ALL"}]},"finishReason":"STOP"}]}"#;
+        let error = r#"{"error":{"code":502,"status":"UNAVAILABLE","message":"m"}}"#;
+        let arrays = [
+            format!("[{whole}]"),
+            format!("[{whole}"),
+            format!("[{part},\r\n{error}"),
+            format!("[{part},\r\n{error}]"),
+            format!("[{part}"),
+            format!("[{part}]"),
+            format!("[{part},{{\"cand"),
+            "[]".to_owned(),
+            error.to_owned(),
+        ];
+        let events = [
+            format!("data: {whole}\r\n\r\n"),
+            format!("data: {part}\r\n\r\n"),
+            format!("data: {part}\r\n\r\ndata: {error}\r\n\r\n"),
+        ];
+        let arrays =
+            arrays.iter().map(|body| seen(Endpoint::GenerateArray, Delivery::Stream, 200, body, End::Whole));
+        let events = events
+            .iter()
+            .map(|body| seen(Endpoint::GenerateContent, Delivery::Stream, 200, body, End::Whole));
+        let lines: Vec<String> = arrays.chain(events).collect();
         insta::assert_snapshot!(lines.join("\n"));
     }
 

@@ -1,0 +1,97 @@
+//! Learned steps: what loads, and how a step or a file that cannot work is named.
+
+use crate::support::{errors, loaded};
+use insta::assert_snapshot;
+use trunkline_route::learned::{
+    Artefact, Calibration, DataFacts, EmbedderFacts, FORMAT, FORMAT_NAME, GuardFacts, HASHED, Head, Kind,
+    LEXICAL, Numbers, TrainingMetrics,
+};
+use trunkline_route::steps::StepKind;
+
+/// A router that predicts 0.5 for the one model and 0.7 for the other, whatever it is asked.
+pub(crate) fn small_router() -> Artefact {
+    let models = ["openai/gpt-5-mini", "openai/gpt-5"].map(str::to_owned).to_vec();
+    let zeros = |features: usize| Numbers(vec![0.0; features * models.len()]);
+    Artefact {
+        format: FORMAT_NAME.to_owned(),
+        version: FORMAT,
+        kind: Kind::Quality,
+        created: "2026-11-21T00:00:00Z".to_owned(),
+        data: DataFacts { fingerprint: "00".to_owned(), rows: 2, source: "a test".to_owned() },
+        features: LEXICAL.map(str::to_owned).to_vec(),
+        embedder: EmbedderFacts::bundled(),
+        metrics: TrainingMetrics::default(),
+        head: Head {
+            lexical_mean: vec![0.0; LEXICAL.len()],
+            lexical_factor: vec![1.0; LEXICAL.len()],
+            intercepts: vec![0.5, 0.7],
+            lexical: zeros(LEXICAL.len()),
+            vector: zeros(256),
+            hashed: zeros(HASHED),
+        },
+        models,
+        neighbours: None,
+        guard: GuardFacts {
+            lexical_low: vec![-9.0; LEXICAL.len()],
+            lexical_high: vec![99.0; LEXICAL.len()],
+            ..GuardFacts::default()
+        },
+        calibration: Calibration {
+            predicted: Numbers(vec![0.5, 0.7, 0.4, 0.5]),
+            actual: Numbers(vec![0.0, 1.0, 1.0, 1.0]),
+            lengths: Numbers(vec![10.0, 20.0]),
+        },
+    }
+}
+
+fn with_step(file: &str, step: &str) -> String {
+    format!(
+        "providers: {{ openai: {{}}, edge: {{ preset: openai-compatible, url: \"http://10.0.0.5/v1\", models: [x] }} }}\n\
+         learned: {{ quality: {{ file: {file} }} }}\n\
+         routes:\n  support:\n    tiers:\n      cheap: {{ deployments: [openai/gpt-5-mini] }}\n      strong: {{ deployments: [openai/gpt-5] }}\n      own: {{ deployments: [edge/x] }}\n    decide:\n      - {step}\n      - {{ use: own }}\n"
+    )
+}
+
+#[test]
+fn a_learned_step_compiles_and_its_file_is_part_of_the_version() {
+    let step = "{ learned: quality, cheap: cheap, strong: strong, strong_share: 0.2, daily_spend: 20, on_unknown: strong }";
+    let snapshot = loaded(&with_step("small.json", step)).snapshot;
+    assert_eq!(snapshot.files, ["small.json"]);
+    let route = snapshot.routes.find("support").expect("the route");
+    let StepKind::Custom(step) = &route.steps()[0].kind else { panic!("{:?}", route.steps()[0]) };
+    assert_eq!(step.name(), "learned");
+}
+
+#[test]
+fn files_that_cannot_be_used_say_why() {
+    let step = "{ learned: quality, cheap: cheap, strong: strong, strong_share: 0.2 }";
+    let shown: Vec<String> = ["missing.json", "older.json", "other.json", "cut.json", "\"\""]
+        .map(|file| errors(&with_step(file, step)))
+        .to_vec();
+    assert_snapshot!("learned_files", shown.join("\n"));
+}
+
+#[test]
+fn steps_that_cannot_work_say_why() {
+    let steps = [
+        "{ learned: qualty, cheap: cheap, strong: strong, strong_share: 0.2 }",
+        "{ learned: quality, cheap: cheap, strong: strong }",
+        "{ learned: quality, cheap: cheap, strong: strong, strong_share: 20 }",
+        "{ learned: quality, cheap: cheap, strong: strong, quality_within: -0.1 }",
+        "{ learned: quality, cheap: cheap, strong: strong, strong_share: 0.2, quality_within: 0.1 }",
+        "{ learned: quality, cheap: cheap, strong: stong, strong_share: 0.2 }",
+        "{ learned: quality, cheap: cheap, strong_share: 0.2 }",
+        "{ learned: quality, cheap: cheap, strong: cheap, strong_share: 0.2 }",
+        "{ learned: quality, strong_share: 0.2 }",
+        "{ learned: quality }",
+        "{ learned: quality, cheap: cheap, strong: own, strong_share: 0.2 }",
+        "{ learned: quality, lambda: 5, on_unknown: own }",
+        "{ learned: quality, cheap: cheap, strong: strong, lambda: -5 }",
+        "{ learned: quality, cheap: cheap, strong: strong, strong_share: 0.2, on_unknown: lenght }",
+        "{ learned: quality, cheap: cheap, strong: strong, daily_spend: 0 }",
+        "{ use: cheap, strong_share: 0.2 }",
+        "{ learned: quality, use: cheap }",
+    ];
+    let shown: Vec<String> = steps.map(|step| errors(&with_step("small.json", step))).to_vec();
+    assert_snapshot!("learned_steps", shown.join("\n"));
+}

@@ -1,0 +1,295 @@
+//! Deciding one past request again.
+//!
+//! Owns the way from a record to `decide` and back. Must not weigh outcomes.
+
+use super::known::Known;
+use crate::draw::Draw;
+use crate::past;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+use trunkline_config::Snapshot;
+use trunkline_model::id::Name;
+use trunkline_model::moment::Moment;
+use trunkline_model::record::RequestRecord;
+use trunkline_model::shape::Shape;
+use trunkline_route::balance::Rotation;
+use trunkline_route::caller::{AllowList, Caller};
+use trunkline_route::decide::{DecideInput, decide};
+use trunkline_route::decision::{Decision, NoAnswer, StepOutcome};
+use trunkline_route::explain::Explanation;
+use trunkline_route::features::WallClock;
+use trunkline_route::fleet::DeploymentIndex;
+use trunkline_route::policy::Route;
+use trunkline_route::view::{Availability, View, Views};
+
+/// A request that was decided again.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The deployment the log's decision put first.
+    pub from: Name,
+    /// Its tier.
+    pub from_tier: Name,
+    /// The probability with which the log's policy did so.
+    pub propensity: f64,
+    /// The deployment the policy puts first, and its tier; `None` when it refuses the request.
+    pub to: Option<(Name, Name)>,
+    /// What decided now.
+    pub by: Name,
+    /// The quality the policy's own step expects, where one does.
+    pub expected_quality: Option<f64>,
+    /// The probability of each first choice under the policy.
+    pub target: Vec<(Name, f64)>,
+    /// What may bear on the outcome: sizes and wishes, as numbers.
+    pub context: Vec<f64>,
+}
+
+/// A decision that would be another one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Change {
+    /// The request.
+    pub id: String,
+    /// When it came, Unix milliseconds.
+    pub unix_milliseconds: u64,
+    /// Its route.
+    pub route: String,
+    /// The log's first choice.
+    pub from: String,
+    /// Its tier.
+    pub from_tier: String,
+    /// The policy's first choice; `None` when it refuses.
+    pub to: Option<String>,
+    /// Its tier.
+    pub to_tier: Option<String>,
+    /// The step that decides now.
+    pub decided_by: String,
+    /// What the request cost in dollars.
+    pub cost_usd: Option<f64>,
+    /// What it would cost in dollars, by the tokens it used.
+    pub expected_cost_usd: Option<f64>,
+    /// The mean measured quality of the new choice, or what the policy expects of it.
+    pub expected_quality: Option<f64>,
+}
+
+/// What came of the attempt to decide again.
+pub(super) enum Again {
+    /// It could be.
+    Decided(Box<Decided>),
+    /// It could not, and why.
+    LeftOut(Cow<'static, str>),
+}
+
+/// Further draws to find the probabilities of choices that hang on the seed.
+const DRAWS: u64 = 32;
+/// A moment of the replay: far enough from the origin for anything that looks back.
+const NOW: Moment = Moment::from_micros(1_000_000_000);
+/// How long what was unusable stays so; only the order among unusable ones hangs on it.
+const UNUSABLE: Duration = Duration::from_secs(1);
+
+/// What each deployment's state was when the log's decision was made, as far as it is kept.
+struct Logged(Vec<View>);
+
+impl Views for Logged {
+    fn view(&self, index: DeploymentIndex, _now: Moment) -> View {
+        self.0.get(index.position()).copied().unwrap_or(View::FRESH)
+    }
+}
+
+pub(super) fn redecide(record: &RequestRecord, policy: &Snapshot) -> Again {
+    let Some(text) = &record.decision else {
+        return Again::LeftOut("it was refused before any decision".into());
+    };
+    let Ok(old) = serde_json::from_str::<Explanation>(text) else {
+        return Again::LeftOut("its decision is written in a form that this release does not read".into());
+    };
+    let Some(asked) = &record.asked else {
+        return Again::LeftOut("its shape is not in the log (written by an older release)".into());
+    };
+    if asked.more {
+        return Again::LeftOut(
+            "it was decided with preferences, metadata or headers, which the log does not keep".into(),
+        );
+    }
+    let Some(from) = old.plan.as_ref().and_then(|plan| plan.legs.first()) else {
+        return Again::LeftOut("nothing could serve it when it came".into());
+    };
+    let Some(route) = find_route(record, policy) else {
+        let name = record.route.as_deref().unwrap_or(&record.requested_model);
+        return Again::LeftOut(format!("the policy has no route or model `{name}`").into());
+    };
+    let (shape, caller) = (past::shape(record), caller(record, policy));
+    let views = Logged(states(policy, &old));
+    let turn = old.turn.unwrap_or(0);
+    let ask = |seed, turn| decide_past(record, policy, &route, (&shape, &caller), &views, (seed, turn));
+    let decision = ask(record.id.seed(), turn);
+    if let Some((step, why)) = silent(&decision) {
+        return Again::LeftOut(
+            format!("its decision hangs on the step `{step}`, which the log holds too little for: {why}")
+                .into(),
+        );
+    }
+    let target =
+        target(&decision, |draw| ask(Draw::of(record.id.seed(), draw).bits(), turn.wrapping_add(draw)));
+    Again::Decided(Box::new(Decided {
+        from: Name::from(&**from),
+        from_tier: old.tier.as_deref().unwrap_or_default().into(),
+        propensity: old.propensity,
+        to: first(&decision).zip(decision.tier.clone()),
+        by: decision.decided_by.name().into(),
+        expected_quality: decision.expected.and_then(|expected| expected.quality),
+        target,
+        context: context(&shape),
+    }))
+}
+
+fn decide_past(
+    record: &RequestRecord,
+    policy: &Snapshot,
+    route: &Route,
+    (shape, caller): (&Shape, &Caller),
+    views: &Logged,
+    (seed, turn): (u64, u64),
+) -> Decision {
+    decide(&DecideInput {
+        id: record.id,
+        fleet: &policy.fleet,
+        views,
+        route,
+        shape,
+        prompt: None,
+        caller,
+        clock: WallClock::from_unix(record.id.unix_milliseconds() / 1_000, 0),
+        now: NOW,
+        seed,
+        rotation: Rotation::Fixed(turn),
+        config_version: policy.version,
+    })
+}
+
+/// The route of the same name, or the model that was named directly.
+fn find_route(record: &RequestRecord, policy: &Snapshot) -> Option<Arc<Route>> {
+    let name = record.route.as_ref()?;
+    if let Some(route) = policy.routes.find(name) {
+        return Some(Arc::clone(route));
+    }
+    let named = policy.fleet.named(name);
+    (!named.is_empty()).then(|| Arc::new(Route::direct(Arc::clone(name), named)))
+}
+
+/// The caller, with what the policy lets its key use.
+fn caller(record: &RequestRecord, policy: &Snapshot) -> Caller {
+    let mut caller = past::caller(record);
+    let key = policy.keys.iter().find(|key| Some(&key.name) == record.key.as_ref());
+    caller.allow = key.map_or_else(AllowList::default, |key| key.allow.clone());
+    caller
+}
+
+fn states(policy: &Snapshot, old: &Explanation) -> Vec<View> {
+    let mut states = vec![View::FRESH; policy.fleet.len()];
+    let until = NOW + UNUSABLE;
+    for candidate in &old.candidates {
+        let Some(index) = policy.fleet.find(&candidate.deployment) else { continue };
+        states[index.position()].availability = match &*candidate.availability {
+            "rate_limited" => Availability::RateLimited { until },
+            "broken" => Availability::Broken { until, probe: false },
+            "probing" => Availability::Broken { until: NOW, probe: true },
+            "credentials_out" => Availability::CredentialsOut { until },
+            "full" => Availability::Full,
+            _ => Availability::Open,
+        };
+    }
+    let out = old.rejected.iter().filter(|rejection| rejection.reason == "credentials_out");
+    for index in out.filter_map(|rejection| policy.fleet.find(&rejection.deployment)) {
+        states[index.position()].availability = Availability::CredentialsOut { until };
+    }
+    states
+}
+
+/// A step that was asked and could not tell in its own words: without the text nobody knows what it would have said.
+fn silent(decision: &Decision) -> Option<(&Name, &str)> {
+    decision.steps.iter().find_map(|trace| match &trace.outcome {
+        StepOutcome::NoAnswer(NoAnswer::Stated(why)) => Some((&trace.step, &**why)),
+        _ => None,
+    })
+}
+
+fn first(decision: &Decision) -> Option<Name> {
+    let leg = decision.plan.as_ref().ok()?.legs.first()?;
+    Some(Arc::clone(decision.deployment_name(leg.deployment.index())))
+}
+
+/// The probability of each first choice. A decision states that of its own; the others are found by drawing again.
+fn target(decision: &Decision, again: impl Fn(u64) -> Decision) -> Vec<(Name, f64)> {
+    let mut target: Vec<(Name, f64)> = Vec::new();
+    let mut note = |decision: &Decision| {
+        if let Some(first) = first(decision)
+            && !target.iter().any(|(known, _)| *known == first)
+        {
+            target.push((first, decision.propensity));
+        }
+        target.iter().map(|(_, share)| share).sum::<f64>()
+    };
+    let mut sum = note(decision);
+    for draw in 1..=DRAWS {
+        if sum >= 0.999 || decision.plan.is_err() {
+            break;
+        }
+        sum = note(&again(draw));
+    }
+    if sum > 1.0 {
+        target.iter_mut().for_each(|(_, share)| *share /= sum);
+    }
+    target
+}
+
+/// What may bear on the outcome of a request, as numbers of similar size.
+fn context(shape: &Shape) -> Vec<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "sizes on a logarithmic scale")]
+    let size = |bytes: u64| (bytes as f64 + 1.0).ln();
+    let flag = |value: bool| f64::from(u8::from(value));
+    vec![
+        size(shape.text_bytes),
+        size(shape.max_output_tokens.unwrap_or(0)),
+        f64::from(shape.messages.min(100)).sqrt(),
+        flag(shape.tools > 0),
+        flag(shape.images + shape.documents + shape.audio + shape.videos > 0),
+        flag(shape.wants_json || shape.wants_schema),
+        flag(shape.wants_reasoning),
+        flag(shape.delivery.is_stream()),
+    ]
+}
+
+/// The difference between both decisions, if there is one.
+pub(super) fn change(
+    record: &RequestRecord,
+    decided: &Decided,
+    policy: &Snapshot,
+    known: &Known,
+) -> Option<Change> {
+    if decided.to.as_ref().is_some_and(|(to, tier)| *to == decided.from && *tier == decided.from_tier) {
+        return None;
+    }
+    let to = decided.to.as_ref();
+    Some(Change {
+        id: record.id.to_string(),
+        unix_milliseconds: record.id.unix_milliseconds(),
+        route: record.route.as_deref().unwrap_or_default().to_owned(),
+        from: decided.from.to_string(),
+        from_tier: decided.from_tier.to_string(),
+        to: to.map(|(to, _)| to.to_string()),
+        to_tier: to.map(|(_, tier)| tier.to_string()),
+        decided_by: decided.by.to_string(),
+        cost_usd: record.cost.amount.map(trunkline_model::money::NanoDollars::to_f64),
+        expected_cost_usd: to.and_then(|(to, _)| known.cost(record, to, policy)),
+        expected_quality: decided.expected_quality.or_else(|| to.and_then(|(to, _)| known.quality(to))),
+    })
+}
+
+impl Change {
+    /// Whether the tier is another one, and not only the deployment.
+    #[must_use]
+    pub fn changes_tier(&self) -> bool {
+        self.to_tier.as_deref() != Some(&*self.from_tier)
+    }
+}

@@ -1,0 +1,232 @@
+//! `trunkline train`: from labelled prompts to a router's file.
+//!
+//! Owns the files, the refusal of a worse router, and the words; the fit is the lab's. The file is written beside its place and
+//! moved there, so that a server that watches it never reads half of one.
+
+use super::bench_router::progress;
+use anyhow::{Context, bail};
+use clap::Args;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use trunkline_lab::dataset::{Dataset, generic};
+use trunkline_lab::fit::{Fitted, Labels, Prepared, Settings, fit};
+use trunkline_lab::measure::{Outcome, compare};
+use trunkline_route::learned::{Artefact, TrainingMetrics};
+
+/// Options of `train`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// JSONL files, or folders of them: `{"prompt": ..., "models": {"provider/model": {"score": 0.8, "cost": 0.001}}}` per line.
+    #[arg(long, value_name = "FILE|DIR", required = true, num_args = 1..)]
+    data: Vec<PathBuf>,
+    /// Where to write the router.
+    #[arg(long, value_name = "FILE", default_value = "quality.router.json")]
+    out: PathBuf,
+    /// Replace a router that is better by its own figures; the reason is kept in the file.
+    #[arg(long, value_name = "REASON")]
+    force: Option<String>,
+    /// The seed of the folds.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Trains and writes. The exit code is 1 when the router is refused.
+///
+/// # Errors
+/// Data that cannot be read or is too little, a place that cannot be written.
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let data = read_all(&options.data)?;
+    let labels: Labels = data.rows.iter().map(|row| row.scores.clone()).collect();
+    let settings = Settings { seed: options.seed, ..Settings::default() };
+    let bar = progress(settings.steps(), "fitting");
+    let prepared = Prepared::new(data.rows.iter().map(|row| row.prompt.as_str()));
+    let rows: Vec<usize> = (0..prepared.len()).collect();
+    let fitted = fit(&prepared, &labels, &rows, &data.models, &settings, &|| bar.inc(1))
+        .map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+    bar.finish_and_clear();
+    let findings = findings(&data, &fitted, options.seed);
+    let mut artefact = fitted.artefact;
+    artefact.created = jiff::Timestamp::now().to_string();
+    artefact.data.fingerprint = data.fingerprint();
+    artefact.data.source = data.name;
+    let standing = match current(&options.out)? {
+        Some(current) => judge(&artefact.metrics, &current.metrics),
+        None => Standing::First,
+    };
+    let refused = matches!(standing, Standing::Worse(_)) && options.force.is_none();
+    if let (Standing::Worse(why), Some(reason)) = (&standing, &options.force) {
+        eprintln!("warning: replaced although {why}; the reason given: {reason}");
+        // Writing to a string cannot fail.
+        let _ = write!(artefact.data.source, " (forced: {reason})");
+    }
+    if !refused {
+        write(&options.out, &artefact.to_text())?;
+    }
+    print(options, &artefact, &findings, &standing, refused)?;
+    Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn print(
+    options: &Options,
+    artefact: &Artefact,
+    findings: &str,
+    standing: &Standing,
+    refused: bool,
+) -> anyhow::Result<()> {
+    let outcome = match (standing, refused) {
+        (Standing::Worse(why), true) => {
+            format!(
+                "refused: {why}; the file in place stays. Train on more data, or give a reason with --force"
+            )
+        }
+        _ => format!("written to {}", options.out.display()),
+    };
+    if options.json {
+        let value = serde_json::json!({
+            "written": !refused,
+            "outcome": outcome,
+            "findings": findings.lines().collect::<Vec<_>>(),
+            "models": artefact.models,
+            "data": artefact.data,
+            "metrics": artefact.metrics,
+        });
+        println!("{}", serde_json::to_string_pretty(&value)?);
+    } else {
+        println!("{} prompts, data {}", artefact.data.rows, &artefact.data.fingerprint[..16]);
+        print!("{findings}");
+        println!("{outcome}");
+    }
+    Ok(())
+}
+
+fn read_all(paths: &[PathBuf]) -> anyhow::Result<Dataset> {
+    let mut files = Vec::new();
+    for path in paths {
+        let metadata =
+            std::fs::metadata(path).with_context(|| format!("read the data {}", path.display()))?;
+        if !metadata.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let before = files.len();
+        let entries =
+            std::fs::read_dir(path).with_context(|| format!("read the folder {}", path.display()))?;
+        files.extend(
+            entries
+                .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+                .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")),
+        );
+        files[before..].sort();
+        if files.len() == before {
+            bail!("the folder {} holds no .jsonl file", path.display());
+        }
+    }
+    let mut parts = Vec::with_capacity(files.len());
+    for file in &files {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("read the data {}", file.display()))?;
+        let part = generic(&file.display().to_string(), &text)
+            .map_err(|error| anyhow::anyhow!("failed to {error}"))?;
+        parts.push(part);
+    }
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    Ok(Dataset::joined(&names.join(", "), parts))
+}
+
+/// The router in place; `None` where there is none or it is of another version of the form.
+fn current(path: &Path) -> anyhow::Result<Option<Artefact>> {
+    use trunkline_route::learned::ArtefactError;
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(error).with_context(|| format!("read the router in place, {}", path.display()));
+        }
+    };
+    match Artefact::parse(&text) {
+        Ok(artefact) => Ok(Some(artefact)),
+        Err(error @ (ArtefactError::Version { .. } | ArtefactError::Mismatch { .. })) => {
+            eprintln!("warning: the router in place cannot be compared: failed to {error}");
+            Ok(None)
+        }
+        Err(error) => bail!(
+            "{} is in the way and is no router: failed to {error}; choose another --out",
+            path.display()
+        ),
+    }
+}
+
+/// How a new router stands to the one in place.
+enum Standing {
+    First,
+    NotWorse,
+    Worse(String),
+}
+
+/// Compares lower ends of intervals: what a router is worth at least.
+fn judge(new: &TrainingMetrics, current: &TrainingMetrics) -> Standing {
+    let (name, new, current) = match (new.apgr_lower, current.apgr_lower) {
+        (Some(new), Some(current)) => ("APGR", new, current),
+        _ => ("quality", new.quality_lower, current.quality_lower),
+    };
+    if new >= current {
+        Standing::NotWorse
+    } else {
+        Standing::Worse(format!(
+            "its {name} is at least {new:.4} and that of the router in place at least {current:.4}"
+        ))
+    }
+}
+
+/// What was found, beside the controls.
+fn findings(data: &Dataset, fitted: &Fitted, seed: u64) -> String {
+    let metrics = &fitted.artefact.metrics;
+    let mut text = format!(
+        "choosing the best predicted model: quality {:.3} (at least {:.3}); the best single model: {:.3}\n",
+        metrics.quality, metrics.quality_lower, metrics.best_single
+    );
+    if metrics.quality_lower <= metrics.best_single {
+        text.push_str("NOT shown to be better than the best single model when cost does not count\n");
+    }
+    let means = data.means();
+    if let [one, other] = means.as_slice() {
+        let (weak, strong) = if one <= other { (0, 1) } else { (1, 0) };
+        let known =
+            (0..data.rows.len()).filter(|row| data.rows[*row].scores.iter().all(|score| !score.is_nan()));
+        let rows: Vec<usize> = known.collect();
+        let outcomes: Vec<Outcome> = rows
+            .iter()
+            .map(|row| Outcome { weak: data.rows[*row].scores[weak], strong: data.rows[*row].scores[strong] })
+            .collect();
+        let scores: Vec<f32> =
+            rows.iter().map(|row| fitted.held_out[*row][strong] - fitted.held_out[*row][weak]).collect();
+        let lengths: Vec<f32> = rows.iter().map(|row| data.rows[*row].prompt.len() as f32).collect();
+        let found = compare(&scores, &lengths, &outcomes, seed);
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "between `{}` and `{}`: APGR {}, random {}, prompt length alone {}\nCPT50 {:.1} %, CPT80 {:.1} %\n{}",
+            data.models[weak],
+            data.models[strong],
+            found.apgr,
+            found.random,
+            found.length,
+            found.cpt50 * 1e2,
+            found.cpt80 * 1e2,
+            found.verdict()
+        );
+    }
+    text
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    std::fs::write(&beside, text).with_context(|| format!("write {}", beside.display()))?;
+    std::fs::rename(&beside, path).with_context(|| format!("move the router to {}", path.display()))
+}
