@@ -51,6 +51,13 @@ pub const ALL: &[Target] = &[
     ("stream_responses", |data| answer(Dialect::Responses, Delivery::Stream, data)),
     ("error_responses", |data| error(Dialect::Responses, data)),
     ("stored_response", stored_response),
+    ("rerank", rerank),
+    ("answer_cohere", |data| answer(Dialect::Cohere, Delivery::Plain, data)),
+    ("answer_mistral", |data| answer(Dialect::Mistral, Delivery::Plain, data)),
+    ("stream_cohere", |data| answer(Dialect::Cohere, Delivery::Stream, data)),
+    ("stream_mistral", |data| answer(Dialect::Mistral, Delivery::Stream, data)),
+    ("error_cohere", |data| error(Dialect::Cohere, data)),
+    ("error_mistral", |data| error(Dialect::Mistral, data)),
     ("frames_sse", |data| frames(Framing::Sse, data)),
     ("frames_array", |data| frames(Framing::JsonArray, data)),
     ("frames_messages", |data| frames(Framing::EventStream, data)),
@@ -128,6 +135,19 @@ fn request(dialect: Dialect, data: &[u8]) {
             }
         }
     }
+}
+
+/// A rerank request written for both kinds of provider, and an answer of theirs written for a client.
+fn rerank(data: &[u8]) {
+    request(Dialect::Cohere, data);
+    for dialect in [Dialect::Cohere, Dialect::OpenAi] {
+        let (whole, ending) = events(dialect, Operation::Rerank, Delivery::Plain, data, usize::MAX);
+        let (pieces, _) = events(dialect, Operation::Rerank, Delivery::Plain, data, 1);
+        assert_eq!(whole, pieces, "cut every byte");
+        write(Dialect::Cohere, Operation::Rerank, Delivery::Plain, &whole, ending.is_ok());
+    }
+    let _ = dispatch::envelope(Dialect::Cohere, Operation::Rerank, data, &PathParts::default())
+        .map(|envelope| dispatch::may_pass(Dialect::Cohere, Operation::Rerank, &envelope, data));
 }
 
 /// Decodes an answer cut in several ways, which must not show, and writes what it said for every dialect.

@@ -134,7 +134,7 @@ def anthropic_tool_choice(target):
     same(called({"type": "tool", "name": "get_time"}), ["get_time"])
 
 
-@case("anthropic", gemini="Gemini has no switch for parallel calls")
+@case("anthropic", gemini="Gemini has no switch for parallel calls", cohere="Cohere has no switch for parallel calls")
 def anthropic_one_tool_at_a_time(target):
     choice = {"type": "auto", "disable_parallel_tool_use": True}
     same(len(calls(ask(target, "get_weather get_time", tools=tools(), tool_choice=choice))), 1)
@@ -165,7 +165,7 @@ def anthropic_thinking(target):
         assert answer.content[0].thinking, answer
 
 
-@case("anthropic", openai="signed thoughts are Anthropic's own", gemini="signed thoughts are Anthropic's own", mistral="signed thoughts are Anthropic's own")
+@case("anthropic", openai="signed thoughts are Anthropic's own", gemini="signed thoughts are Anthropic's own", mistral="signed thoughts are Anthropic's own", cohere="signed thoughts are Anthropic's own")
 def anthropic_signatures_over_two_turns(target):
     messages = said("Use get_weather")
     more = {"tools": tools(), "thinking": THINKING}
@@ -183,7 +183,7 @@ def anthropic_signatures_over_two_turns(target):
     same(redacted.content[0].type, "redacted_thinking")
 
 
-@case("anthropic", openai="Anthropic's own", gemini="Anthropic's own", mistral="Anthropic's own")
+@case("anthropic", openai="Anthropic's own", gemini="Anthropic's own", mistral="Anthropic's own", cohere="Anthropic's own")
 def anthropic_effort(target):
     model = target.model("anthropic.claude-opus-5" if target.provider == "bedrock" else "claude-opus-5")
     answer = ask(
@@ -222,19 +222,19 @@ def anthropic_empty_answer(target):
         same((text_of(answer), answer.stop_reason), ("", "end_turn"))
 
 
-@case("anthropic", mistral="Mistral refuses in words only")
+@case("anthropic", mistral="Mistral refuses in words only", cohere="Cohere refuses in words only")
 def anthropic_refusal(target):
     for how in (ask, streamed):
         same(how(target, "[[sim: refuse]]").stop_reason, "refusal")
 
 
-@case("anthropic", openai="the provider does not count tokens", mistral="the provider does not count tokens")
+@case("anthropic", openai="the provider does not count tokens", mistral="the provider does not count tokens", cohere="the provider does not count tokens")
 def anthropic_counting(target):
     count = client().messages.count_tokens(model=target.model(target.chat), messages=said("Hello there"))
     same(count.input_tokens, ask(target, "Hello there").usage.input_tokens)
 
 
-@case("anthropic", openai="Anthropic's own", gemini="Anthropic's own", mistral="Anthropic's own")
+@case("anthropic", openai="Anthropic's own", gemini="Anthropic's own", mistral="Anthropic's own", cohere="Anthropic's own")
 def anthropic_prompt_cache(target):
     system = [{"type": "text", "text": "word " * 3000, "cache_control": {"type": "ephemeral"}}]
     first, second = (ask(target, "Hi", system=system).usage for _ in range(2))

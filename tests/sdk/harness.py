@@ -34,11 +34,12 @@ OPENAI = Target("openai", "oa", "gpt-4.1-mini", "gpt-5-mini", "text-embedding-3-
 ANTHROPIC = Target("anthropic", "an", "claude-sonnet-4-5", "claude-sonnet-4-5", None)
 GEMINI = Target("gemini", "ge", "gemini-2.5-flash", "gemini-2.5-flash", "gemini-embedding-001")
 MISTRAL = Target("mistral", "mi", "mistral-small-latest", "magistral-medium-latest", "mistral-embed")
+COHERE = Target("cohere", "co", "command-a-plus-05-2026", "command-a-reasoning-08-2025", "embed-v4.0")
 SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 BEDROCK = Target("bedrock", "be", SONNET, SONNET, "cohere.embed-v4:0")
-TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL, BEDROCK)
+TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL, BEDROCK, COHERE)
 # The same simulator as OPENAI, reached by chat completions only: for clients of the responses API.
-CHAT_ONLY = Target("chat-only", "co", "gpt-4.1-mini", "gpt-5-mini", None)
+CHAT_ONLY = Target("chat-only", "ch", "gpt-4.1-mini", "gpt-5-mini", None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -169,7 +169,7 @@ def openai_tool_choice(target):
     same(called({"type": "function", "function": {"name": "get_time"}}), ["get_time"])
 
 
-@case("openai", gemini="Gemini has no switch for parallel calls")
+@case("openai", gemini="Gemini has no switch for parallel calls", cohere="Cohere has no switch for parallel calls")
 def openai_one_tool_at_a_time(target):
     answer = chat(target, "get_weather get_time", tools=tools(), parallel_tool_calls=False)
     same(names(answer.choices[0].message), ["get_weather"])
@@ -211,7 +211,7 @@ def openai_image(target):
     holds("I received 1 image.", chat(target, content).choices[0].message.content)
 
 
-@case("openai", mistral="Mistral does not count thoughts apart from the answer", bedrock="Bedrock does not count reasoning apart")
+@case("openai", mistral="Mistral does not count thoughts apart from the answer", cohere="Cohere does not count thoughts apart from the answer", bedrock="Bedrock does not count reasoning apart")
 def openai_reasoning(target):
     answer = chat(target, "Think", model=target.model(target.thinking), reasoning_effort="high")
     usage = answer.usage
@@ -231,7 +231,7 @@ def openai_reasoning_over_two_turns(target):
     holds("returned: fine", answer.choices[0].message.content)
 
 
-@case("openai", openai="Gemini's own", anthropic="Gemini's own", mistral="Gemini's own", bedrock="Gemini's own")
+@case("openai", openai="Gemini's own", anthropic="Gemini's own", mistral="Gemini's own", cohere="Gemini's own", bedrock="Gemini's own")
 def openai_thought_signatures(target):
     more = {"model": target.model("gemini-3.1-pro-preview"), "tools": tools()}
     messages = said("Use get_weather and get_time")
@@ -276,7 +276,7 @@ def openai_empty_answer(target):
     same((text_of(chunks), chunks[-1].choices[0].finish_reason), ("", "stop"))
 
 
-@case("openai", mistral="Mistral refuses in words only")
+@case("openai", mistral="Mistral refuses in words only", cohere="Cohere refuses in words only")
 def openai_refusal(target):
     choice = chat(target, "[[sim: refuse]]").choices[0]
     assert choice.message.refusal or choice.finish_reason == "content_filter", choice
@@ -285,7 +285,7 @@ def openai_refusal(target):
     assert refusals or chunks[-1].choices[0].finish_reason == "content_filter", chunks
 
 
-@case("openai", anthropic="Anthropic gives one answer", bedrock="Bedrock gives one answer")
+@case("openai", anthropic="Anthropic gives one answer", cohere="Cohere gives one answer", bedrock="Bedrock gives one answer")
 def openai_choices(target):
     answer = chat(target, "Hi", n=2)
     same([choice.index for choice in answer.choices], [0, 1])
@@ -306,13 +306,7 @@ def openai_stream_cost(target):
     assert chunks[-1].trunkline["request_id"], chunks[-1]
 
 
-@case(
-    "openai",
-    anthropic="Anthropic has none",
-    bedrock="Bedrock has none",
-    gemini="Gemini's have another form that few of its models give",
-    mistral="Mistral has none",
-)
+@case("openai", anthropic="Anthropic has none", gemini="Gemini's have another form that few of its models give", mistral="Mistral has none", cohere="Cohere's have another form", bedrock="Bedrock has none")
 def openai_log_probabilities(target):
     answer = chat(target, "Hi", logprobs=True, top_logprobs=2, seed=1)
     same(len(answer.choices[0].logprobs.content[0].top_logprobs), 2)

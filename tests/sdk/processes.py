@@ -116,7 +116,7 @@ def _routes():
 def configuration(folder, urls):
     """The gateway's configuration as JSON, which is YAML."""
     deployments, routes = _routes()
-    paths = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "mistral": "/v1", "bedrock": ""}
+    paths = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "mistral": "/v1", "bedrock": "", "cohere": ""}
     providers = {
         target.prefix: {
             "preset": target.provider,
@@ -125,7 +125,7 @@ def configuration(folder, urls):
         }
         for target in TARGETS
     }
-    providers["co"] = {
+    providers["ch"] = {
         "preset": "openai-compatible",
         "url": urls["openai"] + "/v1",
         "key": "sim-key",

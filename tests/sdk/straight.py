@@ -1,7 +1,7 @@
 """Points the official Python SDKs straight at simulators and checks what they make of the answers.
 
-Usage: straight.py OPENAI_URL ANTHROPIC_URL GEMINI_URL MISTRAL_URL BEDROCK_URL   (as `trunkline-sim` prints them; any may
-be "-")
+Usage: straight.py OPENAI_URL ANTHROPIC_URL GEMINI_URL MISTRAL_URL BEDROCK_URL COHERE_URL   (as `trunkline-sim` prints
+them; any may be "-")
 
 Each simulator must accept the key "sim-key" and refuse others; the Bedrock one must also accept the signing key
 "AKIDSIM:sim-secret". Prints one line per failure and `N passed, N failed`. Needs the packages of requirements.txt.
@@ -818,6 +818,125 @@ def mistral_errors(url):
         same(error.status_code, status)
 
 
+# ---------------------------------------------------------------- Cohere
+
+
+def cohere_client(url, key=KEY):
+    import cohere as library
+
+    return library.ClientV2(api_key=key, base_url=url, timeout=10)
+
+
+def cohere(url, content, **more):
+    messages = more.pop("messages", None) or said(content)
+    more.setdefault("model", "command-a-03-2025")
+    return cohere_client(url).chat(messages=messages, **more)
+
+
+@case
+def cohere_plain(url):
+    answer = cohere(url, "Hello there", temperature=0.3, k=5, p=0.9, seed=1)
+    assert "Hello there" in answer.message.content[0].text
+    same(answer.finish_reason, "COMPLETE")
+    assert answer.usage.tokens.input_tokens > answer.usage.billed_units.input_tokens > 0, answer.usage
+
+
+@case
+def cohere_stream(url):
+    events = list(cohere_client(url).chat_stream(model="command-a-03-2025", messages=said("[[sim: unicode]]")))
+    same([events[0].type, events[-1].type], ["message-start", "message-end"])
+    text = "".join(event.delta.message.content.text or "" for event in events if event.type == "content-delta")
+    assert "👩‍👩‍👧‍👦" in text and "日本語" in text, text
+    same(events[-1].delta.finish_reason, "COMPLETE")
+    assert events[-1].delta.usage.tokens.output_tokens > 10
+
+
+@case
+def cohere_parallel_tools(url):
+    messages = said("get_weather and get_time for Oslo")
+    message = cohere(url, "", messages=messages, tools=mistral_tools()).message
+    assert message.tool_plan
+    same([call.function.name for call in message.tool_calls], ["get_weather", "get_time"])
+    results = [{"role": "tool", "tool_call_id": call.id, "content": "fine"} for call in message.tool_calls]
+    answer = cohere(url, "", messages=messages + [message] + results, tools=mistral_tools())
+    assert "get_weather returned: fine" in answer.message.content[0].text
+
+
+@case
+def cohere_streamed_tools(url):
+    stream = cohere_client(url).chat_stream(
+        model="command-a-03-2025", messages=said("get_weather and get_time"), tools=mistral_tools()
+    )
+    names, arguments = [], []
+    for event in stream:
+        if event.type == "tool-call-start":
+            names.append(event.delta.message.tool_calls.function.name)
+            arguments.append("")
+        elif event.type == "tool-call-delta":
+            arguments[-1] += event.delta.message.tool_calls.function.arguments
+    same(names, ["get_weather", "get_time"])
+    assert "zone" in json.loads(arguments[1])
+
+
+@case
+def cohere_forced_and_forbidden_tools(url):
+    def called(choice):
+        message = cohere(url, "get_weather", tools=mistral_tools(), tool_choice=choice).message
+        return [call.function.name for call in message.tool_calls or []]
+
+    same(called("NONE"), [])
+    same(called("REQUIRED"), ["get_weather"])
+
+
+@case
+def cohere_json_schema(url):
+    answer = cohere(url, "Someone", response_format={"type": "json_object", "json_schema": PERSON})
+    check_person(answer.message.content[0].text)
+
+
+@case
+def cohere_thinking(url):
+    answer = cohere(url, "Think", thinking={"type": "enabled", "token_budget": 20})
+    same([block.type for block in answer.message.content], ["thinking", "text"])
+
+
+@case
+def cohere_image(url):
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + PIXEL}}
+    answer = cohere(url, [{"type": "text", "text": "What is this?"}, image])
+    assert "1 image" in answer.message.content[0].text, answer
+
+
+@case
+def cohere_embeddings(url):
+    answer = cohere_client(url).embed(
+        model="embed-v4.0", texts=["one", "two"], input_type="search_document", embedding_types=["float", "base64"]
+    )
+    same([len(vector) for vector in answer.embeddings.float_], [1536, 1536])
+    same(len(base64.b64decode(answer.embeddings.base64[0])), 4 * 1536)
+
+
+@case
+def cohere_rerank(url):
+    documents = ["the weather in Oslo", "how to bake bread", "Oslo weather today"]
+    answer = cohere_client(url).rerank(model="rerank-v3.5", query="weather in Oslo", documents=documents, top_n=2)
+    same([result.index for result in answer.results], [0, 2])
+    assert answer.results[0].relevance_score >= answer.results[1].relevance_score
+    same(answer.meta.billed_units.search_units, 1)
+
+
+@case
+def cohere_errors(url):
+    from cohere import errors
+
+    raises(errors.UnauthorizedError, lambda: cohere_client(url, "wrong").chat(model="m", messages=said("x")), 401)
+    raises(errors.BadRequestError, lambda: cohere(url, "x", temperature=1.6), 400)
+    raises(errors.NotFoundError, lambda: cohere(url, "x", model="no-such-model"), 404)
+    options = {"request_options": {"max_retries": 0}}
+    raises(errors.TooManyRequestsError, lambda: cohere(url, "[[sim: fault=rate-limited]]", **options), 429)
+    raises(errors.InternalServerError, lambda: cohere(url, "[[sim: fault=server-error]]", **options), 500)
+
+
 # ---------------------------------------------------------------- Bedrock
 
 
@@ -991,7 +1110,7 @@ def bedrock_errors(url):
     same(error.response["Error"]["Code"], "throttlingException")
 
 
-CLIENTS = ("openai", "anthropic", "gemini", "mistral", "bedrock")
+CLIENTS = ("openai", "anthropic", "gemini", "mistral", "bedrock", "cohere")
 
 
 def main():

@@ -82,6 +82,16 @@ pub struct ProviderSettings {
     pub data: Option<DataSettings>,
     /// The models it serves, where the catalogue does not know; these become deployments `provider/model`.
     pub models: Vec<String>,
+    /// The names under which it serves models, where they are others: `model: name`. These models become deployments too.
+    pub served_as: IndexMap<String, String>,
+    /// The version of its API, for example `2024-10-21`, where there are dated ones. Without it, requests go to the undated one.
+    pub api_version: Option<String>,
+    /// The project that is billed, where that is a part of its address.
+    pub project: Option<String>,
+    /// Where requests are served, where that is a part of its address: a region, or `global`.
+    pub location: Option<String>,
+    /// How access tokens are obtained, where they are accepted in place of a key.
+    pub identity: Option<IdentitySettings>,
     /// The region, where it is a part of the address or of the signature, for example `us-east-1`.
     pub region: Option<String>,
     /// The profile of the cloud's shared files whose credential signs requests.
@@ -94,6 +104,26 @@ pub struct ProviderSettings {
     pub session_token: Option<String>,
     /// HTTP/2 without TLS (prior knowledge), for servers in the same network.
     pub http2_cleartext: Option<bool>,
+}
+
+/// An identity for which access tokens are obtained. What is left out is looked for in the environment.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdentitySettings {
+    /// The path of a file with credentials: a service account's key or a user's refresh token.
+    pub file: Option<String>,
+    /// The directory (tenant) that the client belongs to.
+    pub tenant: Option<String>,
+    /// The client's id.
+    pub client_id: Option<String>,
+    /// The client's secret, usually `${ENVIRONMENT_VARIABLE}`.
+    pub client_secret: Option<String>,
+    /// What the token is for, where it is not the usual.
+    pub scope: Option<String>,
+    /// The address of the token service, where it is not the usual.
+    pub url: Option<String>,
+    /// Take the identity of the machine this runs on.
+    pub machine: Option<bool>,
 }
 
 /// Data-handling facts.

@@ -9,7 +9,7 @@ use crate::learn::Choice;
 use crate::respond;
 use crate::state::{Gateway, Place};
 use std::sync::Arc;
-use trunkline_model::catalogue::{ModelEntry, ServiceTier, TokenCounts, price};
+use trunkline_model::catalogue::{ModelEntry, ServiceTier, TokenCounts, UnitKind, price};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::error::ClientError;
 use trunkline_model::failure::{Failure, FailureClass};
@@ -316,12 +316,21 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
         }
     };
     let cost = match &running.entry {
+        Some(entry) if usage.searches > 0 => searched(entry, &usage),
         Some(entry) => price(entry, ServiceTier::Standard, &TokenCounts::from(&usage)),
         None => Cost::UNKNOWN,
     };
     let cost =
         if source == UsageSource::Estimated { cost.no_surer_than(CostConfidence::Estimated) } else { cost };
     (usage, source, cost)
+}
+
+/// What searches cost; where the catalogue has no price of one, nobody knows.
+fn searched(entry: &ModelEntry, usage: &Usage) -> Cost {
+    match entry.prices.unit(UnitKind::Query) {
+        Some(price) => Cost { amount: Some(price.cost(usage.searches)), confidence: CostConfidence::Exact },
+        None => Cost::UNKNOWN,
+    }
 }
 
 /// An answer that was found wanting came whole all the same.

@@ -105,6 +105,9 @@ pub(crate) fn find(
             (inference(Dialect::OpenAi, Operation::Chat), Method::POST)
         }
         "/v1/embeddings" | "/embeddings" => (inference(Dialect::OpenAi, Operation::Embeddings), Method::POST),
+        "/v1/rerank" | "/v2/rerank" | "/rerank" => {
+            (inference(Dialect::Cohere, Operation::Rerank), Method::POST)
+        }
         "/v1/responses" | "/responses" => (inference(Dialect::Responses, Operation::Chat), Method::POST),
         "/v1/messages" => (inference(Dialect::Anthropic, Operation::Chat), Method::POST),
         "/v1/messages/count_tokens" => (inference(Dialect::Anthropic, Operation::CountTokens), Method::POST),

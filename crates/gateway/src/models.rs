@@ -141,6 +141,7 @@ fn item(dialect: Dialect, entry: &Entry<'_>) -> Value {
                 Operation::Chat => "generateContent",
                 Operation::Embeddings => "embedContent",
                 Operation::CountTokens => "countTokens",
+                Operation::Rerank => "rerank",
             }).collect::<Vec<_>>(),
         }),
     }

@@ -342,7 +342,7 @@ impl<'a> Subject<'a> {
         let dialect = self.dialect(upstream);
         let encoded = match self.admitted.operation {
             Operation::CountTokens => dispatch::encode_count_request(dialect, request, &upstream.profile),
-            Operation::Chat | Operation::Embeddings => {
+            Operation::Chat | Operation::Embeddings | Operation::Rerank => {
                 dispatch::encode_request(dialect, request, &upstream.profile, self.delivery())
             }
         };

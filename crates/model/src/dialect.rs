@@ -40,8 +40,15 @@ impl Dialect {
     /// Those in which clients may hold a conversation.
     pub const CLIENTS: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Responses];
     /// Those in which providers may be asked for one.
-    pub const PROVIDERS: [Self; 6] =
-        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Responses, Self::Mistral, Self::Converse];
+    pub const PROVIDERS: [Self; 7] = [
+        Self::OpenAi,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Responses,
+        Self::Cohere,
+        Self::Mistral,
+        Self::Converse,
+    ];
 
     /// The name used in configuration, logs and metrics.
     #[must_use]
@@ -74,11 +81,13 @@ pub enum Operation {
     Embeddings,
     /// Size of a prompt in tokens, nothing generated.
     CountTokens,
+    /// Documents ordered by what they have to do with a query.
+    Rerank,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Embeddings, Self::CountTokens];
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Embeddings, Self::CountTokens, Self::Rerank];
 
     /// The name used in logs and metrics.
     #[must_use]
@@ -87,6 +96,7 @@ impl Operation {
             Self::Chat => "chat",
             Self::Embeddings => "embeddings",
             Self::CountTokens => "count_tokens",
+            Self::Rerank => "rerank",
         }
     }
 }

@@ -77,6 +77,15 @@ pub enum Event {
         /// The vector.
         values: Vec<f32>,
     },
+    /// A document's place among the others (rerank only).
+    Ranked {
+        /// Which document of the request.
+        index: u32,
+        /// How relevant it is, 0 to 1 for most providers.
+        score: f64,
+        /// The document, where the provider repeats it.
+        document: Option<Json>,
+    },
     /// Something only the provider's own dialect knows.
     Extra {
         /// Its name there.
@@ -97,6 +106,7 @@ impl Event {
             Self::PartStart { kind: PartKind::ToolCall { .. } | PartKind::RedactedThinking, .. }
             | Self::Finish { .. }
             | Self::Embedding { .. }
+            | Self::Ranked { .. }
             | Self::End => true,
             Self::PartStart { .. }
             | Self::Start { .. }

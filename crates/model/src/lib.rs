@@ -22,6 +22,7 @@ pub mod money;
 pub mod nearest;
 pub mod record;
 pub mod request;
+pub mod rerank;
 pub mod secret;
 pub mod shape;
 pub mod usage;

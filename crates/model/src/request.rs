@@ -6,6 +6,7 @@
 use crate::content::Message;
 use crate::dialect::Dialect;
 use crate::json::Json;
+use crate::rerank::RerankRequest;
 
 /// A conversation turn to be answered.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -245,4 +246,6 @@ pub enum Request {
     Chat(Box<ChatRequest>),
     /// Texts to be embedded.
     Embeddings(EmbeddingRequest),
+    /// Documents to be ordered.
+    Rerank(RerankRequest),
 }

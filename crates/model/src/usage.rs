@@ -21,6 +21,15 @@ pub struct Usage {
     pub output: u64,
     /// Generated tokens spent on reasoning.
     pub reasoning: u64,
+    /// Searches, for what is billed by them; no tokens.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub searches: u64,
+}
+
+/// Serde wants a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Usage {
@@ -55,6 +64,7 @@ impl Usage {
             cache_write_long: self.cache_write_long.saturating_add(other.cache_write_long),
             output: self.output.saturating_add(other.output),
             reasoning: self.reasoning.saturating_add(other.reasoning),
+            searches: self.searches.saturating_add(other.searches),
         }
     }
 

@@ -86,6 +86,7 @@ impl Upstream {
         model: &str,
         entry: Option<&ModelEntry>,
     ) -> Result<Self, AccountError> {
+        let preset = &*preset.for_model(model);
         let mut endpoints = Vec::new();
         for operation in Operation::ALL {
             for delivery in [Delivery::Plain, Delivery::Stream] {
@@ -190,7 +191,10 @@ fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<&st
         }
         (Operation::Embeddings, Delivery::Plain) => Endpoint::Embeddings,
         (Operation::CountTokens, Delivery::Plain) => Endpoint::CountTokens,
-        (Operation::Embeddings | Operation::CountTokens, Delivery::Stream) => return None,
+        (Operation::Rerank, Delivery::Plain) => Endpoint::Rerank,
+        (Operation::Embeddings | Operation::CountTokens | Operation::Rerank, Delivery::Stream) => {
+            return None;
+        }
     };
     preset.path(endpoint)
 }
@@ -281,6 +285,8 @@ fn profile(preset: &Preset, model: &str, entry: Option<&ModelEntry>) -> Profile 
     profile.reasoning = reasoning_style(preset.dialect, model, &support);
     profile.image_urls = parameters.image_urls.into();
     profile.stream_usage = parameters.stream_usage.unwrap_or(true);
+    profile.model_in_body = !preset.model_in_path_only;
+    profile.fixed = preset.body.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     profile.refused.clone_from(&parameters.refused);
     profile.renamed =
         parameters.renamed.iter().map(|(ours, theirs)| (ours.clone(), theirs.clone())).collect();

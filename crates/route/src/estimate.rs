@@ -22,7 +22,7 @@ pub fn expected_output_tokens(shape: &Shape) -> u64 {
                 shape.max_output_tokens.map_or(ASSUMED_OUTPUT_TOKENS, |most| most.min(ASSUMED_OUTPUT_TOKENS));
             one.saturating_mul(u64::from(shape.choices.max(1)))
         }
-        Operation::Embeddings | Operation::CountTokens => 0,
+        Operation::Embeddings | Operation::CountTokens | Operation::Rerank => 0,
     }
 }
 

@@ -28,6 +28,21 @@ fn add(sum: &mut [f32], word: &str) {
     }
 }
 
+/// Documents by relevance, the most relevant first: index and score between 0 and 1.
+pub(crate) fn ranked(query: &str, texts: &[&str], top: Option<u64>) -> Vec<(usize, f64)> {
+    let wanted = vector(query, 256);
+    let similar = |text: &str| -> f64 {
+        let found = vector(text, 256);
+        let dot: f64 =
+            wanted.iter().zip(&found).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum();
+        (dot.clamp(0.0, 1.0) * 1e6).round() / 1e6
+    };
+    let mut scores: Vec<(usize, f64)> = texts.iter().map(|text| similar(text)).enumerate().collect();
+    scores.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+    scores.truncate(top.map_or(usize::MAX, |top| top as usize));
+    scores
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -140,7 +140,7 @@ impl Answers {
         let text = "trunk ".repeat(config.answer_length / 6 + 1);
         let body = plain_body(config.dialect, &text[..config.answer_length]).to_string();
         let identity = match config.dialect {
-            DialectName::OpenAi | DialectName::Mistral => {
+            DialectName::OpenAi | DialectName::Mistral | DialectName::Cohere | DialectName::Tokens => {
                 "x-request-id: req_mock\r\nopenai-processing-ms: 1\r\n"
             }
             DialectName::Anthropic => "request-id: req_mock\r\n",
@@ -203,7 +203,7 @@ fn stream_bytes(dialect: DialectName, chunks: usize) -> (Vec<Bytes>, Bytes, Vec<
 
 fn plain_body(dialect: DialectName, text: &str) -> Value {
     match dialect {
-        DialectName::OpenAi | DialectName::Mistral => {
+        DialectName::OpenAi | DialectName::Mistral | DialectName::Cohere | DialectName::Tokens => {
             json!({"id": "chatcmpl-mock", "object": "chat.completion", "created": 1_763_000_000,
             "model": "gpt-4o-mini", "choices": [{"index": 0, "message": {"role": "assistant", "content": text,
             "refusal": null}, "logprobs": null, "finish_reason": "stop"}], "usage": {"prompt_tokens": 100,
@@ -230,7 +230,7 @@ fn plain_body(dialect: DialectName, text: &str) -> Value {
 /// As [`stream_bytes`], for dialects that stream text.
 fn stream_body(dialect: DialectName, chunks: usize) -> (Vec<String>, String, Vec<String>) {
     match dialect {
-        DialectName::OpenAi | DialectName::Mistral => {
+        DialectName::OpenAi | DialectName::Mistral | DialectName::Cohere | DialectName::Tokens => {
             let event = |delta: Value, finish: Value| {
                 let data = json!({"id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": 1_763_000_000,
                     "model": "gpt-4o-mini", "system_fingerprint": "fp_mock",

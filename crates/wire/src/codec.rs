@@ -107,6 +107,10 @@ pub struct Profile {
     pub refused: Vec<String>,
     /// Parameters the target spells otherwise: `(ours, theirs)`.
     pub renamed: Vec<(String, String)>,
+    /// Anthropic's dialect: whether a conversation's body names the model. Not so where the path does.
+    pub model_in_body: bool,
+    /// Anthropic's dialect: texts that every body carries besides: `(name, value)`.
+    pub fixed: Vec<(String, String)>,
 }
 
 impl Profile {
@@ -123,6 +127,8 @@ impl Profile {
             stream_usage: true,
             refused: Vec::new(),
             renamed: Vec::new(),
+            model_in_body: true,
+            fixed: Vec::new(),
         }
     }
 

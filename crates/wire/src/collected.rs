@@ -75,7 +75,7 @@ pub(crate) fn collect(events: &[Event]) -> Collected {
             Event::Usage(usage) => answer.usage = Some(*usage),
             Event::Embedding { values, .. } => answer.vectors.push(values.clone()),
             Event::Extra { name, json } => answer.extras.push((name.clone(), json.clone())),
-            Event::Logprobs { .. } => {}
+            Event::Logprobs { .. } | Event::Ranked { .. } => {}
             Event::End => answer.ended = true,
         }
     }

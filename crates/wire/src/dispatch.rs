@@ -243,7 +243,7 @@ pub fn fitted_names(dialect: Dialect, request: &Request) -> FittedNames {
     };
     match request {
         Request::Chat(chat) => FittedNames::of(chat, rule),
-        Request::Embeddings(_) => FittedNames::default(),
+        Request::Embeddings(_) | Request::Rerank(_) => FittedNames::default(),
     }
 }
 

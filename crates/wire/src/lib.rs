@@ -22,6 +22,7 @@ mod json_text;
 pub mod mistral;
 pub mod names;
 pub mod openai;
+mod rerank;
 pub mod responses;
 pub mod scan;
 pub mod splice;

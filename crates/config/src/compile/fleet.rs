@@ -75,8 +75,12 @@ pub(crate) fn compile(
         {
             builder.add_model(provider, model, Some(Arc::clone(entry)), compiler);
         }
+        if provider.preset.listed_models_only {
+            continue;
+        }
         for known in providers.catalogue.of_provider(provider.preset.catalogue_provider()) {
-            if matches!(known.kind, Kind::Chat | Kind::Embedding) && !known.is_retired(compiler.inputs.today)
+            if matches!(known.kind, Kind::Chat | Kind::Embedding | Kind::Rerank)
+                && !known.is_retired(compiler.inputs.today)
             {
                 builder.add_model(provider, known.model(), Some(Arc::new(known.clone())), compiler);
             }
@@ -182,7 +186,8 @@ impl Builder {
     ) {
         let stand_in = compiler.stand_in.map(|stand_in| stand_in(account));
         let account = stand_in.as_ref().unwrap_or(account);
-        let upstream = match Upstream::new(&provider.preset, account, model, entry.as_deref()) {
+        let served = provider.served_as.get(model).map_or(model, String::as_str);
+        let upstream = match Upstream::new(&provider.preset, account, served, entry.as_deref()) {
             Ok(upstream) => upstream,
             Err(error) => {
                 // The address as expanded may hold what only the environment should know.
@@ -198,7 +203,11 @@ impl Builder {
         let mut operations = upstream.operations();
         if let Some(kind) = known.map(|entry| entry.kind) {
             use trunkline_model::dialect::Operation;
-            operations.retain(|operation| (*operation == Operation::Embeddings) == (kind == Kind::Embedding));
+            operations.retain(|operation| match operation {
+                Operation::Embeddings => kind == Kind::Embedding,
+                Operation::Rerank => kind == Kind::Rerank,
+                Operation::Chat | Operation::CountTokens => !matches!(kind, Kind::Embedding | Kind::Rerank),
+            });
         }
         let limit = |field| [path[0], path[1], field];
         let deployment = Deployment {

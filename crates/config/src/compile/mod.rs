@@ -8,6 +8,7 @@ mod bounds;
 mod cascade;
 mod fallback;
 mod fleet;
+mod identity;
 mod keys;
 mod learned;
 mod providers;

@@ -1,6 +1,6 @@
 //! Providers: presets found, URLs and credentials resolved, catalogue loaded.
 
-use crate::compile::{Compiler, signature};
+use crate::compile::{Compiler, identity, signature};
 use crate::file::{DataSettings, File, ModelSettings, PriceSettings, ProviderSettings};
 use crate::problem::did_you_mean;
 use crate::snapshot::ProviderSummary;
@@ -23,6 +23,8 @@ pub(crate) struct CompiledProvider {
     pub(crate) facts: DataFacts,
     /// Models named in the configuration.
     pub(crate) models: Vec<String>,
+    /// The names under which models are served, where they are others.
+    pub(crate) served_as: BTreeMap<String, String>,
 }
 
 /// All providers and the models they are known to have.
@@ -114,10 +116,12 @@ fn provider(
         compiler.error(&path, format!("`{name}` cannot be a provider's name: no slash, star or space"), None);
         return None;
     }
-    let preset = find_preset(name, settings, compiler)?;
+    let preset = identity::versioned(find_preset(name, settings, compiler)?, name, settings, compiler)?;
     let url = base_url(name, &preset, settings, compiler);
-    let key = key(name, &preset, settings, compiler);
-    let signing = signature::signing(name, &preset, settings, matches!(key, Some(Some(_))), compiler);
+    let tokens = identity::signing(name, &preset, settings, compiler)?;
+    let key = if tokens.is_some() { Some(None) } else { key(name, &preset, settings, compiler) };
+    let signed = signature::signing(name, &preset, settings, matches!(key, Some(Some(_))), compiler);
+    let signing = signed.map(|signed| tokens.or(signed));
     let mut headers = Vec::new();
     for (header, value) in &settings.headers {
         if let Some(value) = compiler.expand(&["providers", name, "headers", header], value) {
@@ -136,7 +140,8 @@ fn provider(
         facts: facts(preset.data.facts(), settings.data.as_ref()),
         preset: Arc::new(preset),
         account,
-        models: settings.models.clone(),
+        models: settings.models.iter().chain(settings.served_as.keys()).cloned().collect(),
+        served_as: settings.served_as.iter().map(|(model, name)| (model.clone(), name.clone())).collect(),
     })
 }
 
@@ -177,7 +182,7 @@ fn base_url(
     let written = settings.url.as_deref().unwrap_or_default();
     let url = match &settings.url {
         Some(url) => compiler.expand(&path, url)?,
-        None => match preset.resolved_base_url(signature::address_parts(preset, settings, compiler.inputs)) {
+        None => match preset.resolved_base_url(identity::address_parts(preset, settings, compiler.inputs)) {
             Ok(url) if !preset.url_required => url,
             Ok(usual) => {
                 compiler.error(
@@ -188,7 +193,7 @@ fn base_url(
                 return None;
             }
             Err(error) => {
-                let hint = signature::missing_part(preset, &error);
+                let hint = identity::missing_part(preset, &error);
                 compiler.error(&["providers", name], format!("failed to {error}"), hint);
                 return None;
             }

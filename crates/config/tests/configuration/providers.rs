@@ -63,6 +63,28 @@ fn facts_of_deployments_go_over_facts_of_providers() {
 }
 
 #[test]
+fn settings_of_accounts_that_cannot_take_effect_are_reported() {
+    assert_snapshot!(errors(
+        "providers:\n  openai: { api_version: 2024-10-21 }\n  a: { preset: azure, url: \"https://r\", key: k, models: [m], api_version: newest }\n  b: { preset: azure, url: \"https://r\", key: k, models: [m], identity: { machine: true } }\n  c: { preset: azure, url: \"https://r\", models: [m], identity: { tenant: t } }\n  d: { preset: azure, models: [m], key: k }\n  e: { preset: vertex, project: p }\n  f: { preset: vertex, project: \"p/q\", location: global }\n  g: { preset: vertex, url: \"https://v\", project: p }\n  h: { preset: vertex, project: p, location: global, identity: { tenant: t } }\n  i: { preset: openai, project: p, identity: { machine: true } }\n"
+    ));
+}
+
+#[test]
+fn addresses_follow_the_account_s_place() {
+    let text = "providers:\n  e: { preset: vertex, project: p, location: us-east5, identity: { machine: true } }\n  g: { preset: vertex, project: p, location: global, identity: { machine: true } }\n  eu: { preset: vertex, project: p, location: eu, identity: { machine: true } }\n  az: { preset: azure, url: \"https://r.openai.azure.com\", key: k, served_as: { gpt-5: mine } }\n";
+    let loaded = loaded(text);
+    let address = |id: &str| {
+        let index = loaded.snapshot.fleet.find(id).unwrap_or_else(|| panic!("no {id}"));
+        let upstream = &loaded.snapshot.upstreams[index.position()];
+        format!("{id}: {} {}", upstream.dialect, upstream.any_uri().unwrap())
+    };
+    let told =
+        ["e/gemini-3.5-flash", "g/claude-opus-4-6@default", "eu/gemini-3.5-flash", "az/gpt-5"].map(address);
+    assert_snapshot!(told.join("\n"));
+    assert!(loaded.snapshot.fleet.find("az/gpt-4o").is_none(), "only what the account has set up is served");
+}
+
+#[test]
 fn settings_of_signatures_that_cannot_take_effect_are_mistakes() {
     assert_snapshot!(errors(
         "providers:\n  bedrock: {}\n  two: { preset: bedrock, region: us-east-1, access_key: AKIDWRITTENOUT }\n  three: { preset: bedrock, region: us-east-1, secret_key: secretwrittenout }\n  four: { preset: bedrock, region: us-east-1, key: written-out, profile: mine }\n  five: { preset: bedrock, region: \"US East\" }\n  six: { preset: bedrock, url: \"https://proxy.example\" }\n  seven: { preset: bedrock, region: \"${NOT_SET}\" }\n  eight: { preset: bedrock, region: us-east-1, url: \"https://proxy.example\", key: written-out }\n  nine: { preset: bedrock, region: us-east-1, access_key: a, secret_key: b, profile: c }\n  openai: { region: eu-west-1 }\n  anthropic: { profile: mine }\n"

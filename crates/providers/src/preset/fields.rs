@@ -3,8 +3,10 @@
 //! Owns the strict serde types and the checks between fields. It knows no provider: every fact stands in the TOML files, with
 //! the page it comes from. Where nobody documents a fact the field is absent, and absent means unknown.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::signing::token::TokenService;
 use serde::Deserialize;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::facts::DataFacts;
@@ -28,6 +30,12 @@ pub struct Preset {
     /// The base address, without a slash at its end. `{NAME}` stands for the value of an environment variable or setting. With
     /// `url_required` it is only where such a server usually listens.
     pub base_url: Option<String>,
+    /// What the filled-in address reads in cases that break its pattern: what stands there, what must stand there.
+    #[serde(default)]
+    pub url_exceptions: BTreeMap<String, String>,
+    /// The settings of an account that fill in variables of the address: setting, variable.
+    #[serde(default)]
+    pub url_settings: BTreeMap<UrlSetting, String>,
     /// Whether the address must be stated by whoever uses it.
     #[serde(default)]
     pub url_required: bool,
@@ -49,6 +57,21 @@ pub struct Preset {
     pub headers: BTreeMap<String, String>,
     /// The endpoints it serves, as paths below the base address; `{model}` stands for the model.
     pub endpoints: BTreeMap<Endpoint, String>,
+    /// The same for accounts that name a version of the API, `{api_version}` standing for it; empty where it has no dates.
+    #[serde(default)]
+    pub dated_endpoints: BTreeMap<Endpoint, String>,
+    /// Members that every conversation's body carries besides, as texts.
+    #[serde(default)]
+    pub body: BTreeMap<String, String>,
+    /// Whether a conversation's body leaves out the model, because the path names it.
+    #[serde(default)]
+    pub model_in_path_only: bool,
+    /// Models that are served in another protocol, by how their names begin.
+    #[serde(default)]
+    pub families: Vec<Family>,
+    /// Whether it serves nothing but what the account has set up, so that only models the configuration names exist.
+    #[serde(default)]
+    pub listed_models_only: bool,
     /// What is different about request parameters.
     #[serde(default)]
     pub parameters: Parameters,
@@ -66,6 +89,27 @@ pub struct Preset {
     pub sources: Sources,
 }
 
+/// Models of a provider that are served in another protocol than the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Family {
+    /// How their names begin, any of these.
+    pub prefixes: Vec<String>,
+    /// The protocol.
+    pub dialect: Dialect,
+    /// Their endpoints, in place of the provider's.
+    pub endpoints: BTreeMap<Endpoint, String>,
+    /// As [`Preset::body`].
+    #[serde(default)]
+    pub body: BTreeMap<String, String>,
+    /// As [`Preset::model_in_path_only`].
+    #[serde(default)]
+    pub model_in_path_only: bool,
+    /// In place of the provider's.
+    #[serde(default)]
+    pub parameters: Parameters,
+}
+
 /// How requests are authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +123,8 @@ pub struct Key {
     /// Whether nothing works without a key.
     #[serde(default = "yes")]
     pub required: bool,
+    /// The token service whose access tokens are accepted in place of a key, as `Authorization: Bearer TOKEN`.
+    pub tokens: Option<TokenService>,
 }
 
 /// How requests are signed.
@@ -114,6 +160,16 @@ pub enum KeyScheme {
     Query,
     /// Nowhere.
     None,
+}
+
+/// A setting of an account that is a part of its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UrlSetting {
+    /// Who is billed.
+    Project,
+    /// Where requests are served.
+    Location,
 }
 
 /// Something a provider can be asked for.
@@ -365,12 +421,20 @@ impl Preset {
             ),
             (self.endpoints.is_empty(), "it serves no endpoint"),
             (
-                self.endpoints.values().any(|path| !path.starts_with('/')),
+                self.all_paths().any(|path| !path.starts_with('/')),
                 "the path of an endpoint must start with a slash",
             ),
             (
                 (self.limits.style == LimitStyle::Named) == (self.limits == limits),
                 "limit headers go with the style named, and only with it",
+            ),
+            (
+                self.dated_endpoints.values().any(|path| !path.contains("{api_version}")),
+                "the path of a dated endpoint must hold {api_version}",
+            ),
+            (
+                self.url_settings.values().any(|variable| !self.url_variables().any(|part| part == variable)),
+                "url_settings must name variables of base_url",
             ),
             (self.data.claims_anything() && self.data.source.is_none(), "data claims need their source"),
         ];
@@ -381,6 +445,11 @@ impl Preset {
     #[must_use]
     pub fn catalogue_provider(&self) -> &str {
         self.catalogue.as_deref().unwrap_or(&self.id)
+    }
+
+    fn all_paths(&self) -> impl Iterator<Item = &String> {
+        let of_families = self.families.iter().flat_map(|family| family.endpoints.values());
+        self.endpoints.values().chain(self.dated_endpoints.values()).chain(of_families)
     }
 
     /// The variables that stand for parts of the base address.
@@ -411,7 +480,40 @@ impl Preset {
             rest = after;
         }
         url.push_str(rest);
+        for (irregular, right) in &self.url_exceptions {
+            if url.contains(irregular.as_str()) {
+                return Ok(url.replacen(irregular.as_str(), right, 1));
+            }
+        }
         Ok(url)
+    }
+
+    /// The provider as it serves a model: with the protocol and the paths of the model's family.
+    #[must_use]
+    pub fn for_model(&self, model: &str) -> Cow<'_, Self> {
+        let Some(family) = self
+            .families
+            .iter()
+            .find(|family| family.prefixes.iter().any(|prefix| model.starts_with(prefix)))
+        else {
+            return Cow::Borrowed(self);
+        };
+        Cow::Owned(Self {
+            dialect: family.dialect,
+            endpoints: family.endpoints.clone(),
+            body: family.body.clone(),
+            model_in_path_only: family.model_in_path_only,
+            parameters: family.parameters.clone(),
+            ..self.clone()
+        })
+    }
+
+    /// The provider as it serves accounts that name a version of its API.
+    #[must_use]
+    pub fn of_version(&self, version: &str) -> Self {
+        let fill = |path: &String| path.replace("{api_version}", version);
+        let dated = self.dated_endpoints.iter().map(|(endpoint, path)| (*endpoint, fill(path)));
+        Self { endpoints: dated.collect(), ..self.clone() }
     }
 
     /// The path of an endpoint, if it is served.

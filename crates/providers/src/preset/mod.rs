@@ -13,7 +13,7 @@ mod list;
 mod registry;
 
 pub use fields::{
-    DataClaims, Endpoint, ErrorRow, Key, KeyScheme, LimitHeaders, LimitStyle, OutputLimit, Parameters,
-    Preset, PresetError, ReasoningField, Signature, SignatureKind, Sources, UrlError,
+    DataClaims, Endpoint, ErrorRow, Family, Key, KeyScheme, LimitHeaders, LimitStyle, OutputLimit,
+    Parameters, Preset, PresetError, ReasoningField, Signature, SignatureKind, Sources, UrlError, UrlSetting,
 };
 pub use registry::{Detected, contains, detect, find, ids, nearest};

@@ -5,6 +5,7 @@
 //! argument. A deployment with a plain API key has none of this, and pays nothing for it.
 
 mod aws;
+pub mod token;
 
 use crate::preset::SignatureKind;
 use http::header::{HeaderName, HeaderValue};

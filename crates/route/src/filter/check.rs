@@ -44,7 +44,9 @@ impl<'a> Checks<'a> {
     ) -> Self {
         let prompt = match shape.operation {
             // Inputs to embed are limited one by one.
-            Operation::Embeddings => shape.estimated_input_tokens() / u64::from(shape.messages.max(1)),
+            Operation::Embeddings | Operation::Rerank => {
+                shape.estimated_input_tokens() / u64::from(shape.messages.max(1))
+            }
             Operation::Chat => shape.estimated_input_tokens(),
             // A prompt is counted, however long.
             Operation::CountTokens => 0,
@@ -122,7 +124,7 @@ impl<'a> Checks<'a> {
     fn size_reason(&self, deployment: &Deployment) -> Option<Reason> {
         let asked = match self.shape.operation {
             Operation::Chat => self.shape.max_output_tokens,
-            Operation::Embeddings | Operation::CountTokens => None,
+            Operation::Embeddings | Operation::CountTokens | Operation::Rerank => None,
         };
         let input_limit = match (deployment.max_input_tokens, deployment.context_window) {
             (Some(input), Some(window)) => Some(input.min(window)),

@@ -5,12 +5,14 @@
 //! folder and a line in [`DialectName::ALL`].
 
 mod anthropic;
+mod cohere;
 pub(crate) mod converse;
 mod gemini;
 mod inbound;
 mod mistral;
 mod openai;
 mod refusal;
+mod tokens;
 
 use std::fmt;
 use std::str::FromStr;
@@ -45,12 +47,23 @@ pub enum DialectName {
     Mistral,
     /// Bedrock Converse, its stream, token counting and embeddings.
     Converse,
+    /// Cohere chat, embed, rerank and models.
+    Cohere,
+    /// No dialect of models: access tokens for those who serve them.
+    Tokens,
 }
 
 impl DialectName {
     /// All dialects.
-    pub const ALL: &'static [Self] =
-        &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral, Self::Converse];
+    pub const ALL: &'static [Self] = &[
+        Self::OpenAi,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Mistral,
+        Self::Converse,
+        Self::Cohere,
+        Self::Tokens,
+    ];
 
     /// The name as it is written in files and on command lines.
     #[must_use]
@@ -61,6 +74,8 @@ impl DialectName {
             Self::Gemini => "gemini",
             Self::Mistral => "mistral",
             Self::Converse => "converse",
+            Self::Cohere => "cohere",
+            Self::Tokens => "tokens",
         }
     }
 
@@ -71,6 +86,8 @@ impl DialectName {
             Self::Gemini => &gemini::Gemini,
             Self::Mistral => &mistral::Mistral,
             Self::Converse => &converse::Converse,
+            Self::Cohere => &cohere::Cohere,
+            Self::Tokens => &tokens::Tokens,
         }
     }
 }
@@ -83,7 +100,7 @@ impl fmt::Display for DialectName {
 
 /// A dialect no simulator speaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("know the dialect `{0}`: expected openai, anthropic, gemini, mistral or converse")]
+#[error("know the dialect `{0}`: expected openai, anthropic, gemini, mistral, converse, cohere or tokens")]
 pub struct UnknownDialect(String);
 
 impl FromStr for DialectName {

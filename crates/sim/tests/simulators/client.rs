@@ -96,6 +96,15 @@ pub(crate) fn question(dialect: DialectName, prompt: &str, stream: bool) -> Requ
             let body = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": prompt}], "stream": stream});
             post("/v1/chat/completions", &body, &[("authorization", "Bearer sim-key")])
         }
+        DialectName::Cohere => {
+            let body = json!({"model": "command-a-03-2025", "messages": [{"role": "user", "content": prompt}],
+                "stream": stream});
+            post("/v2/chat", &body, &[("authorization", "Bearer sim-key")])
+        }
+        DialectName::Tokens => {
+            let body = "grant_type=client_credentials&client_id=a&client_secret=b&scope=c";
+            request(Method::POST, "/tenant/oauth2/v2.0/token", Bytes::from_static(body.as_bytes()), &[])
+        }
         DialectName::Mistral => {
             let body = json!({"model": "mistral-small-latest", "messages": [{"role": "user", "content": prompt}],
                 "stream": stream});

@@ -50,6 +50,8 @@ fn describe(dialect: DialectName, stream: bool, answer: Result<Answer, Failure>)
     } else if stream && (kind.starts_with("text/event-stream") || kind.starts_with("text/plain")) {
         let (token, end) = match dialect {
             DialectName::OpenAi => (r#""delta":{"content":""#, "data: [DONE]\n\n"),
+            DialectName::Cohere => (r#"{"text":""#, r#""type":"message-end""#),
+            DialectName::Tokens => ("access_token", "token_type"),
             DialectName::Mistral => (r#""delta":{"content":""#, "data: [DONE]\n\n"),
             DialectName::Anthropic => ("text_delta", r#"{"type":"message_stop"}"#),
             DialectName::Gemini => (r#"{"text":""#, r#""finishReason""#),

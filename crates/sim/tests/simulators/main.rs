@@ -6,6 +6,7 @@
 
 mod anthropic;
 mod client;
+mod clouds;
 mod converse;
 mod faults;
 mod gemini;

@@ -28,6 +28,7 @@ async fn configuration(dialect: DialectName, first: &trunkline_sim::Simulator, s
         DialectName::Gemini => "/v1beta",
         DialectName::Converse => "",
         DialectName::OpenAi | DialectName::Anthropic | DialectName::Mistral => "/v1",
+        DialectName::Cohere | DialectName::Tokens => "",
     };
     let mut deployments = String::from("deployments:\n");
     let mut routes = String::from("routes:\n");

@@ -319,6 +319,7 @@ impl Encode for StreamEncoder {
             | Event::Finish { .. }
             | Event::Logprobs { .. }
             | Event::Embedding { .. }
+            | Event::Ranked { .. }
             | Event::Extra { .. }
             | Event::End => {}
         }

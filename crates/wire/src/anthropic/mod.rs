@@ -45,6 +45,7 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
         (Operation::Chat, Delivery::Plain) => Box::new(answer_collect::PlainEncoder::new(context)),
         (Operation::CountTokens, _) => Box::new(answer_collect::CountEncoder::new(context)),
         (Operation::Embeddings, _) => Box::new(embeddings::Absent::new(context)),
+        (Operation::Rerank, _) => Box::new(crate::rerank::Encoder::new(context)),
     }
 }
 
@@ -56,6 +57,7 @@ pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
         (Operation::Chat, Delivery::Plain) => Box::new(answer_plain::PlainDecoder::default()),
         (Operation::CountTokens, _) => Box::new(answer_plain::CountDecoder::default()),
         (Operation::Embeddings, _) => Box::new(embeddings::NoAnswer::default()),
+        (Operation::Rerank, _) => Box::new(crate::rerank::Decoder::default()),
     }
 }
 
@@ -67,6 +69,7 @@ pub fn observer(operation: Operation, delivery: Delivery, _client_wants_usage: b
         (Operation::Chat, Delivery::Plain) => Box::new(observe::PlainObserver::default()),
         (Operation::CountTokens, _) => Box::new(observe::CountObserver::default()),
         (Operation::Embeddings, _) => Box::new(embeddings::NoAnswer::default()),
+        (Operation::Rerank, _) => Box::new(crate::rerank::Observer::default()),
     }
 }
 

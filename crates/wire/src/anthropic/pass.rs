@@ -32,7 +32,14 @@ fn has_unsigned_thinking(body: &[u8]) -> bool {
 #[must_use]
 pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, _delivery: Delivery) -> Edits {
     let mut edits = Edits::default();
-    edits.set(envelope, body, "model", json_string(&profile.model));
+    if profile.model_in_body || envelope.shape.operation == Operation::CountTokens {
+        edits.set(envelope, body, "model", json_string(&profile.model));
+    } else {
+        edits.remove(envelope, body, "model");
+    }
+    for (name, value) in &profile.fixed {
+        edits.set(envelope, body, name, json_string(value));
+    }
     if let (Some(limit), Some(most)) = (envelope.shape.max_output_tokens, profile.max_output_tokens)
         && limit > most
         && most > 0
@@ -82,6 +89,14 @@ mod tests {
         let (text, warnings) = passed(BODY, &Profile::new("claude-x"));
         assert_eq!(text, BODY.replace("auto", "claude-x"));
         assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn where_the_path_names_the_model_the_body_does_not() {
+        let fixed = vec![("anthropic_version".to_owned(), "vertex-2023-10-16".to_owned())];
+        let profile = Profile { model_in_body: false, fixed, ..Profile::new("claude-x") };
+        let (text, _) = passed(r#"{"model":"auto","max_tokens":9,"messages":[]}"#, &profile);
+        insta::assert_snapshot!(text, @r#"{"max_tokens":9,"messages":[],"anthropic_version":"vertex-2023-10-16"}"#);
     }
 
     #[test]

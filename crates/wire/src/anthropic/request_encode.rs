@@ -36,7 +36,10 @@ pub fn encode_request(
     let mut draft = Draft::new(chat, profile)?;
     let mut out = BytesMut::with_capacity(1_024);
     out.open_object();
-    out.field("model", &profile.model);
+    if profile.model_in_body {
+        out.field("model", &profile.model);
+    }
+    fixed(&mut out, profile);
     out.field_unsigned("max_tokens", draft.max_tokens);
     draft.conversation(&mut out)?;
     draft.parameters(&mut out);
@@ -58,15 +61,26 @@ pub fn encode_count_request(request: &Request, profile: &Profile) -> Result<Enco
     let mut out = BytesMut::with_capacity(1_024);
     out.open_object();
     out.field("model", &profile.model);
+    fixed(&mut out, profile);
     draft.conversation(&mut out)?;
     draft.thinking.write(&mut out);
     out.close_object();
     Ok(Encoded { body: out.freeze(), warnings: draft.warnings })
 }
 
+fn fixed(out: &mut BytesMut, profile: &Profile) {
+    for (name, value) in &profile.fixed {
+        out.field(name, value);
+    }
+}
+
 fn chat(request: &Request) -> Result<&ChatRequest, EncodeError> {
     match request {
         Request::Chat(chat) => Ok(chat),
+        Request::Rerank(_) => Err(EncodeError::Unsupported {
+            feature: "rerank".to_owned(),
+            reason: "the dialect orders no documents".to_owned(),
+        }),
         Request::Embeddings(_) => Err(EncodeError::Unsupported {
             feature: "embeddings".to_owned(),
             reason: "Anthropic has no embeddings endpoint".to_owned(),

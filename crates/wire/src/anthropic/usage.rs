@@ -68,6 +68,7 @@ impl Counters {
             cache_write_long: long,
             output: self.output - reasoning,
             reasoning,
+            ..Usage::default()
         }
     }
 }
@@ -109,7 +110,7 @@ mod tests {
         #[test]
         fn classes_survive_the_wire(counts in proptest::array::uniform6(0u64..1 << 40)) {
             let [input, cache_read, cache_write, cache_write_long, output, reasoning] = counts;
-            let usage = Usage { input, cache_read, cache_write, cache_write_long, output, reasoning };
+            let usage = Usage { input, cache_read, cache_write, cache_write_long, output, reasoning, ..Usage::default() };
             let mut out = BytesMut::new();
             write(&usage, &mut out);
             let mut counters = Counters::default();
@@ -126,8 +127,15 @@ mod tests {
                 "cache_creation":{"ephemeral_5m_input_tokens":4,"ephemeral_1h_input_tokens":6}}"#,
         ));
         counters.take(&read(r#"{"input_tokens":null,"cache_creation_input_tokens":10,"output_tokens":42}"#));
-        let expected =
-            Usage { input: 3, cache_read: 5, cache_write: 4, cache_write_long: 6, output: 42, reasoning: 0 };
+        let expected = Usage {
+            input: 3,
+            cache_read: 5,
+            cache_write: 4,
+            cache_write_long: 6,
+            output: 42,
+            reasoning: 0,
+            ..Usage::default()
+        };
         assert_eq!(counters.usage(), expected);
     }
 }

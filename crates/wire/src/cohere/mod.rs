@@ -1,35 +1,76 @@
-//! The Cohere dialect: chat (version 2), embed and rerank.
+//! Cohere chat (version 2), embed and rerank.
 //!
-//! Owns everything that is spelled this dialect's way. Must not know providers that speak it: what they need differently comes
-//! in the profile. Until its codec is here, requests are refused by name and errors are those of the OpenAI dialect.
+//! Owns what Cohere spells its own way: the reflection before tool calls (`tool_plan`), choices of tools in capitals, sampling
+//! as `k` and `p`, a schema inside the JSON format, streams of typed events, vectors by type. Clients speak its rerank only.
+//! Sources: Cohere's API reference (v2) and the types of its official client.
+
+mod answer;
+mod embeddings;
+mod message;
+mod request;
+mod stream;
+
+#[cfg(test)]
+mod tests;
 
 use crate::codec::{
     BadRequest, Decode, Encode, EncodeContext, EncodeError, Encoded, Envelope, Observe, PathParts, Profile,
 };
 use crate::openai;
+use crate::rerank;
 use crate::splice::Edits;
+use crate::write::Object;
+use bytes::Bytes;
+use std::borrow::Cow;
 use trunkline_model::dialect::{Delivery, Operation};
+use trunkline_model::error::ClientError;
+use trunkline_model::id::RequestId;
 use trunkline_model::request::Request;
+use trunkline_model::warning::Warning;
 
-pub use openai::{decode_error, encode_error, encode_error_frame};
+pub use openai::{decode_error, encode_error_frame};
+
+/// The body of an HTTP error: `{"id", "message"}`, and beside it what our errors say everywhere.
+#[must_use]
+pub fn encode_error(error: &ClientError, request_id: RequestId) -> Bytes {
+    let mut out = Vec::with_capacity(256);
+    let mut body = Object::open(&mut out);
+    let id = request_id.encode();
+    body.text("id", std::str::from_utf8(&id).unwrap_or_default());
+    body.text("message", &error.message);
+    body.text("code", error.code.name());
+    if let Some(parameter) = &error.parameter {
+        body.text("param", parameter);
+    }
+    body.close();
+    Bytes::from(out)
+}
 
 /// Reads a client's request.
 ///
 /// # Errors
-/// Always: no client speaks this dialect.
-pub fn decode_request(_: Operation, _: &[u8], _: &PathParts) -> Result<Request, BadRequest> {
-    Err(BadRequest::at("model", "no endpoint takes requests in this dialect"))
+/// What is wrong with it; no client converses in this dialect.
+pub fn decode_request(operation: Operation, body: &[u8], _: &PathParts) -> Result<Request, BadRequest> {
+    if operation == Operation::Rerank {
+        return rerank::decode(body).map(Request::Rerank);
+    }
+    Err(BadRequest::at("model", "no endpoint takes conversations in this dialect"))
 }
 
 /// Writes a request.
 ///
 /// # Errors
-/// Always: the dialect has no codec.
-pub fn encode_request(_: &Request, _: &Profile, _: Delivery) -> Result<Encoded, EncodeError> {
-    Err(EncodeError::Unsupported {
-        feature: "model".to_owned(),
-        reason: "the provider's dialect is not spoken here".to_owned(),
-    })
+/// What Cohere cannot express.
+pub fn encode_request(
+    request: &Request,
+    profile: &Profile,
+    delivery: Delivery,
+) -> Result<Encoded, EncodeError> {
+    match request {
+        Request::Chat(chat) => request::encode(chat, profile, delivery),
+        Request::Embeddings(embeddings) => embeddings::encode(embeddings, profile),
+        Request::Rerank(request) => rerank::encode(rerank::Form::Cohere, request, profile),
+    }
 }
 
 /// Writes answers.
@@ -41,7 +82,12 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 /// Reads answers.
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
-    openai::decoder(operation, delivery)
+    match (operation, delivery) {
+        (Operation::Embeddings, _) => Box::new(embeddings::Decoder::default()),
+        (Operation::Rerank, _) => Box::new(rerank::Decoder::default()),
+        (_, Delivery::Plain) => Box::new(answer::Decoder::default()),
+        (_, Delivery::Stream) => Box::new(stream::Decoder::default()),
+    }
 }
 
 /// Watches answers pass.
@@ -56,8 +102,36 @@ pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, delivery:
     openai::pass_edits(envelope, body, profile, delivery)
 }
 
-/// Whether a body may pass.
+/// Whether a body may pass: one that orders documents, as no client writes anything else in this dialect.
 #[must_use]
-pub fn may_pass(_: Operation, _: &Envelope, _: &[u8]) -> bool {
-    false
+pub fn may_pass(operation: Operation, envelope: &Envelope, body: &[u8]) -> bool {
+    operation == Operation::Rerank && rerank::may_pass(envelope, body)
+}
+
+/// Why a refused parameter is left out.
+const REFUSED: &str = "the target refuses it";
+/// Why a parameter is left out that Cohere does not have.
+const UNKNOWN: &str = "the target's dialect has nothing like it";
+
+/// What the client is told.
+#[derive(Default)]
+struct Warnings {
+    list: Vec<Warning>,
+}
+
+impl Warnings {
+    /// Notes a feature left out.
+    fn dropped(&mut self, feature: impl Into<Cow<'static, str>>, reason: &'static str) {
+        self.list.push(Warning::dropped(feature, reason));
+    }
+
+    /// Notes a feature reached with other means.
+    fn emulated(&mut self, feature: impl Into<Cow<'static, str>>, reason: &'static str) {
+        self.list.push(Warning::emulated(feature, reason));
+    }
+}
+
+/// What cannot be said to this target.
+fn unsupported(feature: &str, reason: impl Into<String>) -> EncodeError {
+    EncodeError::Unsupported { feature: feature.to_owned(), reason: reason.into() }
 }

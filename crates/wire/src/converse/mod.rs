@@ -51,6 +51,10 @@ pub fn encode_request(request: &Request, profile: &Profile, _: Delivery) -> Resu
         // Plain and streamed differ in the path alone.
         Request::Chat(chat) => request_encode::encode(chat, profile),
         Request::Embeddings(embeddings) => embeddings::encode(embeddings, profile),
+        Request::Rerank(_) => Err(EncodeError::Unsupported {
+            feature: "rerank".to_owned(),
+            reason: "the dialect orders no documents".to_owned(),
+        }),
     }
 }
 
@@ -67,6 +71,7 @@ pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
         (Operation::Chat, Delivery::Stream) => Box::new(answer_decode::StreamDecoder::default()),
         (Operation::Chat, Delivery::Plain) => Box::new(answer_plain::PlainDecoder::default()),
         (Operation::CountTokens, _) => Box::new(answer_plain::CountDecoder::default()),
+        (Operation::Rerank, _) => Box::new(crate::rerank::Decoder::default()),
         (Operation::Embeddings, _) => Box::new(embeddings::VectorDecoder::default()),
     }
 }

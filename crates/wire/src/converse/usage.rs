@@ -41,7 +41,7 @@ impl WireUsage {
             cache_write: written - long,
             cache_write_long: long,
             output: self.output_tokens,
-            reasoning: 0,
+            ..Usage::default()
         }
     }
 }

@@ -63,7 +63,7 @@ impl Encode for PlainEncoder {
                 keep_extra(name, json, &mut self.candidates, &mut self.fields, Delivery::Plain);
             }
             // What other dialects know only has no place here.
-            Event::Logprobs { .. } | Event::Embedding { .. } | Event::End => {}
+            Event::Logprobs { .. } | Event::Embedding { .. } | Event::Ranked { .. } | Event::End => {}
         }
     }
 

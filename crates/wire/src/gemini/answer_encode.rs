@@ -77,7 +77,7 @@ impl Encode for StreamEncoder {
                 keep_extra(name, json, &mut self.candidates, &mut self.fields, Delivery::Stream)
             }
             // What other dialects know only has no place here.
-            Event::Logprobs { .. } | Event::Embedding { .. } | Event::End => {}
+            Event::Logprobs { .. } | Event::Embedding { .. } | Event::Ranked { .. } | Event::End => {}
         }
     }
 

@@ -46,6 +46,7 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
         (Operation::Chat, Delivery::Plain) => Box::new(answer_collect::PlainEncoder::new(context)),
         (Operation::CountTokens, _) => Box::new(answer_collect::CountEncoder::new(context)),
         (Operation::Embeddings, _) => Box::new(embeddings::Encoder::new(context)),
+        (Operation::Rerank, _) => Box::new(crate::rerank::Encoder::new(context)),
     }
 }
 
@@ -56,6 +57,7 @@ pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
         Operation::Chat => Box::new(answer_decode::Decoder::new(delivery)),
         Operation::CountTokens => Box::new(answer_decode::CountDecoder::default()),
         Operation::Embeddings => Box::new(embeddings::Decoder::default()),
+        Operation::Rerank => Box::new(crate::rerank::Decoder::default()),
     }
 }
 
@@ -66,6 +68,7 @@ pub fn observer(operation: Operation, delivery: Delivery, _client_wants_usage: b
         Operation::Chat => Box::new(observe::ChatObserver::new(delivery)),
         Operation::CountTokens => Box::new(observe::CountObserver::default()),
         Operation::Embeddings => Box::new(observe::EmbeddingObserver::default()),
+        Operation::Rerank => Box::new(crate::rerank::Observer::default()),
     }
 }
 

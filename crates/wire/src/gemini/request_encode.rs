@@ -37,6 +37,10 @@ pub fn encode_request(
 ) -> Result<Encoded, EncodeError> {
     match request {
         Request::Embeddings(request) => embeddings::encode(request, profile),
+        Request::Rerank(_) => Err(EncodeError::Unsupported {
+            feature: "rerank".to_owned(),
+            reason: "the dialect orders no documents".to_owned(),
+        }),
         Request::Chat(chat) => {
             let mut out = BytesMut::with_capacity(1_024);
             out.open_object();

@@ -17,6 +17,7 @@ use crate::codec::{
     BadRequest, Decode, Encode, EncodeContext, EncodeError, Encoded, Envelope, Observe, PathParts, Profile,
 };
 use crate::openai;
+use crate::rerank;
 use crate::splice::Edits;
 use std::borrow::Cow;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
@@ -46,6 +47,7 @@ pub fn encode_request(
     match request {
         Request::Chat(chat) => request::encode(chat, profile, delivery),
         Request::Embeddings(embeddings) => embeddings::encode(embeddings, profile),
+        Request::Rerank(request) => rerank::encode(rerank::Form::Compatible, request, profile),
     }
 }
 

@@ -329,7 +329,11 @@ impl Encode for StreamEncoder {
                 self.chunk(*choice, Some(*reason), out, |_| {});
             }
             Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Logprobs { .. } | Event::Embedding { .. } | Event::Extra { .. } | Event::End => {}
+            Event::Logprobs { .. }
+            | Event::Embedding { .. }
+            | Event::Ranked { .. }
+            | Event::Extra { .. }
+            | Event::End => {}
         }
     }
 
@@ -558,7 +562,11 @@ impl Encode for PlainEncoder {
             }
             Event::Finish { choice, reason, .. } => self.choice(*choice).finish = Some(*reason),
             Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Logprobs { .. } | Event::Embedding { .. } | Event::Extra { .. } | Event::End => {}
+            Event::Logprobs { .. }
+            | Event::Embedding { .. }
+            | Event::Ranked { .. }
+            | Event::Extra { .. }
+            | Event::End => {}
         }
     }
 

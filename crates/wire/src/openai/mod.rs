@@ -37,6 +37,7 @@ pub use request_encode::encode_request;
 pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext) -> Box<dyn Encode> {
     match (operation, delivery) {
         (Operation::Embeddings, _) => Box::new(embeddings::Encoder::new(context)),
+        (Operation::Rerank, _) => Box::new(crate::rerank::Encoder::new(context)),
         (_, Delivery::Stream) => Box::new(answer_encode::StreamEncoder::new(context)),
         (_, Delivery::Plain) => Box::new(answer_encode::PlainEncoder::new(context)),
     }
@@ -53,6 +54,7 @@ pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
 pub(crate) fn decoder_of(signer: Dialect, operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match operation {
         Operation::Embeddings => Box::new(embeddings::Decoder::default()),
+        Operation::Rerank => Box::new(crate::rerank::Decoder::default()),
         Operation::Chat | Operation::CountTokens => Box::new(answer_decode::Decoder::new(delivery, signer)),
     }
 }
@@ -60,5 +62,8 @@ pub(crate) fn decoder_of(signer: Dialect, operation: Operation, delivery: Delive
 /// An observer of answers that pass through.
 #[must_use]
 pub fn observer(operation: Operation, delivery: Delivery, client_wants_usage: bool) -> Box<dyn Observe> {
+    if operation == Operation::Rerank {
+        return Box::new(crate::rerank::Observer::default());
+    }
     Box::new(observe::Observer::new(operation, delivery, client_wants_usage))
 }

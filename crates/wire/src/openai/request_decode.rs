@@ -37,6 +37,7 @@ pub fn decode_request(operation: Operation, body: &[u8], _path: &PathParts) -> R
             chat(&root, &place).map(|chat| Request::Chat(Box::new(chat)))
         }
         Operation::Embeddings => embeddings::decode(&root, &place).map(Request::Embeddings),
+        Operation::Rerank => crate::rerank::decode(body).map(Request::Rerank),
     }
 }
 

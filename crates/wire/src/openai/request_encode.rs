@@ -6,6 +6,7 @@
 use super::{embeddings, message_encode};
 use crate::codec::{EncodeError, Encoded, OutputLimitName, Profile, ReasoningStyle};
 use crate::names::{NameRule, fit};
+use crate::rerank;
 use crate::write::{Object, array, float, string};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -49,6 +50,7 @@ pub fn encode_request(
     match request {
         Request::Chat(chat) => encode_chat(chat, profile, delivery),
         Request::Embeddings(embeddings) => embeddings::encode(embeddings, profile),
+        Request::Rerank(request) => rerank::encode(rerank::Form::Compatible, request, profile),
     }
 }
 

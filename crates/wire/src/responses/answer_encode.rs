@@ -566,6 +566,7 @@ impl Encode for Encoder {
             | Event::Logprobs { .. }
             | Event::Finish { .. }
             | Event::Embedding { .. }
+            | Event::Ranked { .. }
             | Event::Extra { .. }
             | Event::End => {}
         }

@@ -91,7 +91,7 @@ fn is_item(name: &str, json: &Json) -> bool {
 #[must_use]
 pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext) -> Box<dyn Encode> {
     match operation {
-        Operation::Embeddings => openai::encoder(operation, delivery, context),
+        Operation::Embeddings | Operation::Rerank => openai::encoder(operation, delivery, context),
         Operation::Chat | Operation::CountTokens => Box::new(answer_encode::Encoder::new(delivery, context)),
     }
 }
@@ -108,7 +108,7 @@ pub fn begun(context: &EncodeContext) -> Bytes {
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match (operation, delivery) {
-        (Operation::Embeddings, _) => openai::decoder(operation, delivery),
+        (Operation::Embeddings | Operation::Rerank, _) => openai::decoder(operation, delivery),
         (_, Delivery::Stream) => Box::new(answer_decode::Decoder::default()),
         (_, Delivery::Plain) => Box::new(answer_collect::Decoder::default()),
     }
@@ -118,7 +118,9 @@ pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
 #[must_use]
 pub fn observer(operation: Operation, delivery: Delivery, client_wants_usage: bool) -> Box<dyn Observe> {
     match operation {
-        Operation::Embeddings => openai::observer(operation, delivery, client_wants_usage),
+        Operation::Embeddings | Operation::Rerank => {
+            openai::observer(operation, delivery, client_wants_usage)
+        }
         Operation::Chat | Operation::CountTokens => Box::new(observe::Observer::new(delivery)),
     }
 }

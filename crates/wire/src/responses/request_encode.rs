@@ -42,7 +42,7 @@ pub fn encode_request(
 ) -> Result<Encoded, EncodeError> {
     match request {
         Request::Chat(chat) => encode_chat(chat, profile, delivery),
-        Request::Embeddings(_) => openai::encode_request(request, profile, delivery),
+        Request::Embeddings(_) | Request::Rerank(_) => openai::encode_request(request, profile, delivery),
     }
 }
 

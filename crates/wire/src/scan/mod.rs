@@ -113,6 +113,7 @@ impl Facts {
         }
         let Some(conversation) = self.conversation else {
             let (path, expected) = match (shape.dialect, shape.operation) {
+                (_, Operation::Rerank) => ("documents", "an array of texts"),
                 (Dialect::OpenAi, Operation::Embeddings) => ("input", "a string or an array to embed"),
                 (Dialect::Gemini, Operation::Embeddings) => ("content", "the content to embed"),
                 (Dialect::Responses, _) => ("input", "a string or an array of items"),

@@ -19,6 +19,12 @@ pub(super) fn field(facts: &mut Facts, name: &str, reader: &mut Reader<'_>) -> R
         }
         _ => {}
     }
+    if facts.shape.operation == Operation::Rerank {
+        return match name {
+            "documents" => documents(facts, reader),
+            _ => reader.skip().map(drop),
+        };
+    }
     if facts.shape.operation == Operation::Embeddings {
         return match name {
             "input" => input(facts, reader),
@@ -159,6 +165,21 @@ fn reasoning(facts: &mut Facts, reader: &mut Reader<'_>) -> Result<(), Fault> {
 }
 
 /// A text, several texts, token ids, or several lists of token ids.
+/// Documents to be ordered, counted with all that they hold.
+fn documents(facts: &mut Facts, reader: &mut Reader<'_>) -> Result<(), Fault> {
+    let mut tally = Tally::default();
+    if reader.kind() != Kind::Array {
+        return Err(wrong_type("documents", "an array of texts", reader.kind().described()));
+    }
+    reader.array(|reader, _| {
+        tally.messages = tally.messages.saturating_add(1);
+        tally.text_bytes += reader.skip()?.len() as u64;
+        Ok(())
+    })?;
+    facts.conversation = Some(tally);
+    Ok(())
+}
+
 fn input(facts: &mut Facts, reader: &mut Reader<'_>) -> Result<(), Fault> {
     const EXPECTED: &str = "a string, an array of strings, or an array of token ids";
     // An average token is four bytes: a token id counts as one token.

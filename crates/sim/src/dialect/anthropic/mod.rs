@@ -10,6 +10,7 @@ mod messages;
 mod models;
 mod turns;
 mod version;
+mod vertex;
 
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ enum Endpoint {
 
 fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
     let path = inbound.path.trim_end_matches('/');
+    if let Some(call) = vertex::Call::of(path) {
+        return Some(if call.counts() { Endpoint::CountTokens } else { Endpoint::Messages });
+    }
     if path.ends_with("/messages") {
         Some(Endpoint::Messages)
     } else if path.ends_with("/messages/count_tokens") {
@@ -67,10 +71,16 @@ impl Dialect for Anthropic {
     }
 
     fn model(&self, inbound: &Inbound) -> Option<String> {
-        inbound.text("model").map(str::to_owned)
+        match vertex::Call::of(&inbound.path) {
+            Some(call) => call.model(inbound),
+            None => inbound.text("model").map(str::to_owned),
+        }
     }
 
     fn credential(&self, inbound: &Inbound) -> Option<String> {
+        if vertex::Call::of(&inbound.path).is_some() {
+            return inbound.bearer().map(str::to_owned);
+        }
         // SDKs of 2026-10-21 and later send the key as a bearer token.
         inbound.header("x-api-key").or_else(|| inbound.bearer()).map(str::to_owned)
     }
@@ -83,6 +93,14 @@ impl Dialect for Anthropic {
         };
         if inbound.method != expected {
             return Err(Refusal::WrongMethod);
+        }
+        if let Some(call) = vertex::Call::of(&inbound.path) {
+            let body = call.body(body(inbound)?)?;
+            let request = messages::read(&body, context, ApiVersion::Of2023, !call.counts())?;
+            return Ok(match endpoint {
+                Endpoint::CountTokens => count(&request),
+                _ => answer::message(&request, context),
+            });
         }
         let api = match inbound.header("anthropic-version") {
             None => return Err(Refusal::invalid("anthropic-version: header is required")),
@@ -100,7 +118,7 @@ impl Dialect for Anthropic {
             }
             Endpoint::CountTokens => {
                 let request = messages::read(body(inbound)?, context, api, false)?;
-                Ok(Output::json(StatusCode::OK, &json!({"input_tokens": request.prompt.tokens()}), 0))
+                Ok(count(&request))
             }
             Endpoint::Models => Ok(models::list(context.config)),
             Endpoint::Model => models::one(&inbound.path, context.config),
@@ -142,6 +160,10 @@ impl Dialect for Anthropic {
         insert(headers, "anthropic-ratelimit-output-tokens-remaining", &remaining);
         insert(headers, "anthropic-ratelimit-output-tokens-reset", &tokens);
     }
+}
+
+fn count(request: &messages::Messages) -> Output {
+    Output::json(StatusCode::OK, &json!({"input_tokens": request.prompt.tokens()}), 0)
 }
 
 /// The id of a request, the same in header and error object.

@@ -29,7 +29,14 @@ struct Target<'a> {
 }
 
 /// Takes `/v1beta/models/NAME:METHOD` apart; a list has no name, a lookup no method.
+///
+/// On Vertex the same stands under `/v1/projects/PROJECT/locations/PLACE/publishers/google`.
 fn target(path: &str) -> Option<Target<'_>> {
+    if let Some((place, named)) = path.split_once("/publishers/google/models/") {
+        let located = place.starts_with("/v1/projects/") && place.contains("/locations/");
+        let (model, method) = named.split_once(':')?;
+        return located.then_some(Target { version: "v1", model, method });
+    }
     let (version, rest) = path.strip_prefix('/')?.split_once('/')?;
     let named = rest.strip_prefix("models").or_else(|| rest.strip_prefix("tunedModels"))?;
     if !matches!(version, "v1" | "v1beta" | "v1alpha") {

@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::{Inbound, Output, Refusal, Stamp, refusal};
+use super::azure;
 use crate::limit::Scope;
 
 /// The code of a refusal because something that a request names is not there: a 404 whose object has no code.
@@ -25,6 +26,11 @@ pub(super) fn output(refusal: &Refusal, inbound: &Inbound, _stamp: &Stamp) -> Ou
 
 /// Status and body.
 pub(super) fn object(refusal: &Refusal, inbound: &Inbound) -> (StatusCode, Value) {
+    if azure::Call::of(inbound).is_some()
+        && let Some(own) = azure::error(refusal)
+    {
+        return own;
+    }
     let (status, kind, code, message) = wording(refusal, inbound);
     let (param, code) = match refusal {
         Refusal::Invalid(invalid) if invalid.code == Some(MISSING) => (invalid.param.clone(), None),

@@ -4,12 +4,14 @@
 //! vendor's OpenAPI document 2.3.0 and its API reference.
 
 mod answer;
+mod azure;
 mod chat;
 mod check;
 mod completions;
 mod embeddings;
 mod error;
 mod models;
+mod rerank;
 mod responses;
 
 use bytes::Bytes;
@@ -31,6 +33,7 @@ enum Endpoint {
     Chat,
     Completions,
     Embeddings,
+    Rerank,
     Responses,
     StoredResponse,
     Models,
@@ -45,6 +48,8 @@ fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
         Some(Endpoint::Completions)
     } else if path.ends_with("/embeddings") {
         Some(Endpoint::Embeddings)
+    } else if path.ends_with("/rerank") {
+        Some(Endpoint::Rerank)
     } else if path.ends_with("/responses") {
         Some(Endpoint::Responses)
     } else if path.contains("/responses/") {
@@ -67,7 +72,10 @@ impl Dialect for OpenAi {
     }
 
     fn model(&self, inbound: &Inbound) -> Option<String> {
-        inbound.text("model").map(str::to_owned)
+        match azure::Call::of(inbound) {
+            Some(azure::Call::Dated(deployment)) => Some(deployment.to_owned()),
+            _ => inbound.text("model").map(str::to_owned),
+        }
     }
 
     fn credential(&self, inbound: &Inbound) -> Option<String> {
@@ -85,12 +93,21 @@ impl Dialect for OpenAi {
         if inbound.method != expected {
             return Err(Refusal::WrongMethod);
         }
+        if let Some(call) = azure::Call::of(inbound).filter(|_| expected == Method::POST) {
+            let body = call.body(body(inbound)?, inbound)?;
+            return match endpoint {
+                Endpoint::Chat => answer::chat(&chat::read(&body, context)?, context).map(azure::filtered),
+                Endpoint::Completions => completions::answer(&body, context),
+                _ => embeddings::answer(&body, context),
+            };
+        }
         match endpoint {
             Endpoint::Chat => answer::chat(&chat::read(body(inbound)?, context)?, context),
             Endpoint::Responses => responses::answer(body(inbound)?, context),
             Endpoint::StoredResponse => Err(Refusal::UnknownPath),
             Endpoint::Completions => completions::answer(body(inbound)?, context),
             Endpoint::Embeddings => embeddings::answer(body(inbound)?, context),
+            Endpoint::Rerank => rerank::answer(body(inbound)?, context),
             Endpoint::Models => Ok(models::list(context.config)),
             Endpoint::Model => models::one(&inbound.path, context.config),
         }

@@ -302,6 +302,7 @@ impl RequestLine {
             form: match record.operation {
                 Operation::Embeddings => "embed",
                 Operation::CountTokens => "count",
+                Operation::Rerank => "rerank",
                 Operation::Chat if record.delivery.is_stream() => "stream",
                 Operation::Chat => "chat",
             },

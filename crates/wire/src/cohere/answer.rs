@@ -1,0 +1,193 @@
+//! Cohere's whole chat answers read into events, and what its streams share with them.
+//!
+//! Owns finish reasons and usage. Must not trust: what is no answer is malformed, an error is the failure it names.
+
+use crate::codec::{Decode, Frame};
+use crate::openai;
+use crate::scan::tree;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use trunkline_model::event::{Delta, Event, Finish, PartKind};
+use trunkline_model::failure::{Failure, FailureClass};
+use trunkline_model::json::Json;
+use trunkline_model::usage::Usage;
+
+/// Reads whole answers.
+#[derive(Default)]
+pub(super) struct Decoder {
+    has_ended: bool,
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    finish_reason: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Message<'a>,
+    #[serde(default)]
+    usage: Option<Counts>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    content: Option<Vec<Block<'a>>>,
+    #[serde(borrow, default)]
+    tool_plan: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    tool_calls: Option<Vec<Call<'a>>>,
+    #[serde(borrow, default)]
+    citations: Option<&'a RawValue>,
+}
+
+/// A piece of content, whole or the difference to the one before.
+#[derive(Deserialize)]
+pub(super) struct Block<'a> {
+    #[serde(rename = "type", borrow, default)]
+    pub(super) kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) text: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) thinking: Option<Cow<'a, str>>,
+}
+
+impl Block<'_> {
+    pub(super) fn is_thinking(&self) -> bool {
+        self.kind.as_deref() == Some("thinking") || (self.kind.is_none() && self.thinking.is_some())
+    }
+
+    pub(super) fn said(&self) -> &str {
+        self.thinking.as_deref().filter(|text| !text.is_empty()).or(self.text.as_deref()).unwrap_or_default()
+    }
+}
+
+/// A call of a tool, whole or the difference to the one before.
+#[derive(Deserialize)]
+pub(super) struct Call<'a> {
+    #[serde(borrow, default)]
+    pub(super) id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) function: Option<Function<'a>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Function<'a> {
+    #[serde(borrow, default)]
+    pub(super) name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) arguments: Option<Cow<'a, str>>,
+}
+
+/// Usage as Cohere writes it: what went through the model, and what is billed.
+#[derive(Deserialize)]
+pub(super) struct Counts {
+    #[serde(default)]
+    billed_units: Option<Tokens>,
+    #[serde(default)]
+    tokens: Option<Tokens>,
+    #[serde(default)]
+    cached_tokens: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    #[serde(default)]
+    input_tokens: Option<f64>,
+    #[serde(default)]
+    output_tokens: Option<f64>,
+}
+
+impl Counts {
+    /// The disjoint classes of what went through the model; what is billed only where that is not told.
+    pub(super) fn classes(&self) -> Option<Usage> {
+        let tokens = self.tokens.as_ref().or(self.billed_units.as_ref())?;
+        let count =
+            |number: Option<f64>| number.filter(|number| *number >= 0.0).map_or(0, |number| number as u64);
+        let (input, output) = (count(tokens.input_tokens), count(tokens.output_tokens));
+        Some(Usage::from_inclusive(input, count(self.cached_tokens), output, 0))
+    }
+}
+
+/// Reads a finish reason.
+pub(super) fn finish_of(native: &str) -> Finish {
+    match native {
+        "MAX_TOKENS" => Finish::Length,
+        "TOOL_CALL" => Finish::ToolCalls,
+        "ERROR_TOXIC" => Finish::ContentFilter,
+        "TIMEOUT" => Finish::Error,
+        other if other.starts_with("ERROR") => Finish::Error,
+        // `COMPLETE` and `STOP_SEQUENCE`.
+        _ => Finish::Stop,
+    }
+}
+
+/// The failure that something is which is no answer.
+pub(super) fn not_an_answer(data: &[u8]) -> Failure {
+    let says = tree::parse(data, &[])
+        .is_ok_and(|root| root.field("message").is_some_and(|node| node.as_text().is_some()));
+    if says {
+        return openai::decode_error(200, data);
+    }
+    Failure::new(FailureClass::Malformed, "the provider's answer is not one of its dialect")
+}
+
+impl Decode for Decoder {
+    fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
+        let answer: Answer<'_> = serde_json::from_slice(frame.data).map_err(|_| not_an_answer(frame.data))?;
+        events.push(Event::Start { id: answer.id.into_owned(), model: String::new(), created: None });
+        let mut part = 0;
+        let mut whole = |kind, delta: Option<Delta>| {
+            events.push(Event::PartStart { choice: 0, part, kind });
+            events.extend(delta.map(|delta| Event::Delta { choice: 0, part, delta }));
+            events.push(Event::PartEnd { choice: 0, part });
+            part += 1;
+        };
+        let text = |text: &str| Some(Delta::Text(text.to_owned()));
+        if let Some(plan) = answer.message.tool_plan.as_deref().filter(|plan| !plan.is_empty()) {
+            whole(PartKind::Text, text(plan));
+        }
+        for block in answer.message.content.iter().flatten().filter(|block| !block.said().is_empty()) {
+            let kind = if block.is_thinking() { PartKind::Thinking } else { PartKind::Text };
+            whole(kind, text(block.said()));
+        }
+        for (index, call) in answer.message.tool_calls.iter().flatten().enumerate() {
+            let (id, name, arguments) = call_of(call, index);
+            whole(PartKind::ToolCall { id, name }, Some(Delta::Arguments(arguments)));
+        }
+        if let Some(citations) = answer.message.citations.filter(|raw| raw.get() != "null") {
+            events.push(Event::Extra {
+                name: "citations".to_owned(),
+                json: Json::from_raw(citations.to_owned()),
+            });
+        }
+        events.push(Event::Finish {
+            choice: 0,
+            reason: finish_of(&answer.finish_reason),
+            native: answer.finish_reason.into_owned(),
+            stop_sequence: None,
+        });
+        events.extend(answer.usage.and_then(|usage| usage.classes()).map(Event::Usage));
+        events.push(Event::End);
+        self.has_ended = true;
+        Ok(())
+    }
+
+    fn end(&mut self, _: &mut Vec<Event>) -> Result<(), Failure> {
+        if self.has_ended {
+            return Ok(());
+        }
+        Err(Failure::new(FailureClass::Malformed, "the provider's answer is empty"))
+    }
+}
+
+/// Identifier, name and arguments so far.
+pub(super) fn call_of(call: &Call<'_>, index: usize) -> (String, String, String) {
+    let id = call.id.as_deref().filter(|id| !id.is_empty());
+    let function = call.function.as_ref();
+    let name = function.and_then(|function| function.name.as_deref()).unwrap_or_default();
+    let arguments = function.and_then(|function| function.arguments.as_deref()).unwrap_or_default();
+    (id.map_or_else(|| format!("call_{index}"), str::to_owned), name.to_owned(), arguments.to_owned())
+}
