@@ -228,6 +228,58 @@ def openai_limits(url):
 
 
 @case
+def openai_responses(url):
+    import openai
+
+    client = openai_client(url)
+    made = client.responses.create(model="gpt-4o", input="Hello there", instructions="Be kind.")
+    assert "Hello there" in made.output_text and "Be kind." in made.output_text
+    same(client.responses.retrieve(made.id).to_dict(), made.to_dict())
+    same(client.responses.input_items.list(made.id).data[0].content[0].text, "Hello there")
+    second = client.responses.create(model="gpt-4o", input="Go on", previous_response_id=made.id)
+    same(second.previous_response_id, made.id)
+    client.responses.delete(made.id)
+    raises(openai.NotFoundError, lambda: client.responses.retrieve(made.id), 404)
+    raises(openai.BadRequestError, lambda: client.responses.create(model="gpt-4o", input="x", previous_response_id=made.id), 400)
+    raises(openai.BadRequestError, lambda: client.responses.create(model="gpt-4o", input="x", max_output_tokens=1), 400)
+
+
+@case
+def openai_responses_stream(url):
+    events = list(openai_client(url).responses.create(model="gpt-4o", input="[[sim: unicode]]", stream=True))
+    same([event.sequence_number for event in events], list(range(len(events))))
+    same(events[-1].type, "response.completed")
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    same(text, events[-1].response.output_text)
+    form = {"format": {"type": "json_schema", "name": "person", "schema": PERSON, "strict": True}}
+    check_person(openai_client(url).responses.create(model="gpt-4o", input="Someone", text=form).output_text)
+
+
+@case
+def openai_responses_tools_and_reasoning(url):
+    import openai
+
+    tools = [{"type": "function", "name": "get_weather", "parameters": WEATHER, "strict": True}]
+    items = [{"role": "user", "content": "get_weather please"}]
+    more = {"model": "gpt-5", "tools": tools, "store": False, "reasoning": {"effort": "low", "summary": "auto"}}
+    with openai_client(url).responses.stream(input=items, **more) as stream:
+        for _ in stream:
+            pass
+        first = stream.get_final_response()
+    same([item.type for item in first.output], ["reasoning", "function_call"])
+    call = first.output[1]
+    items += [item.to_dict() for item in first.output]
+    missing = list(items)
+    items.append({"type": "function_call_output", "call_id": call.call_id, "output": "fine"})
+    second = openai_client(url).responses.create(input=items, **more)
+    assert "get_weather returned: fine" in second.output_text
+    raises(openai.BadRequestError, lambda: openai_client(url).responses.create(input=missing, **more))
+    items[1]["encrypted_content"] = "gAAAA" + items[1]["encrypted_content"][5:]
+    error = raises(openai.BadRequestError, lambda: openai_client(url).responses.create(input=items, **more))
+    same(error.code, "invalid_encrypted_content")
+
+
+@case
 def openai_embeddings(url):
     client = openai_client(url)
     answer = client.embeddings.create(model="text-embedding-3-small", input=["one text", "another text"])

@@ -6,6 +6,8 @@
 use crate::case::Case;
 use crate::endpoint::StreamForm;
 use crate::options::{self, Options};
+use crate::patience;
+use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -55,6 +57,8 @@ pub(crate) struct Accepted {
     pub body: Bytes,
     /// The look at it.
     pub envelope: Envelope,
+    /// What it is beyond its conversation, in the responses API.
+    pub turn: Option<Box<Turn>>,
 }
 
 /// The longest `model` kept in the record, in bytes.
@@ -98,6 +102,7 @@ pub(crate) async fn accept(
         options,
         body,
         envelope,
+        turn: None,
     })
 }
 
@@ -142,7 +147,7 @@ async fn read_body(
     let mut first: Option<Bytes> = None;
     let mut joined: Option<BytesMut> = None;
     loop {
-        let frame = match tokio::time::timeout(silence, body.frame()).await {
+        let frame = match patience::during(silence, body.frame()).await {
             Err(_) => {
                 let message = format!(
                     "the request body stopped for more than {} s before it was complete",

@@ -8,6 +8,7 @@ use crate::authenticate::Identified;
 use crate::case::Case;
 use crate::endpoint::StreamForm;
 use crate::options::Options;
+use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -19,6 +20,7 @@ use trunkline_route::caller::{AllowList, Caller};
 use trunkline_route::limit::{Account, Estimate, Reservation};
 use trunkline_route::policy::{Route, RouteKind};
 use trunkline_wire::codec::{Envelope, PathParts};
+use trunkline_wire::responses::Echo;
 
 /// A request that may be served, with the route that will.
 pub(crate) struct Admitted {
@@ -46,6 +48,10 @@ pub(crate) struct Admitted {
     pub caller: Caller,
     /// Refuse instead of warn.
     pub strict: bool,
+    /// What it is beyond its conversation, in the responses API.
+    pub turn: Option<Arc<Turn>>,
+    /// What the answer repeats of the request, where that is not what its body says.
+    pub echo: Option<Arc<Echo>>,
 }
 
 impl Admitted {
@@ -65,6 +71,8 @@ impl Admitted {
             route: Arc::clone(&self.route),
             caller: self.caller.clone(),
             strict: self.strict,
+            turn: self.turn.clone(),
+            echo: self.echo.clone(),
         }
     }
 }
@@ -82,9 +90,15 @@ pub(crate) fn admit(
     accepted: Accepted,
     identified: &Identified,
     case: &mut Case,
-) -> Result<Admitted, ClientError> {
+) -> Result<Box<Admitted>, ClientError> {
     let route = find_route(generation, &accepted)?;
-    let caller = caller(&accepted, identified, case, &route);
+    let mut caller = caller(&accepted, identified, case, &route);
+    if let Some(bound) = accepted.turn.as_ref().and_then(|turn| turn.bound.as_ref())
+        && caller.preferences.order.is_empty()
+    {
+        // State that only its maker can read: others can answer too, without it.
+        caller.preferences.order.push(Name::from(bound.deployment.as_str()));
+    }
     check_models(generation, &caller)?;
     check_allowed(&caller, &route)?;
     case.record.route = Some(Arc::clone(&route.name));
@@ -101,7 +115,8 @@ pub(crate) fn admit(
         case.reserve(reservation);
     }
     let strict = accepted.options.strict.unwrap_or(route.strict);
-    Ok(Admitted {
+    // Boxed at once: it lives as long as the answer, and every move of it would be a copy.
+    Ok(Box::new(Admitted {
         generation: Arc::clone(generation),
         dialect: accepted.dialect,
         operation: accepted.operation,
@@ -114,7 +129,9 @@ pub(crate) fn admit(
         route,
         caller,
         strict,
-    })
+        echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
+        turn: accepted.turn.map(Arc::from),
+    }))
 }
 
 /// The route a request names: by header, as a route, as `provider/model`, or as a bare model name.
@@ -138,7 +155,7 @@ fn find_route(generation: &Generation, accepted: &Accepted) -> Result<Arc<Route>
     match named {
         [] => Err(unknown_model(generation, model)),
         [one] => Ok(generation.direct(*one)),
-        several => Ok(Arc::new(Route::direct(Name::from(model), several))),
+        several => Ok(generation.shared(model, several)),
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Endpoint {
         /// What the path itself says.
         path: PathParts,
     },
+    /// A stored response.
+    Response(String, ResponseVerb),
     /// The list of models and routes.
     Models(Dialect),
     /// One model or route.
@@ -57,6 +59,19 @@ impl StreamForm {
     }
 }
 
+/// What is asked of a stored response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponseVerb {
+    /// The response, or its events.
+    Retrieve,
+    /// Forget it.
+    Delete,
+    /// Stop it.
+    Cancel,
+    /// What it was made from.
+    InputItems,
+}
+
 /// Why a path names nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoEndpoint {
@@ -84,22 +99,27 @@ pub(crate) fn find(
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<Endpoint, NoEndpoint> {
-    let spoken = spoken(headers, query);
+    let spoken = || spoken(headers, query);
     let (endpoint, allowed) = match path {
         "/v1/chat/completions" | "/chat/completions" => {
             (inference(Dialect::OpenAi, Operation::Chat), Method::POST)
         }
         "/v1/embeddings" | "/embeddings" => (inference(Dialect::OpenAi, Operation::Embeddings), Method::POST),
+        "/v1/responses" | "/responses" => (inference(Dialect::Responses, Operation::Chat), Method::POST),
         "/v1/messages" => (inference(Dialect::Anthropic, Operation::Chat), Method::POST),
         "/v1/messages/count_tokens" => (inference(Dialect::Anthropic, Operation::CountTokens), Method::POST),
         "/v1/models" | "/models" | "/v1beta/models" => {
-            (Endpoint::Models(if path == "/v1beta/models" { Dialect::Gemini } else { spoken }), Method::GET)
+            (Endpoint::Models(if path == "/v1beta/models" { Dialect::Gemini } else { spoken() }), Method::GET)
         }
         "/v1/explain" => (Endpoint::Explain, Method::POST),
         "/healthz" => (Endpoint::Health, Method::GET),
         "/readyz" => (Endpoint::Ready, Method::GET),
         "/metrics" => (Endpoint::Metrics, Method::GET),
-        _ => prefixed(path, spoken).ok_or(NoEndpoint::Path { dialect: spoken })?,
+        _ if path.contains("responses/") => match response(method, path) {
+            Some(found) => found,
+            None => return Err(NoEndpoint::Path { dialect: Dialect::Responses }),
+        },
+        _ => prefixed(path, spoken).ok_or_else(|| NoEndpoint::Path { dialect: spoken() })?,
     };
     if *method == allowed || (allowed == Method::GET && *method == Method::HEAD) {
         return Ok(endpoint);
@@ -108,12 +128,30 @@ pub(crate) fn find(
         Endpoint::Inference { dialect, .. } | Endpoint::Models(dialect) | Endpoint::Model(dialect, _) => {
             *dialect
         }
-        _ => spoken,
+        Endpoint::Response(..) => Dialect::Responses,
+        _ => spoken(),
     };
     Err(NoEndpoint::Method { dialect, allowed: if allowed == Method::GET { "GET" } else { "POST" } })
 }
 
-fn prefixed(path: &str, spoken: Dialect) -> Option<(Endpoint, Method)> {
+/// A stored response, by path and method: the same path can be read and deleted.
+fn response(method: &Method, path: &str) -> Option<(Endpoint, Method)> {
+    let rest = path.strip_prefix("/v1/responses/").or_else(|| path.strip_prefix("/responses/"))?;
+    let (id, below) = rest.split_once('/').map_or((rest, None), |(id, below)| (id, Some(below)));
+    if id.is_empty() {
+        return None;
+    }
+    let (verb, allowed) = match below {
+        None if *method == Method::DELETE => (ResponseVerb::Delete, Method::DELETE),
+        None => (ResponseVerb::Retrieve, Method::GET),
+        Some("cancel") => (ResponseVerb::Cancel, Method::POST),
+        Some("input_items") => (ResponseVerb::InputItems, Method::GET),
+        Some(_) => return None,
+    };
+    Some((Endpoint::Response(decode(id), verb), allowed))
+}
+
+fn prefixed(path: &str, spoken: impl FnOnce() -> Dialect) -> Option<(Endpoint, Method)> {
     if let Some(id) = path.strip_prefix("/v1/decisions/") {
         return Some((Endpoint::Decision(id.to_owned()), Method::GET));
     }
@@ -128,7 +166,7 @@ fn prefixed(path: &str, spoken: Dialect) -> Option<(Endpoint, Method)> {
         let path = PathParts { model: Some(model.to_owned()), delivery: Some(delivery) };
         return Some((Endpoint::Inference { dialect: Dialect::Gemini, operation, path }, Method::POST));
     }
-    Some((Endpoint::Model(if versioned_gemini { Dialect::Gemini } else { spoken }, rest), Method::GET))
+    Some((Endpoint::Model(if versioned_gemini { Dialect::Gemini } else { spoken() }, rest), Method::GET))
 }
 
 fn gemini_verb(verb: &str) -> Option<(Operation, Delivery)> {

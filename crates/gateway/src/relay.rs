@@ -221,6 +221,12 @@ impl Relay {
         Ok(semantic)
     }
 
+    /// Whether bytes pass untouched.
+    #[must_use]
+    pub(crate) const fn passes(&self) -> bool {
+        matches!(self.way, Way::Pass(_))
+    }
+
     /// Whether the provider has said that the answer is complete; what follows is only the end of the body.
     #[must_use]
     pub(crate) fn is_complete(&self) -> bool {

@@ -5,11 +5,12 @@
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::responses::Running;
 use crate::spend::DaySpend;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 use trunkline_config::{KeyLimits, Snapshot};
 use trunkline_model::id::Name;
@@ -21,7 +22,7 @@ use trunkline_route::hedge::HedgeBudget;
 use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
-use trunkline_store::Recorder;
+use trunkline_store::{Recorder, Responses};
 
 /// Everything that serves requests.
 pub struct Gateway {
@@ -41,6 +42,10 @@ pub struct Gateway {
     pub background: Arc<Semaphore>,
     /// What routes have spent today.
     pub(crate) spend: DaySpend,
+    /// Stored responses.
+    pub responses: Responses,
+    /// Responses that run in the background.
+    pub(crate) running: Running,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
@@ -60,12 +65,28 @@ pub struct Generation {
     rotations: HashMap<Name, Box<[AtomicU64]>>,
     audits: HashMap<Name, Arc<AuditBook>>,
     direct: Vec<OnceLock<Arc<Route>>>,
+    /// Routes of models that several deployments serve, by the model's name.
+    shared: RwLock<HashMap<Name, Arc<Route>>>,
 }
 
+/// Routes of shared models kept at the most.
+const MOST_SHARED: usize = 4_096;
+
 impl Gateway {
-    /// A gateway that serves a configuration.
+    /// A gateway that serves a configuration and keeps responses in memory.
     #[must_use]
     pub fn new(snapshot: Snapshot, transport: Transport, recorder: Recorder) -> Arc<Self> {
+        Self::with_responses(snapshot, transport, recorder, Responses::in_memory())
+    }
+
+    /// A gateway that serves a configuration.
+    #[must_use]
+    pub fn with_responses(
+        snapshot: Snapshot,
+        transport: Transport,
+        recorder: Recorder,
+        responses: Responses,
+    ) -> Arc<Self> {
         let clock = Clock::start();
         let generation = Generation::new(snapshot, None);
         Arc::new(Self {
@@ -77,6 +98,8 @@ impl Gateway {
             metrics: Metrics::new(),
             background: Arc::new(Semaphore::new(MOST_BACKGROUND)),
             spend: DaySpend::default(),
+            responses,
+            running: Running::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),
@@ -187,7 +210,7 @@ impl Generation {
             })
             .collect();
         let direct = snapshot.fleet.iter().map(|_| OnceLock::new()).collect();
-        Self { snapshot, health, limiters, hedges, rotations, audits, direct }
+        Self { snapshot, health, limiters, hedges, rotations, audits, direct, shared: RwLock::default() }
     }
 
     /// What a route may spend on hedges; `None` for one that does not hedge.
@@ -225,6 +248,22 @@ impl Generation {
             Some(cell) => Arc::clone(cell.get_or_init(make)),
             None => make(),
         }
+    }
+
+    /// The route of a model that is named directly and served by several deployments. Made once, so that what is counted by
+    /// its name is found by the place of that name.
+    #[must_use]
+    pub fn shared(&self, model: &str, deployments: &[DeploymentIndex]) -> Arc<Route> {
+        if let Some(route) = self.shared.read().unwrap_or_else(PoisonError::into_inner).get(model) {
+            return Arc::clone(route);
+        }
+        let name = Name::from(model);
+        let route = Arc::new(Route::direct(Arc::clone(&name), deployments));
+        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        if shared.len() >= MOST_SHARED {
+            return route;
+        }
+        Arc::clone(shared.entry(name).or_insert(route))
     }
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_model::capability::{Capability, Support};
-use trunkline_model::catalogue::ModelEntry;
+use trunkline_model::catalogue::{Kind, ModelEntry};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::secret::Secret;
@@ -68,6 +68,9 @@ pub struct Upstream {
     /// How requests are signed, where no fixed header proves who sends them.
     pub signing: Option<Arc<Signing>>,
     endpoints: Vec<(Operation, Delivery, Uri)>,
+    responses: Option<Uri>,
+    /// Conversations go through the responses endpoint, whatever the client speaks.
+    only_responses: bool,
     errors: Vec<ErrorRow>,
     limits: LimitStyle,
 }
@@ -91,6 +94,11 @@ impl Upstream {
                 }
             }
         }
+        let responses = preset.path(Endpoint::Responses);
+        let responses = responses.map(|path| uri(account, preset, path, model)).transpose()?;
+        let has_chat = endpoints.iter().any(|(operation, ..)| *operation == Operation::Chat);
+        let only_responses =
+            responses.is_some() && (!has_chat || entry.is_some_and(|entry| entry.kind == Kind::Responses));
         Ok(Self {
             dialect: preset.dialect,
             profile: profile(preset, model, entry),
@@ -98,21 +106,37 @@ impl Upstream {
             http2_cleartext: account.http2_cleartext,
             signing: account.signing.clone(),
             endpoints,
+            responses,
+            only_responses,
             errors: preset.errors.clone(),
             limits: preset.limits.style,
         })
     }
 
-    /// Where to send an operation; `None` when the deployment does not serve it.
+    /// The protocol in which a client's request goes on: the client's own where the provider speaks it too, so that nothing is
+    /// lost on the way.
     #[must_use]
-    pub fn uri(&self, operation: Operation, delivery: Delivery) -> Option<&Uri> {
+    pub fn dialect_for(&self, client: Dialect, operation: Operation) -> Dialect {
+        let takes_responses = self.responses.is_some() && operation == Operation::Chat;
+        if takes_responses && (self.only_responses || client == Dialect::Responses) {
+            return Dialect::Responses;
+        }
+        self.dialect
+    }
+
+    /// Where to send an operation in a protocol of [`Upstream::dialect_for`]; `None` when the deployment does not serve it.
+    #[must_use]
+    pub fn uri(&self, dialect: Dialect, operation: Operation, delivery: Delivery) -> Option<&Uri> {
+        if dialect == Dialect::Responses && self.dialect != Dialect::Responses {
+            return self.responses.as_ref();
+        }
         self.endpoints.iter().find(|(op, how, _)| (*op, *how) == (operation, delivery)).map(|(_, _, uri)| uri)
     }
 
     /// Any of its addresses, for its scheme, host and port.
     #[must_use]
     pub fn any_uri(&self) -> Option<&Uri> {
-        self.endpoints.first().map(|(_, _, uri)| uri)
+        self.endpoints.first().map(|(_, _, uri)| uri).or(self.responses.as_ref())
     }
 
     /// What it serves.
@@ -120,7 +144,10 @@ impl Upstream {
     pub fn operations(&self) -> Vec<Operation> {
         Operation::ALL
             .into_iter()
-            .filter(|operation| self.uri(*operation, Delivery::Plain).is_some())
+            .filter(|operation| {
+                let dialect = self.dialect_for(self.dialect, *operation);
+                self.uri(dialect, *operation, Delivery::Plain).is_some()
+            })
             .collect()
     }
 

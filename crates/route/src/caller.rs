@@ -21,6 +21,8 @@ pub struct Caller {
     pub user: Option<Name>,
     /// The session, from the header.
     pub session: Option<Name>,
+    /// What this process remembers of the session.
+    pub history: SessionHistory,
     /// Tags of the key and the request, names unique.
     pub tags: Vec<(Name, Name)>,
     /// Metadata of the request's body, where its dialect has some; names unique, flat, bounded by the gateway.
@@ -41,6 +43,15 @@ pub struct Caller {
     pub total_timeout: Option<Duration>,
     /// Preferences stated in the body.
     pub preferences: Preferences,
+}
+
+/// What is remembered of a session: only for routes whose rules read it, and only in this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionHistory {
+    /// Earlier requests.
+    pub requests: u32,
+    /// The tier that served the last of them.
+    pub tier: Option<Name>,
 }
 
 /// What a key may use. An empty list sets no limit.

@@ -7,12 +7,14 @@ mod choose;
 mod plan;
 
 use crate::balance::Rotation;
+use crate::balance::{mix, unit};
 use crate::caller::Caller;
-use crate::decision::{DecidedBy, Decision, FeatureValue, NoPlan};
+use crate::decision::{DecidedBy, Decision, FeatureValue, NoPlan, ShadowLeg};
 use crate::features::{Feature, FeatureSource, FleetFacts, Prompt, Value, WallClock};
 use crate::filter::{Eligible, Rejection, filter};
 use crate::fleet::{DeploymentIndex, Fleet};
 use crate::policy::{Route, RouteKind};
+use crate::steps::GivenAnswer;
 use crate::view::Views;
 use choose::{Choice, choose};
 use smallvec::SmallVec;
@@ -55,7 +57,14 @@ pub struct DecideInput<'a> {
 /// route's concessions are made one after another until some can.
 #[must_use]
 pub fn decide(input: &DecideInput<'_>) -> Decision {
-    let mut decision = decide_once(input);
+    decide_with(input, &[])
+}
+
+/// As [`decide`], with what came of the questions that earlier decisions on the same request asked (see
+/// [`Decision::question`]).
+#[must_use]
+pub fn decide_with(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
+    let mut decision = decide_once(input, answers);
     if input.route.downgrade.is_empty() || !matches!(decision.plan, Err(NoPlan::NoneEligible { .. })) {
         return decision;
     }
@@ -65,7 +74,7 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
         let Some(less) = concession.apply(&shape) else { continue };
         shape = less;
         conceded.push(*concession);
-        let mut second = decide_once(&DecideInput { shape: &shape, ..*input });
+        let mut second = decide_once(&DecideInput { shape: &shape, ..*input }, answers);
         if let Ok(plan) = &mut second.plan {
             plan.conceded = conceded;
             decision = second;
@@ -75,7 +84,7 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
     decision
 }
 
-fn decide_once(input: &DecideInput<'_>) -> Decision {
+fn decide_once(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
     let (route, caller) = (input.route, input.caller);
     let allowed = match route.kind {
         RouteKind::Configured => caller.allow.allows_route(&route.name),
@@ -116,8 +125,9 @@ fn decide_once(input: &DecideInput<'_>) -> Decision {
     let filtered = filter(input.fleet, &candidates, input.shape, caller, &demands, input.views, input.now);
     let facts = fleet_facts(&filtered.eligible);
     let features = FeatureSource::new(input.shape, caller, input.clock, facts).with_prompt(input.prompt);
-    let mut chosen = choose(input, &filtered.eligible, &features, pinned);
+    let mut chosen = choose(input, &filtered.eligible, &features, pinned, answers);
     choose::precheck(input, &filtered.eligible, &features, &mut chosen);
+    let shadow = shadow(input);
     let mut decision = match chosen.choice {
         Choice::PinNotEligible => {
             let pin = pinned.map_or_else(|| route.name.clone(), |(pin, _)| pin.clone());
@@ -128,10 +138,35 @@ fn decide_once(input: &DecideInput<'_>) -> Decision {
     for expectation in [&mut decision.expected, &mut decision.runner_up].into_iter().flatten() {
         expectation.quality = features.predicted(expectation.deployment);
     }
+    decision.question = chosen.question;
+    if decision.plan.is_ok() {
+        decision.shadow = shadow;
+    }
     decision.steps = chosen.steps;
     decision.features = features.read();
     decision.values = values(&features);
     decision
+}
+
+/// The deployment that gets a copy, where the route has one, this request is drawn, and the deployment may serve it.
+fn shadow(input: &DecideInput<'_>) -> Option<ShadowLeg> {
+    let shadow = input.route.shadow?;
+    // A lot of its own, so that who is copied does not depend on what was chosen.
+    if unit(mix(input.seed, 0x7368_6164_6f77)) > shadow.share {
+        return None;
+    }
+    let demands = input.route.demands();
+    let filtered = filter(
+        input.fleet,
+        &[shadow.deployment],
+        input.shape,
+        input.caller,
+        &demands,
+        input.views,
+        input.now,
+    );
+    let entry = filtered.eligible.find(shadow.deployment)?;
+    Some(ShadowLeg { deployment: entry.deployment(), share: shadow.share, spend_cap: shadow.spend_cap })
 }
 
 /// The deployments under consideration, by rising index.
@@ -192,6 +227,8 @@ fn refused(
         seed: input.seed,
         turn: None,
         config_version: input.config_version,
+        question: None,
+        shadow: None,
     }
 }
 

@@ -8,7 +8,8 @@ use crate::cel::Fault;
 use crate::features::{Feature, FeatureSet};
 use crate::filter::Rejection;
 use crate::fleet::{DeploymentIndex, Fleet};
-use crate::plan::Plan;
+use crate::plan::{EligibleDeployment, Plan};
+use crate::steps::Question;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
@@ -53,6 +54,21 @@ pub struct Decision {
     pub turn: Option<u64>,
     /// Fingerprint of the configuration.
     pub config_version: u64,
+    /// What should be asked before this decision is made again with the answer; as it is, it does without.
+    pub question: Option<Box<Question>>,
+    /// The deployment that gets a copy of the request, whose answer no client sees.
+    pub shadow: Option<ShadowLeg>,
+}
+
+/// A copy of a request, sent for comparison.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShadowLeg {
+    /// Where it goes; it passed the same filter as every other deployment.
+    pub deployment: EligibleDeployment,
+    /// The share of the requests that are copied, 0 to 1.
+    pub share: f64,
+    /// The share of the route's spending that copies may add, 0 to 1.
+    pub spend_cap: f64,
 }
 
 /// What chose the tier.
@@ -99,6 +115,8 @@ pub struct StepTrace {
     pub outcome: StepOutcome,
     /// How it came to that, in its own words, where there is more to say.
     pub note: Option<Cow<'static, str>>,
+    /// What it measured: probabilities of classes, scores, thresholds.
+    pub measures: Vec<(Name, f64)>,
 }
 
 /// What a step said.
@@ -127,6 +145,8 @@ pub enum NoAnswer {
         /// What it names.
         target: Name,
     },
+    /// It asks a model, and nobody asked yet.
+    NotAsked,
     /// It answered with something that does not exist.
     Invalid,
     /// In the step's own words.
@@ -141,6 +161,9 @@ impl fmt::Display for NoAnswer {
             Self::NoPin => formatter.write_str("the caller pins nothing"),
             Self::NothingEligible { target } => {
                 write!(formatter, "no deployment of `{target}` may serve this request")
+            }
+            Self::NotAsked => {
+                formatter.write_str("its classifier was not asked, and no kept answer is there")
             }
             Self::Invalid => formatter.write_str("it named a tier or deployments that are not there"),
             Self::Stated(why) => formatter.write_str(why),

@@ -103,9 +103,22 @@ pub struct Route {
     pub demand: Option<Arc<Demand>>,
     /// What may be given up, in this order, when no deployment can do all that a request asks for.
     pub downgrade: Vec<Concession>,
+    /// A candidate that gets copies of some requests.
+    pub shadow: Option<Shadow>,
     tiers: Vec<Tier>,
     steps: Vec<Step>,
     candidates: Vec<DeploymentIndex>,
+}
+
+/// A candidate that gets copies of some requests; what it answers is compared and never sent to a client.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shadow {
+    /// Where copies go.
+    pub deployment: DeploymentIndex,
+    /// The share of the requests that are copied, above 0 and at most 1.
+    pub share: f64,
+    /// The share of the route's spending that copies may add, 0 to 1.
+    pub spend_cap: f64,
 }
 
 /// Where a route comes from.
@@ -212,6 +225,7 @@ impl Route {
             cascade: None,
             demand: None,
             downgrade: Vec::new(),
+            shadow: None,
             tiers,
             steps,
             candidates,
@@ -258,6 +272,7 @@ impl Route {
             cascade: None,
             demand: None,
             downgrade: Vec::new(),
+            shadow: None,
             tiers: vec![tier],
             steps: Vec::new(),
             candidates,

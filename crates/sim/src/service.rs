@@ -23,6 +23,7 @@ use crate::limit::{Buckets, Exceeded, Scope};
 use crate::observe::{Exchange, Observer, ReceivedRequest};
 use crate::perform::{Opening, Performance, Staging, perform};
 use crate::prompt_cache::PromptCache;
+use crate::response_book::ResponseBook;
 use crate::script::{Facts, Script};
 use crate::tokens;
 use crate::turn::Directives;
@@ -35,6 +36,7 @@ pub(crate) struct State {
     pub(crate) started: Instant,
     live: RwLock<Live>,
     cache: PromptCache,
+    book: ResponseBook,
     buckets: Mutex<Buckets>,
     /// Counts changes of the script, for those who wait for one.
     pub(crate) changes: watch::Sender<u64>,
@@ -63,6 +65,7 @@ impl State {
             started,
             live: RwLock::new(live),
             cache: PromptCache::default(),
+            book: ResponseBook::default(),
             buckets: Mutex::new(Buckets::new(started)),
             changes: watch::Sender::new(0),
             config,
@@ -224,6 +227,7 @@ fn stage(
         config: &state.config,
         script: &script,
         cache: &state.cache,
+        book: &state.book,
         stamp: &stamp,
         seed: fingerprint(state.config.seed, &inbound.body),
     };

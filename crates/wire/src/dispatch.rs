@@ -12,6 +12,7 @@ use crate::names::{FittedNames, NameRule};
 use crate::splice::Edits;
 use crate::{anthropic, cohere, converse, gemini, mistral, openai, responses};
 use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::error::ClientError;
 use trunkline_model::failure::Failure;
@@ -252,6 +253,15 @@ pub fn embedding_form(dialect: Dialect, envelope: &Envelope, body: &[u8]) -> Emb
     match dialect {
         Dialect::Gemini => gemini::embedding_form(envelope, body),
         _ => EmbeddingForm::default(),
+    }
+}
+
+/// What answers of a dialect repeat of the request.
+#[must_use]
+pub fn echo(dialect: Dialect, envelope: &Envelope, body: &[u8]) -> Option<Arc<responses::Echo>> {
+    match dialect {
+        Dialect::Responses => Some(Arc::new(responses::Echo::read(envelope, body))),
+        _ => None,
     }
 }
 

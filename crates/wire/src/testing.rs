@@ -244,6 +244,7 @@ pub(crate) fn context() -> EncodeContext {
         stream_usage: true,
         encoding: VectorEncoding::Float,
         embedding_form: Default::default(),
+        echo: None,
     }
 }
 

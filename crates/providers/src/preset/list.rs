@@ -104,6 +104,7 @@ pub(super) const ALL: &[Row] = &[
     Row { id: "ollama-cloud", detect: true, keys: &["OLLAMA_API_KEY"], urls: &[], needs: &[], url_required: false, text: include_str!("../../presets/ollama-cloud.toml") },
     Row { id: "openai", detect: true, keys: &["OPENAI_API_KEY"], urls: &[], needs: &[], url_required: false, text: include_str!("../../presets/openai.toml") },
     Row { id: "openai-compatible", detect: false, keys: &[], urls: &[], needs: &[], url_required: true, text: include_str!("../../presets/openai-compatible.toml") },
+    Row { id: "openai-responses", detect: false, keys: &[], urls: &[], needs: &[], url_required: true, text: include_str!("../../presets/openai-responses.toml") },
     Row { id: "opencode", detect: true, keys: &["OPENCODE_API_KEY"], urls: &[], needs: &[], url_required: false, text: include_str!("../../presets/opencode.toml") },
     Row { id: "openllm", detect: true, keys: &["OPENLLM_API_KEY"], urls: &["OPENLLM_BASE_URL"], needs: &[], url_required: true, text: include_str!("../../presets/openllm.toml") },
     Row { id: "openrouter", detect: true, keys: &["OPENROUTER_API_KEY"], urls: &[], needs: &[], url_required: false, text: include_str!("../../presets/openrouter.toml") },

@@ -101,7 +101,7 @@ impl Node {
         }
     }
 
-    fn scalar<'a>(&'a self, features: &FeatureSource<'a>) -> Result<Scalar<'a>, Fault> {
+    fn scalar<'a>(&'a self, features: &'a FeatureSource<'_>) -> Result<Scalar<'a>, Fault> {
         Ok(match self {
             Self::Int(number) => Scalar::Int(*number),
             Self::Double(number) => Scalar::Double(*number),
@@ -141,7 +141,7 @@ impl Node {
         })
     }
 
-    fn text<'a>(&'a self, features: &FeatureSource<'a>) -> Result<&'a str, Fault> {
+    fn text<'a>(&'a self, features: &'a FeatureSource<'_>) -> Result<&'a str, Fault> {
         match self.scalar(features)? {
             Scalar::Text(text) => Ok(text),
             _ => Ok(""),
@@ -165,7 +165,7 @@ fn decided_by(
     }
 }
 
-fn entry<'a>(features: &FeatureSource<'a>, map: Feature, key: &Name) -> Result<&'a str, Fault> {
+fn entry<'a>(features: &'a FeatureSource<'_>, map: Feature, key: &Name) -> Result<&'a str, Fault> {
     if let Some(Value::Map(entries)) = features.value(map)
         && let Some((_, value)) = entries.iter().find(|(name, _)| name == key)
     {

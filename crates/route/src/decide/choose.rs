@@ -10,7 +10,9 @@ use crate::features::FeatureSource;
 use crate::filter::Eligible;
 use crate::fleet::DeploymentIndex;
 use crate::policy::{Route, TierPosition};
-use crate::steps::{ScoredDeployment, StepAnswer, StepInput, StepKind, Target};
+use crate::steps::{
+    GivenAnswer, Measures, Question, ScoredDeployment, StepAnswer, StepInput, StepKind, Target,
+};
 use smallvec::SmallVec;
 use trunkline_model::id::Name;
 
@@ -37,6 +39,8 @@ pub(super) struct Chosen<'a> {
     /// The probability that the steps choose this, before balancing.
     pub(super) propensity: f64,
     pub(super) steps: SmallVec<[StepTrace; 4]>,
+    /// The first question that would make a difference.
+    pub(super) question: Option<Box<Question>>,
 }
 
 type Pin<'a> = (&'a Name, &'a [DeploymentIndex]);
@@ -51,13 +55,22 @@ pub(super) fn choose<'a>(
     eligible: &Eligible,
     features: &FeatureSource<'a>,
     pin: Option<Pin<'a>>,
+    answers: &[GivenAnswer],
 ) -> Chosen<'a> {
     let route = input.route;
     let mut steps = SmallVec::new();
+    let measures = Measures::default();
+    let mut question = None;
     if let Some(pin) = pin
         && !has_pin_step(route)
     {
-        return Chosen { choice: honour(eligible, pin), decided_by: DecidedBy::Pin, propensity: 1.0, steps };
+        return Chosen {
+            choice: honour(eligible, pin),
+            decided_by: DecidedBy::Pin,
+            propensity: 1.0,
+            steps,
+            question,
+        };
     }
     for step in route.steps() {
         let answer = match &step.kind {
@@ -69,8 +82,15 @@ pub(super) fn choose<'a>(
             StepKind::Use(target) => fixed(route, eligible, target),
             StepKind::Pin => pin.map_or(Err(NoAnswer::NoPin), |pin| Ok((honour(eligible, pin), 1.0))),
             StepKind::Custom(custom) => {
-                let answer = custom.decide(&StepInput { decide: input, eligible, features });
-                outside(route, eligible, &step.name, answer)
+                let answer = custom.decide(&StepInput {
+                    decide: input,
+                    eligible,
+                    features,
+                    step: &step.name,
+                    answers,
+                    measures: &measures,
+                });
+                outside(route, eligible, &step.name, answer, &mut question)
             }
         };
         let (outcome, found) = match answer {
@@ -80,13 +100,14 @@ pub(super) fn choose<'a>(
             }
             Err(why) => (StepOutcome::NoAnswer(why), None),
         };
-        steps.push(StepTrace { step: step.name.clone(), outcome, note: features.take_note() });
+        let (note, measures) = (features.take_note(), measures.take());
+        steps.push(StepTrace { step: step.name.clone(), outcome, note, measures });
         if let Some((choice, propensity)) = found {
             let decided_by = match step.kind {
                 StepKind::Pin => DecidedBy::Pin,
                 _ => DecidedBy::Step(step.name.clone()),
             };
-            return Chosen { choice, decided_by, propensity, steps };
+            return Chosen { choice, decided_by, propensity, steps, question };
         }
     }
     let first =
@@ -95,7 +116,7 @@ pub(super) fn choose<'a>(
         Some(tier) => (Choice::Tier(tier), DecidedBy::Default),
         None => (Choice::Nothing, DecidedBy::Nothing),
     };
-    Chosen { choice, decided_by, propensity: 1.0, steps }
+    Chosen { choice, decided_by, propensity: 1.0, steps, question }
 }
 
 /// The name under which a cascade's rule on streamed requests decides.
@@ -129,7 +150,7 @@ pub(super) fn precheck(
         }
         Err(why) => StepOutcome::NoAnswer(why),
     };
-    chosen.steps.push(StepTrace { step: name, outcome, note: None });
+    chosen.steps.push(StepTrace { step: name, outcome, note: None, measures: Vec::new() });
 }
 
 fn honour<'a>(eligible: &Eligible, (name, deployments): Pin<'a>) -> Choice<'a> {
@@ -170,8 +191,13 @@ fn outside<'a>(
     eligible: &Eligible,
     name: &'a Name,
     answer: StepAnswer,
+    question: &mut Option<Box<Question>>,
 ) -> Result<(Choice<'a>, f64), NoAnswer> {
     match answer {
+        StepAnswer::Ask(asked) => {
+            question.get_or_insert(asked);
+            Err(NoAnswer::NotAsked)
+        }
         StepAnswer::NoAnswer { why } => Err(NoAnswer::Stated(why)),
         StepAnswer::Tier { tier, propensity } => tier_choice(route, eligible, tier, probability(propensity)),
         StepAnswer::Ranking { mut order, propensity } => {

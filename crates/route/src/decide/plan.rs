@@ -86,6 +86,8 @@ pub(super) fn plan(
         seed: input.seed,
         turn,
         config_version: input.config_version,
+        question: None,
+        shadow: None,
     }
 }
 

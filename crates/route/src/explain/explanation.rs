@@ -48,6 +48,9 @@ pub struct Explanation {
     /// What the second leg would have brought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner_up: Option<ExpectationExplanation>,
+    /// The deployment that gets a copy of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<String>,
     /// The seed, 16 hexadecimal digits.
     pub seed: String,
     /// The turn of round robin, if one was used.
@@ -117,6 +120,9 @@ pub struct StepExplanation {
     /// How it came to that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// What it measured, by name: probabilities of classes, scores, thresholds.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub measures: Map<String, Value>,
 }
 
 /// What a leg is expected to bring.

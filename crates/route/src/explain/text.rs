@@ -94,6 +94,16 @@ impl Explanation {
             if let Some(note) = &step.note {
                 writeln!(formatter, "    {note}")?;
             }
+            if !step.measures.is_empty() {
+                let shown: Vec<String> = step
+                    .measures
+                    .iter()
+                    .map(|(name, value)| {
+                        format!("{name} {}", value.as_f64().map_or_else(|| "-".to_owned(), rounded))
+                    })
+                    .collect();
+                writeln!(formatter, "    {}", shown.join(", "))?;
+            }
         }
         Ok(())
     }
@@ -120,6 +130,9 @@ impl Explanation {
             .filter(|candidate| candidate.tier.is_none())
             .map(|candidate| candidate.deployment.as_str())
             .collect();
+        if let Some(shadow) = &self.shadow {
+            writeln!(formatter, "\ncopied to {shadow}, whose answer is only compared")?;
+        }
         if !spare.is_empty() {
             writeln!(
                 formatter,

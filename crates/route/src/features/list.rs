@@ -92,10 +92,22 @@ features! {
     RequestWantsReasoning = "request.wants_reasoning", Bool, "Reasoning is asked for in so many words.";
     RequestWantsLogprobs = "request.wants_logprobs", Bool, "Log-probabilities are asked for.";
     RequestHasOpaqueState = "request.has_opaque_state", Bool, "A provider's own state (signatures, encrypted reasoning) is in the conversation.";
+    RequestWords = "request.words", Int, "Words of the user's last turn.";
+    RequestLanguage = "request.language", Text, "Language of the user's last turn, as its ISO 639-3 code (`eng`, `deu`, `jpn`); empty when it cannot be told.";
+    RequestCodeBlocks = "request.code_blocks", Int, "Fenced blocks of code in the user's last turn.";
+    RequestHasCode = "request.has_code", Bool, "The user's last turn holds code, fenced or not.";
+    RequestHasMaths = "request.has_maths", Bool, "The user's last turn holds formulas.";
+    RequestQuestion = "request.question", Text, "What the user's last turn asks, by its first question word: `what`, `why`, `how`, `who`, `when`, `where`, `which`, `yes_no`; empty when it asks nothing.";
+    RequestCues = "request.cues", Int, "Words in the user's last turn that ask for reasoning: prove, derive, compare, step by step.";
+    RequestFormat = "request.format", Text, "The form asked for: `json`, `yaml`, `xml`, `csv`, `table`, `list`, `code`; empty when none is.";
+    RequestAskedWords = "request.asked_words", Int, "The length asked for in words (`in 200 words`); absent when none is.";
+    RequestSystemHash = "request.system_hash", Text, "Hash of the system prompt, 16 hexadecimal digits; empty when there is none.";
     CallerKey = "caller.key", Text, "Name of the virtual key.";
     CallerTeam = "caller.team", Text, "Team of the key.";
     CallerUser = "caller.user", Text, "The end user.";
     CallerSession = "caller.session", Text, "The session.";
+    CallerSessionRequests = "caller.session_requests", Int, "Earlier requests of the session that this process remembers.";
+    CallerSessionTier = "caller.session_tier", Text, "The tier that served the session last; empty when none did.";
     CallerTags = "caller.tags", Map, "Tags of the key and the request.";
     CallerMetadata = "caller.metadata", Map, "Metadata of the request body.";
     CallerBudgetLeft = "caller.budget_left", Double, "Dollars left of the tightest budget that applies; absent when there is none.";
@@ -109,7 +121,51 @@ features! {
     TimeUnix = "time.unix", Int, "Seconds since the Unix epoch.";
 }
 
+/// What it takes to read a feature, once per decision; the text is looked for only when something reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FeatureCost {
+    /// Nothing: it is known anyway, or is one lookup.
+    Known,
+    /// A second look at the body and one pass over the user's last turn, for all features of this kind together.
+    Text,
+    /// A second look at the body and the trigrams of the first paragraph.
+    Language,
+    /// A second look at the body and a hash of the system prompt.
+    System,
+}
+
+impl FeatureCost {
+    /// The words of the reference page: typical time for a prompt of 100 words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Known => "none",
+            Self::Text => "text, 1 us",
+            Self::Language => "text, 20 us",
+            Self::System => "text, 1 us per KB",
+        }
+    }
+}
+
 impl Feature {
+    /// What it takes to read it.
+    #[must_use]
+    pub const fn cost(self) -> FeatureCost {
+        match self {
+            Self::RequestWords
+            | Self::RequestCodeBlocks
+            | Self::RequestHasCode
+            | Self::RequestHasMaths
+            | Self::RequestQuestion
+            | Self::RequestCues
+            | Self::RequestFormat
+            | Self::RequestAskedWords => FeatureCost::Text,
+            Self::RequestLanguage => FeatureCost::Language,
+            Self::RequestSystemHash => FeatureCost::System,
+            _ => FeatureCost::Known,
+        }
+    }
+
     /// The feature of this name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {

@@ -5,10 +5,12 @@
 //! for what it reads. The list is one table, because the names that rules may use, the reference page and the values in an
 //! explanation must never disagree.
 
+mod lexical;
 mod list;
 mod prompt;
 mod value;
 
-pub use list::{Feature, FeatureKind};
+pub use lexical::{Format, Lexical, Question, language};
+pub use list::{Feature, FeatureCost, FeatureKind};
 pub use prompt::{Prompt, PromptVector, embed};
 pub use value::{FeatureSet, FeatureSource, FleetFacts, Value, WallClock, Weekday};

@@ -3,14 +3,16 @@
 //! Owns the values, the inputs they are read from, and the set of those that were read. Must not read a clock: the time of day
 //! is given. A feature that the request leaves open is absent, not zero; a rule that needs it then gives no answer.
 
+use super::lexical::{Lexical, language};
 use super::list::Feature;
 use super::prompt::{Prompt, PromptVector, embed};
 use crate::caller::Caller;
 use crate::fleet::DeploymentIndex;
 use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use trunkline_model::id::Name;
 use trunkline_model::shape::Shape;
 
@@ -117,6 +119,9 @@ pub struct FeatureSource<'a> {
     vector: OnceCell<Option<Box<PromptVector>>>,
     note: Cell<Option<Cow<'static, str>>>,
     predicted: RefCell<Vec<(DeploymentIndex, f32)>>,
+    lexical: OnceCell<Option<Lexical>>,
+    language: OnceCell<&'static str>,
+    system_hash: OnceCell<String>,
 }
 
 impl fmt::Debug for FeatureSource<'_> {
@@ -148,6 +153,9 @@ impl<'a> FeatureSource<'a> {
             vector: OnceCell::new(),
             note: Cell::new(None),
             predicted: RefCell::new(Vec::new()),
+            lexical: OnceCell::new(),
+            language: OnceCell::new(),
+            system_hash: OnceCell::new(),
         }
     }
 
@@ -177,9 +185,36 @@ impl<'a> FeatureSource<'a> {
         self.vector.get_or_init(|| self.user_text().map(|text| Box::new(embed(text)))).as_deref()
     }
 
+    /// The counts of the user's last turn; `None` when there is no text.
+    #[must_use]
+    pub fn lexical(&self) -> Option<&Lexical> {
+        self.lexical.get_or_init(|| self.user_text().map(Lexical::of)).as_ref()
+    }
+
+    fn language(&self) -> Option<&'static str> {
+        let text = self.user_text()?;
+        Some(self.language.get_or_init(|| language(text)))
+    }
+
+    /// The first eight bytes of the system prompt's SHA-256.
+    fn system_hash(&self) -> Option<&str> {
+        if self.system_hash.get().is_none() {
+            let text = self.system_text()?;
+            let mut hash = String::new();
+            if !text.is_empty() {
+                for byte in Sha256::digest(text.as_bytes()).iter().take(8) {
+                    // Writing to a string cannot fail.
+                    let _ = write!(hash, "{byte:02x}");
+                }
+            }
+            self.system_hash.get_or_init(|| hash);
+        }
+        self.system_hash.get().map(String::as_str)
+    }
+
     /// The value of a feature, and notes that it was read; `None` when the request leaves it open.
     #[must_use]
-    pub fn value(&self, feature: Feature) -> Option<Value<'a>> {
+    pub fn value(&self, feature: Feature) -> Option<Value<'_>> {
         self.read.set(self.read.get().with(feature));
         let (shape, caller) = (self.shape, self.caller);
         Some(match feature {
@@ -208,6 +243,17 @@ impl<'a> FeatureSource<'a> {
             Feature::RequestWantsReasoning => Value::Bool(shape.wants_reasoning),
             Feature::RequestWantsLogprobs => Value::Bool(shape.wants_logprobs),
             Feature::RequestHasOpaqueState => Value::Bool(shape.has_opaque_state),
+            Feature::RequestWords => Value::Int(self.lexical()?.words.into()),
+            Feature::RequestLanguage => Value::Text(self.language()?),
+            Feature::RequestCodeBlocks => Value::Int(self.lexical()?.code_blocks.into()),
+            Feature::RequestHasCode => Value::Bool(self.lexical()?.has_code()),
+            Feature::RequestHasMaths => Value::Bool(self.lexical()?.has_maths()),
+            Feature::RequestQuestion => Value::Text(self.lexical()?.question.name()),
+            Feature::RequestCues => Value::Int(self.lexical()?.cues.into()),
+            Feature::RequestFormat if shape.wants_json || shape.wants_schema => Value::Text("json"),
+            Feature::RequestFormat => Value::Text(self.lexical()?.format.name()),
+            Feature::RequestAskedWords => Value::Int(self.lexical()?.asked_words?.into()),
+            Feature::RequestSystemHash => Value::Text(self.system_hash()?),
             Feature::CallerKey => text(caller.key.as_ref()),
             Feature::CallerTeam => text(caller.team.as_ref()),
             Feature::CallerUser => match &caller.user {
@@ -215,6 +261,8 @@ impl<'a> FeatureSource<'a> {
                 None => Value::Text(shape.user.as_deref().unwrap_or_default()),
             },
             Feature::CallerSession => text(caller.session.as_ref()),
+            Feature::CallerSessionRequests => Value::Int(caller.history.requests.into()),
+            Feature::CallerSessionTier => text(caller.history.tier.as_ref()),
             Feature::CallerTags => Value::Map(&caller.tags),
             Feature::CallerMetadata => Value::Map(&caller.metadata),
             Feature::CallerBudgetLeft => Value::Double(caller.budget_left?.to_f64()),
@@ -338,7 +386,18 @@ mod tests {
         shape.max_output_tokens = Some(u64::MAX);
         let caller =
             Caller { budget_left: Some(trunkline_model::money::NanoDollars(5)), ..Caller::default() };
-        let source = FeatureSource::new(&shape, &caller, WallClock::from_unix(5, 0), FleetFacts::default());
+        struct Words;
+        impl Prompt for Words {
+            fn last_user_text(&self) -> Cow<'_, str> {
+                "explain it in 50 words".into()
+            }
+
+            fn system_text(&self) -> Cow<'_, str> {
+                "be brief".into()
+            }
+        }
+        let source = FeatureSource::new(&shape, &caller, WallClock::from_unix(5, 0), FleetFacts::default())
+            .with_prompt(Some(&Words));
         for &feature in Feature::ALL {
             let kind = match source.value(feature).expect("every feature is set") {
                 Value::Bool(_) => FeatureKind::Bool,

@@ -8,8 +8,11 @@ use crate::features::FeatureSource;
 use crate::filter::Eligible;
 use crate::plan::EligibleDeployment;
 use crate::policy::TierPosition;
+use crate::steps::{Bandit, ClassifierModel, GivenAnswer, Question};
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
+use trunkline_model::id::Name;
 
 /// A decision step from outside this crate.
 ///
@@ -18,6 +21,16 @@ use std::fmt;
 pub trait DecideStep: Send + Sync + fmt::Debug {
     /// What kind of step it is, for metrics: `semantic`, `learned`.
     fn name(&self) -> &str;
+
+    /// Itself, where it learns from outcomes.
+    fn bandit(&self) -> Option<&Bandit> {
+        None
+    }
+
+    /// The model it may ask, where it asks one.
+    fn asks(&self) -> Option<&ClassifierModel> {
+        None
+    }
 
     /// Its answer for one request.
     fn decide(&self, input: &StepInput<'_>) -> StepAnswer;
@@ -32,10 +45,41 @@ pub struct StepInput<'a> {
     pub eligible: &'a Eligible,
     /// The features; reading one notes it in the explanation.
     pub features: &'a FeatureSource<'a>,
+    /// The name of the step in its route.
+    pub step: &'a Name,
+    /// What came of questions that earlier decisions on this request asked.
+    pub answers: &'a [GivenAnswer],
+    /// Where the step notes what it measured.
+    pub measures: &'a Measures,
+}
+
+impl StepInput<'_> {
+    /// Notes a number that led to the answer, for the explanation.
+    pub fn measure(&self, name: Name, value: f64) {
+        self.measures.0.borrow_mut().push((name, value));
+    }
+}
+
+/// What a step measured, in the order it did.
+#[derive(Debug, Default)]
+pub struct Measures(RefCell<Vec<(Name, f64)>>);
+
+impl Measures {
+    /// What was measured; a name that was measured twice keeps its last number. Nothing is left behind.
+    pub(crate) fn take(&self) -> Vec<(Name, f64)> {
+        let mut kept: Vec<(Name, f64)> = Vec::new();
+        for (name, value) in self.0.take() {
+            match kept.iter_mut().find(|(known, _)| *known == name) {
+                Some(known) => known.1 = value,
+                None => kept.push((name, value)),
+            }
+        }
+        kept
+    }
 }
 
 /// What a step from outside answers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum StepAnswer {
     /// It cannot tell; the next step decides.
     NoAnswer {
@@ -49,6 +93,8 @@ pub enum StepAnswer {
         /// The probability with which this step gives this answer to this request, 0 to 1; 1 when it does not explore.
         propensity: f64,
     },
+    /// It must ask somebody first; until then the next step decides.
+    Ask(Box<Question>),
     /// Deployments in order of preference.
     Ranking {
         /// The order, best first; at least one.

@@ -4,9 +4,21 @@
 //! bandit). Must not rank inside a tier: that is balancing, unless a step ranks deployments itself. A step that cannot tell
 //! says why and leaves the question to the next one; it never fails a request.
 
+mod bandit;
+mod classifier;
+mod complexity;
 mod custom;
+mod experiment;
+mod hybrid;
+mod semantic;
 
-pub use custom::{DecideStep, ScoredDeployment, StepAnswer, StepInput};
+pub use bandit::{ArmStatistics, ArmView, Bandit, Exploration, Outcome};
+pub use classifier::{ClassifierLabel, ClassifierModel, ClassifierStep, GivenAnswer, Question, QuestionKey};
+pub use complexity::{Complexity, ComplexityBy, ComplexityHead, Score};
+pub use custom::{DecideStep, Measures, ScoredDeployment, StepAnswer, StepInput};
+pub use experiment::{Arm, Experiment, SplitBy};
+pub use hybrid::Hybrid;
+pub use semantic::{Intents, LabelTiers, Semantic};
 
 use crate::cel::Condition;
 use crate::fleet::DeploymentIndex;
@@ -75,3 +87,6 @@ pub enum Target {
         deployments: Vec<DeploymentIndex>,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ use serde_json::Value;
 use crate::chance::Chance;
 use crate::config::SimConfig;
 use crate::prompt_cache::PromptCache;
+use crate::response_book::ResponseBook;
 use crate::script::{Headroom, Script};
 
 pub(crate) use inbound::Inbound;
@@ -122,6 +123,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a SimConfig,
     pub(crate) script: &'a Script,
     pub(crate) cache: &'a PromptCache,
+    pub(crate) book: &'a ResponseBook,
     pub(crate) stamp: &'a Stamp,
     /// Depends on the simulator's seed and the request's bytes alone.
     pub(crate) seed: u64,

@@ -25,4 +25,5 @@ mod lifecycle;
 mod limits;
 mod passthrough;
 mod record;
+mod responses;
 mod stream_costs;
