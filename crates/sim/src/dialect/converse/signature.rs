@@ -127,7 +127,7 @@ fn unix(text: &str) -> Option<u64> {
         return None;
     }
     let (year, month, day) = (number(0..4)?, number(4..6)?, number(6..8)?);
-    let leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let leap = |year: u64| (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
     let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let months = lengths.get(..usize::try_from(month.checked_sub(1)?).ok()?)?;
     let years: u64 = (1970..year).map(|year| 365 + u64::from(leap(year))).sum();
