@@ -55,8 +55,15 @@ mod tests {
         let text = r#"{"inputTokens":3,"outputTokens":42,"totalTokens":60,"cacheReadInputTokens":5,
             "cacheWriteInputTokens":10,"cacheDetails":[{"ttl":"5m","inputTokens":4},{"ttl":"1h","inputTokens":6}]}"#;
         let usage = serde_json::from_str::<WireUsage>(text).unwrap().usage();
-        let expected =
-            Usage { input: 3, cache_read: 5, cache_write: 4, cache_write_long: 6, output: 42, reasoning: 0, searches: 0 };
+        let expected = Usage {
+            input: 3,
+            cache_read: 5,
+            cache_write: 4,
+            cache_write_long: 6,
+            output: 42,
+            reasoning: 0,
+            ..Usage::default()
+        };
         assert_eq!(usage, expected);
         assert_eq!(usage.total(), 60);
     }

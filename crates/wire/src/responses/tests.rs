@@ -39,7 +39,7 @@ fn encode(delivery: Delivery, events: &[Event]) -> BytesMut {
 fn read(body: &[u8]) -> ChatRequest {
     match decode_request(Operation::Chat, body, &PathParts::default()).unwrap() {
         Request::Chat(chat) => *chat,
-        Request::Embeddings(_) => panic!("asked for chat"),
+        Request::Embeddings(_) | Request::Rerank(_) => panic!("asked for chat"),
     }
 }
 
