@@ -17,7 +17,10 @@ const LONGEST: usize = 256 << 10;
 #[derive(Clone, Debug, Default)]
 pub struct PromptText<'a> {
     user: Vec<Text<'a>>,
+    /// What stands apart from the conversation.
     system: Vec<Text<'a>>,
+    /// Turns of the conversation that instruct.
+    system_turns: Vec<Text<'a>>,
 }
 
 impl<'a> PromptText<'a> {
@@ -30,7 +33,11 @@ impl<'a> PromptText<'a> {
     /// The text of the system prompt, its parts on lines of their own; at most 256 KiB.
     #[must_use]
     pub fn system(&self) -> Cow<'a, str> {
-        joined(&self.system)
+        match (self.system.as_slice(), self.system_turns.as_slice()) {
+            (apart, []) => joined(apart),
+            ([], turns) => joined(turns),
+            (apart, turns) => joined(&[apart, turns].concat()),
+        }
     }
 }
 
@@ -64,7 +71,24 @@ fn read_field<'a>(
     reader: &mut Reader<'a>,
 ) -> Result<(), Fault> {
     match (dialect, name) {
-        (Dialect::OpenAi | Dialect::Anthropic, "messages") => conversation(found, reader, ""),
+        (Dialect::OpenAi | Dialect::Anthropic, "messages") => {
+            found.system_turns.clear();
+            conversation(found, reader, "")
+        }
+        (Dialect::Responses, "input") => {
+            found.user.clear();
+            found.system_turns.clear();
+            // A text alone is the user's turn.
+            if reader.kind() == Kind::Text {
+                content(reader, &mut found.user)
+            } else {
+                conversation(found, reader, "")
+            }
+        }
+        (Dialect::Responses, "instructions") => {
+            found.system.clear();
+            content(reader, &mut found.system)
+        }
         (Dialect::OpenAi, "input") if operation == Operation::Embeddings => content(reader, &mut found.user),
         (Dialect::Anthropic, "system") => {
             found.system.clear();
@@ -99,7 +123,6 @@ fn conversation<'a>(
     if reader.kind() != Kind::Array {
         return Ok(());
     }
-    let mut instructed = false;
     reader.array(|reader, _| {
         let mut role = Cow::Borrowed(role_when_absent);
         let mut said = None;
@@ -127,13 +150,7 @@ fn conversation<'a>(
                 }
                 Ok(())
             }
-            "system" | "developer" => {
-                if !instructed {
-                    found.system.clear();
-                }
-                instructed = true;
-                content(&mut Reader::new(said), &mut found.system)
-            }
+            "system" | "developer" => content(&mut Reader::new(said), &mut found.system_turns),
             _ => Ok(()),
         }
     })
@@ -269,6 +286,22 @@ mod tests {
             {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"text": "no"}}}]},
         ]});
         assert_eq!(texts(Dialect::Gemini, Operation::Chat, &gemini), pair("one\ntwo", "be brief"));
+    }
+
+    #[test]
+    fn the_items_of_the_responses_api_are_turns() {
+        let items = json!({"model": "m", "instructions": "be brief", "input": [
+            {"role": "developer", "content": "and kind"},
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "one"},
+                {"type": "input_image", "image_url": "x"}, {"type": "input_text", "text": "two"}]},
+            {"type": "function_call_output", "call_id": "c", "output": "no"},
+        ]});
+        assert_eq!(
+            texts(Dialect::Responses, Operation::Chat, &items),
+            pair("one\ntwo", "be brief\nand kind")
+        );
+        let plain = json!({"model": "m", "input": "one"});
+        assert_eq!(texts(Dialect::Responses, Operation::Chat, &plain), pair("one", ""));
     }
 
     #[test]
