@@ -19,6 +19,7 @@ use trunkline_route::cel::Condition;
 use trunkline_wire::codec::{EmbeddingForm, EncodeContext, PathParts, Profile};
 use trunkline_wire::dispatch;
 use trunkline_wire::frame::{FRAME_LIMIT, Framer, Framing};
+use trunkline_wire::responses::{Patch, input_items, patch_event, patch_response, replay, response_id};
 use trunkline_wire::splice::join_rope;
 
 /// A target: what it is called (also its corpus folder) and what it does.
@@ -29,20 +30,30 @@ pub const ALL: &[Target] = &[
     ("envelope_openai", |data| envelope(Dialect::OpenAi, data)),
     ("envelope_anthropic", |data| envelope(Dialect::Anthropic, data)),
     ("envelope_gemini", |data| envelope(Dialect::Gemini, data)),
+    ("envelope_responses", |data| envelope(Dialect::Responses, data)),
     ("request_openai", |data| request(Dialect::OpenAi, data)),
     ("request_anthropic", |data| request(Dialect::Anthropic, data)),
     ("request_gemini", |data| request(Dialect::Gemini, data)),
+    ("request_responses", |data| request(Dialect::Responses, data)),
     ("answer_openai", |data| answer(Dialect::OpenAi, Delivery::Plain, data)),
     ("answer_anthropic", |data| answer(Dialect::Anthropic, Delivery::Plain, data)),
     ("answer_gemini", |data| answer(Dialect::Gemini, Delivery::Plain, data)),
+    ("answer_responses", |data| answer(Dialect::Responses, Delivery::Plain, data)),
     ("stream_openai", |data| answer(Dialect::OpenAi, Delivery::Stream, data)),
     ("stream_anthropic", |data| answer(Dialect::Anthropic, Delivery::Stream, data)),
     ("stream_gemini", |data| answer(Dialect::Gemini, Delivery::Stream, data)),
+    ("answer_converse", |data| answer(Dialect::Converse, Delivery::Plain, data)),
+    ("stream_converse", |data| answer(Dialect::Converse, Delivery::Stream, data)),
+    ("error_converse", |data| error(Dialect::Converse, data)),
     ("error_openai", |data| error(Dialect::OpenAi, data)),
     ("error_anthropic", |data| error(Dialect::Anthropic, data)),
     ("error_gemini", |data| error(Dialect::Gemini, data)),
+    ("stream_responses", |data| answer(Dialect::Responses, Delivery::Stream, data)),
+    ("error_responses", |data| error(Dialect::Responses, data)),
+    ("stored_response", stored_response),
     ("frames_sse", |data| frames(Framing::Sse, data)),
     ("frames_array", |data| frames(Framing::JsonArray, data)),
+    ("frames_messages", |data| frames(Framing::EventStream, data)),
     ("frames_body", |data| frames(Framing::Body, data)),
     ("configuration", configuration),
     ("preset", preset),
@@ -59,9 +70,6 @@ pub fn run(name: &str, data: &[u8]) {
     let (_, target) = ALL.iter().find(|(known, _)| *known == name).expect("the name is one of `ALL`");
     target(data);
 }
-
-/// The dialects a client or provider can speak.
-const DIALECTS: [Dialect; 3] = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini];
 
 /// Sizes of the pieces that bytes arrive in: how the network cuts them must not show.
 const PIECES: [usize; 4] = [1, 3, 64, usize::MAX];
@@ -110,7 +118,7 @@ fn request(dialect: Dialect, data: &[u8]) {
         let Ok(request) = dispatch::decode_request(dialect, operation, data, &path(dialect)) else {
             continue;
         };
-        for target in DIALECTS {
+        for target in Dialect::PROVIDERS {
             for delivery in [Delivery::Plain, Delivery::Stream] {
                 if let Ok(encoded) =
                     dispatch::encode_request(target, &request, &Profile::new("target"), delivery)
@@ -132,7 +140,7 @@ fn answer(dialect: Dialect, delivery: Delivery, data: &[u8]) {
             let (one, other) = (ending.as_ref().err(), other.as_ref().err());
             assert_eq!(one.map(|failure| failure.class), other.map(|failure| failure.class));
         }
-        for client in DIALECTS {
+        for client in Dialect::CLIENTS {
             for delivery in [Delivery::Plain, Delivery::Stream] {
                 write(client, operation, delivery, &whole, ending.is_ok());
             }
@@ -147,7 +155,7 @@ fn events(
     data: &[u8],
     size: usize,
 ) -> (Vec<Event>, Result<(), Failure>) {
-    let mut framer = Framer::new(dispatch::framing(delivery), FRAME_LIMIT);
+    let mut framer = Framer::new(dispatch::framing(dialect, delivery), FRAME_LIMIT);
     let mut decoder = dispatch::decoder(dialect, operation, delivery);
     let mut observer = dispatch::observer(dialect, operation, delivery, false);
     let mut events = Vec::new();
@@ -183,6 +191,7 @@ fn write(client: Dialect, operation: Operation, delivery: Delivery, events: &[Ev
         stream_usage: true,
         encoding: VectorEncoding::Float,
         embedding_form: EmbeddingForm::default(),
+        echo: None,
     };
     let mut encoder = dispatch::encoder(client, operation, delivery, context);
     let mut out = BytesMut::new();
@@ -202,6 +211,24 @@ fn error(dialect: Dialect, data: &[u8]) {
     for status in [200, 400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 529] {
         let failure = dispatch::decode_error(dialect, status, data);
         assert!(!failure.message.is_empty() && failure.message.chars().count() <= Failure::MESSAGE_LIMIT);
+    }
+}
+
+/// Corrects, lists and tells again what a store may hold.
+fn stored_response(data: &[u8]) {
+    let patch = Patch::default().text("id", "resp_1").raw("store", "true");
+    if let Some(patched) = patch_response(data, &patch) {
+        assert_eq!(response_id(&patched).as_deref(), Some("resp_1"));
+    }
+    if let Some((event, response)) = patch_event(data, &patch) {
+        assert!(is_plain_json(&response) || !is_plain_json(&event));
+    }
+    for item in input_items(data, "tail") {
+        assert!(item.get("id").is_some() && item.get("type").is_some());
+    }
+    for after in [None, Some(3), Some(u64::MAX)] {
+        let told = replay(data, after);
+        assert!(told.is_empty() || told.ends_with(b"\n\n"));
     }
 }
 

@@ -192,7 +192,7 @@ def refused_by_us(client, target):
         raises(kinds.APIStatusError, lambda: client.ask(model, mode, extra_body=large), 413)
 
 
-@case("openai", anthropic="the same for every provider", gemini="the same for every provider", mistral="the same for every provider")
+@case("openai", anthropic="the same for every provider", gemini="the same for every provider", mistral="the same for every provider", bedrock="the same for every provider")
 def openai_refused_by_the_gateway(target: Target):
     refused_by_us(OpenAi, target)
     name = target.model(target.chat)
@@ -205,7 +205,7 @@ def openai_refused_by_the_gateway(target: Target):
     same(error.code, "rate_limited")
 
 
-@case("anthropic", openai="the same for every provider", gemini="the same for every provider", mistral="the same for every provider")
+@case("anthropic", openai="the same for every provider", gemini="the same for every provider", mistral="the same for every provider", bedrock="the same for every provider")
 def anthropic_refused_by_the_gateway(target: Target):
     refused_by_us(Anthropic, target)
     error = raises(anthropic.NotFoundError, lambda: Anthropic.ask("no-such-model", "plain"), 404)

@@ -91,7 +91,7 @@ def gemini_tools(target):
         holds("get_time returned", ask(target, turns, **tools()).text)
 
 
-@case("gemini", openai="Gemini's own", anthropic="Gemini's own", mistral="Gemini's own")
+@case("gemini", openai="Gemini's own", anthropic="Gemini's own", mistral="Gemini's own", bedrock="Gemini's own")
 def gemini_thought_signatures(target):
     model = target.model("gemini-3.1-pro-preview")
     question = types.Content(role="user", parts=[types.Part(text="Use get_weather")])

@@ -21,6 +21,11 @@ class Target:
     thinking: str
     embedding: str | None
 
+    @property
+    def dialect(self):
+        """The dialect of the simulators that play it."""
+        return {"bedrock": "converse"}.get(self.provider, self.provider)
+
     def model(self, name):
         return f"{self.prefix}/{name}"
 
@@ -29,7 +34,9 @@ OPENAI = Target("openai", "oa", "gpt-4.1-mini", "gpt-5-mini", "text-embedding-3-
 ANTHROPIC = Target("anthropic", "an", "claude-sonnet-4-5", "claude-sonnet-4-5", None)
 GEMINI = Target("gemini", "ge", "gemini-2.5-flash", "gemini-2.5-flash", "gemini-embedding-001")
 MISTRAL = Target("mistral", "mi", "mistral-small-latest", "magistral-medium-latest", "mistral-embed")
-TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL)
+SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+BEDROCK = Target("bedrock", "be", SONNET, SONNET, "cohere.embed-v4:0")
+TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL, BEDROCK)
 
 
 @dataclasses.dataclass(frozen=True)

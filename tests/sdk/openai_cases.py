@@ -194,7 +194,11 @@ def openai_parse(target):
     assert isinstance(answer.choices[0].message.parsed, Event), answer
 
 
-@case("openai", anthropic="Anthropic has no mode for JSON without a schema")
+@case(
+    "openai",
+    anthropic="Anthropic has no mode for JSON without a schema",
+    bedrock="Bedrock has no mode for JSON without a schema",
+)
 def openai_json_object(target):
     answer = chat(target, "As JSON please", response_format={"type": "json_object"})
     assert isinstance(json.loads(answer.choices[0].message.content), dict)
@@ -207,7 +211,7 @@ def openai_image(target):
     holds("I received 1 image.", chat(target, content).choices[0].message.content)
 
 
-@case("openai", mistral="Mistral does not count thoughts apart from the answer")
+@case("openai", mistral="Mistral does not count thoughts apart from the answer", bedrock="Bedrock does not count reasoning apart")
 def openai_reasoning(target):
     answer = chat(target, "Think", model=target.model(target.thinking), reasoning_effort="high")
     usage = answer.usage
@@ -227,7 +231,7 @@ def openai_reasoning_over_two_turns(target):
     holds("returned: fine", answer.choices[0].message.content)
 
 
-@case("openai", openai="Gemini's own", anthropic="Gemini's own", mistral="Gemini's own")
+@case("openai", openai="Gemini's own", anthropic="Gemini's own", mistral="Gemini's own", bedrock="Gemini's own")
 def openai_thought_signatures(target):
     more = {"model": target.model("gemini-3.1-pro-preview"), "tools": tools()}
     messages = said("Use get_weather and get_time")
@@ -281,7 +285,7 @@ def openai_refusal(target):
     assert refusals or chunks[-1].choices[0].finish_reason == "content_filter", chunks
 
 
-@case("openai", anthropic="Anthropic gives one answer")
+@case("openai", anthropic="Anthropic gives one answer", bedrock="Bedrock gives one answer")
 def openai_choices(target):
     answer = chat(target, "Hi", n=2)
     same([choice.index for choice in answer.choices], [0, 1])
@@ -302,7 +306,13 @@ def openai_stream_cost(target):
     assert chunks[-1].trunkline["request_id"], chunks[-1]
 
 
-@case("openai", anthropic="Anthropic has none", gemini="Gemini's have another form that few of its models give", mistral="Mistral has none")
+@case(
+    "openai",
+    anthropic="Anthropic has none",
+    bedrock="Bedrock has none",
+    gemini="Gemini's have another form that few of its models give",
+    mistral="Mistral has none",
+)
 def openai_log_probabilities(target):
     answer = chat(target, "Hi", logprobs=True, top_logprobs=2, seed=1)
     same(len(answer.choices[0].logprobs.content[0].top_logprobs), 2)

@@ -116,7 +116,7 @@ def _routes():
 def configuration(folder, urls):
     """The gateway's configuration as JSON, which is YAML."""
     deployments, routes = _routes()
-    paths = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "mistral": "/v1"}
+    paths = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "mistral": "/v1", "bedrock": ""}
     providers = {
         target.prefix: {
             "preset": target.provider,
@@ -125,6 +125,11 @@ def configuration(folder, urls):
         }
         for target in TARGETS
     }
+    # Its embedding models are not in the catalogue.
+    providers["be"]["models"] = ["cohere.embed-v4:0"]
+    # What a deployment signs is verified by its simulator, which knows one secret for every key.
+    signing = {"access_key": "AKIDSIM", "secret_key": "simulated-secret-key", "region": "us-east-1"}
+    providers["signed"] = {"preset": "bedrock", "url": urls["bedrock"], **signing}
     return {
         "listen": "127.0.0.1:0",
         "store": f"sqlite:{folder}/log.db",
@@ -179,9 +184,9 @@ class Servers:
         path.write_text(json.dumps(script()))
         for target in TARGETS:
             # One for clients that come straight, which checks its key; one for the gateway.
-            straight = [self.simulator, "--dialect", target.provider, "--key", "sim-key"]
+            straight = [self.simulator, "--dialect", target.dialect, "--key", "sim-key", "--key", "AKIDSIM:sim-secret"]
             self.strict_urls[target.provider] = self._line(straight, "stdout")["base_url"]
-            behind = [self.simulator, "--dialect", target.provider, "--script", str(path)]
+            behind = [self.simulator, "--dialect", target.dialect, "--script", str(path)]
             self.urls[target.provider] = self._line(behind, "stdout")["base_url"]
         config = self.folder / "trunkline.yaml"
         config.write_text(json.dumps(configuration(self.folder, self.urls), indent=1))

@@ -1,9 +1,10 @@
 """Points the official Python SDKs straight at simulators and checks what they make of the answers.
 
-Usage: straight.py OPENAI_URL ANTHROPIC_URL GEMINI_URL MISTRAL_URL   (as `trunkline-sim` prints them; any may be "-")
+Usage: straight.py OPENAI_URL ANTHROPIC_URL GEMINI_URL MISTRAL_URL BEDROCK_URL   (as `trunkline-sim` prints them; any may
+be "-")
 
-Each simulator must accept the key "sim-key" and refuse others. Prints one line per failure and `N passed, N failed`.
-Needs the packages of requirements.txt.
+Each simulator must accept the key "sim-key" and refuse others; the Bedrock one must also accept the signing key
+"AKIDSIM:sim-secret". Prints one line per failure and `N passed, N failed`. Needs the packages of requirements.txt.
 """
 
 import base64
@@ -224,6 +225,58 @@ def openai_limits(url):
     assert answer.system_fingerprint.startswith("fp_")
     same(client.chat.completions.create(model="gpt-4o", messages=said("[[sim: empty]]")).choices[0].message.content, "")
     assert client.chat.completions.create(model="gpt-4o", messages=said("[[sim: refuse]]")).choices[0].message.refusal
+
+
+@case
+def openai_responses(url):
+    import openai
+
+    client = openai_client(url)
+    made = client.responses.create(model="gpt-4o", input="Hello there", instructions="Be kind.")
+    assert "Hello there" in made.output_text and "Be kind." in made.output_text
+    same(client.responses.retrieve(made.id).to_dict(), made.to_dict())
+    same(client.responses.input_items.list(made.id).data[0].content[0].text, "Hello there")
+    second = client.responses.create(model="gpt-4o", input="Go on", previous_response_id=made.id)
+    same(second.previous_response_id, made.id)
+    client.responses.delete(made.id)
+    raises(openai.NotFoundError, lambda: client.responses.retrieve(made.id), 404)
+    raises(openai.BadRequestError, lambda: client.responses.create(model="gpt-4o", input="x", previous_response_id=made.id), 400)
+    raises(openai.BadRequestError, lambda: client.responses.create(model="gpt-4o", input="x", max_output_tokens=1), 400)
+
+
+@case
+def openai_responses_stream(url):
+    events = list(openai_client(url).responses.create(model="gpt-4o", input="[[sim: unicode]]", stream=True))
+    same([event.sequence_number for event in events], list(range(len(events))))
+    same(events[-1].type, "response.completed")
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    same(text, events[-1].response.output_text)
+    form = {"format": {"type": "json_schema", "name": "person", "schema": PERSON, "strict": True}}
+    check_person(openai_client(url).responses.create(model="gpt-4o", input="Someone", text=form).output_text)
+
+
+@case
+def openai_responses_tools_and_reasoning(url):
+    import openai
+
+    tools = [{"type": "function", "name": "get_weather", "parameters": WEATHER, "strict": True}]
+    items = [{"role": "user", "content": "get_weather please"}]
+    more = {"model": "gpt-5", "tools": tools, "store": False, "reasoning": {"effort": "low", "summary": "auto"}}
+    with openai_client(url).responses.stream(input=items, **more) as stream:
+        for _ in stream:
+            pass
+        first = stream.get_final_response()
+    same([item.type for item in first.output], ["reasoning", "function_call"])
+    call = first.output[1]
+    items += [item.to_dict() for item in first.output]
+    missing = list(items)
+    items.append({"type": "function_call_output", "call_id": call.call_id, "output": "fine"})
+    second = openai_client(url).responses.create(input=items, **more)
+    assert "get_weather returned: fine" in second.output_text
+    raises(openai.BadRequestError, lambda: openai_client(url).responses.create(input=missing, **more))
+    items[1]["encrypted_content"] = "gAAAA" + items[1]["encrypted_content"][5:]
+    error = raises(openai.BadRequestError, lambda: openai_client(url).responses.create(input=items, **more))
+    same(error.code, "invalid_encrypted_content")
 
 
 @case
@@ -765,7 +818,180 @@ def mistral_errors(url):
         same(error.status_code, status)
 
 
-CLIENTS = ("openai", "anthropic", "gemini", "mistral")
+# ---------------------------------------------------------------- Bedrock
+
+
+CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+NOVA = "amazon.nova-pro-v1:0"
+
+
+def bedrock_client(url, secret="sim-secret", key="AKIDSIM", token=None):
+    import boto3
+    from botocore.config import Config
+
+    # A session of its own: the usual one is not safe to make clients with from several threads.
+    session = boto3.session.Session(
+        aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token, region_name="us-east-1"
+    )
+    config = Config(retries={"max_attempts": 1, "mode": "standard"}, read_timeout=10, proxies={})
+    return session.client("bedrock-runtime", endpoint_url=url, config=config)
+
+
+def bedrock_said(text, *more):
+    return [{"role": "user", "content": [{"text": text}, *more]}]
+
+
+def bedrock_tools():
+    tools = [("get_weather", WEATHER), ("get_time", CLOCK)]
+    specs = [{"toolSpec": {"name": name, "inputSchema": {"json": schema}}} for name, schema in tools]
+    return {"tools": specs}
+
+
+def bedrock_error(code, action, status):
+    from botocore.exceptions import ClientError
+
+    error = raises(ClientError, action)
+    same(error.response["Error"]["Code"], code)
+    same(error.response["ResponseMetadata"]["HTTPStatusCode"], status)
+    return error
+
+
+@case
+def bedrock_plain(url):
+    answer = bedrock_client(url).converse(modelId=NOVA, messages=bedrock_said("Hello there"))
+    assert "Hello there" in answer["output"]["message"]["content"][0]["text"], answer
+    same(answer["stopReason"], "end_turn")
+    usage = answer["usage"]
+    same(usage["totalTokens"], usage["inputTokens"] + usage["outputTokens"])
+    assert answer["ResponseMetadata"]["RequestId"]
+
+
+@case
+def bedrock_stream(url):
+    events = list(bedrock_client(url).converse_stream(modelId=NOVA, messages=bedrock_said("[[sim: unicode]]"))["stream"])
+    deltas = [event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event]
+    text = "".join(delta["text"] for delta in deltas)
+    assert "👩‍👩‍👧‍👦" in text and "日本語" in text, text
+    same([next(iter(event)) for event in (events[0], events[-2], events[-1])], ["messageStart", "messageStop", "metadata"])
+    assert events[-1]["metadata"]["usage"]["outputTokens"] > 10
+
+
+@case
+def bedrock_tools_and_results(url):
+    client = bedrock_client(url)
+    messages = bedrock_said("Call get_weather and get_time for Oslo")
+    answer = client.converse(modelId=NOVA, messages=messages, toolConfig=bedrock_tools())
+    same(answer["stopReason"], "tool_use")
+    message = answer["output"]["message"]
+    calls = [block["toolUse"] for block in message["content"] if "toolUse" in block]
+    same([call["name"] for call in calls], ["get_weather", "get_time"])
+    results = [
+        {"toolResult": {"toolUseId": call["toolUseId"], "content": [{"text": "fine"}], "status": "success"}}
+        for call in calls
+    ]
+    messages += [message, {"role": "user", "content": results}]
+    text = client.converse(modelId=NOVA, messages=messages, toolConfig=bedrock_tools())
+    assert "get_weather returned: fine" in text["output"]["message"]["content"][0]["text"], text
+    bedrock_error(
+        "ValidationException",
+        lambda: client.converse(modelId=NOVA, messages=messages[:2] + bedrock_said("well?"), toolConfig=bedrock_tools()),
+        400,
+    )
+
+
+@case
+def bedrock_streamed_tool(url):
+    stream = bedrock_client(url).converse_stream(
+        modelId=NOVA, messages=bedrock_said("get_weather"), toolConfig=bedrock_tools()
+    )
+    events = list(stream["stream"])
+    starts = [event["contentBlockStart"]["start"]["toolUse"]["name"] for event in events if "contentBlockStart" in event]
+    same(starts, ["get_weather"])
+    pieces = [
+        event["contentBlockDelta"]["delta"]["toolUse"]["input"]
+        for event in events
+        if "toolUse" in event.get("contentBlockDelta", {}).get("delta", {})
+    ]
+    same(sorted(json.loads("".join(pieces))), ["city", "unit"])
+
+
+@case
+def bedrock_reasoning(url):
+    client = bedrock_client(url)
+    more = {
+        "modelId": CLAUDE,
+        "toolConfig": bedrock_tools(),
+        "inferenceConfig": {"maxTokens": 4000},
+        "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+    }
+    messages = bedrock_said("get_weather")
+    message = client.converse(messages=messages, **more)["output"]["message"]
+    reasoning = message["content"][0]["reasoningContent"]["reasoningText"]
+    assert reasoning["text"] and reasoning["signature"], message
+    call = message["content"][1]["toolUse"]
+    result = {"toolResult": {"toolUseId": call["toolUseId"], "content": [{"json": {"t": 1}}]}}
+    messages += [message, {"role": "user", "content": [result]}]
+    same(client.converse(messages=messages, **more)["stopReason"], "end_turn")
+    reasoning["signature"] = "x" + reasoning["signature"][1:]
+    bedrock_error("ValidationException", lambda: client.converse(messages=messages, **more), 400)
+    redacted = client.converse(messages=bedrock_said("[[sim: redacted]]"), **more)["output"]["message"]
+    assert isinstance(redacted["content"][0]["reasoningContent"]["redactedContent"], bytes), redacted
+
+
+@case
+def bedrock_media_and_schema(url):
+    client = bedrock_client(url)
+    parts = [
+        {"image": {"format": "png", "source": {"bytes": base64.b64decode(PIXEL)}}},
+        {"document": {"format": "pdf", "name": "report", "source": {"bytes": b"%PDF-1.4"}}},
+    ]
+    answer = client.converse(modelId=CLAUDE, messages=bedrock_said("What is it?", *parts))
+    text = answer["output"]["message"]["content"][0]["text"]
+    assert "1 image" in text and "1 document" in text, text
+    format = {"type": "json_schema", "structure": {"jsonSchema": {"schema": json.dumps(PERSON)}}}
+    answer = client.converse(modelId=CLAUDE, messages=bedrock_said("Who?"), outputConfig={"textFormat": format})
+    check_person(answer["output"]["message"]["content"][0]["text"])
+
+
+@case
+def bedrock_count_and_embeddings(url):
+    client = bedrock_client(url)
+    count = client.count_tokens(modelId=CLAUDE, input={"converse": {"messages": bedrock_said("Hello")}})
+    usage = client.converse(modelId=CLAUDE, messages=bedrock_said("Hello"))["usage"]
+    same(count["inputTokens"], usage["inputTokens"])
+    body = json.dumps({"inputText": "Hello", "dimensions": 256})
+    answer = json.loads(client.invoke_model(modelId="amazon.titan-embed-text-v2:0", body=body)["body"].read())
+    same(len(answer["embedding"]), 256)
+
+
+@case
+def bedrock_signatures(url):
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
+    for client in (bedrock_client(url), bedrock_client(url, token="session-token")):
+        for model in (NOVA, arn):
+            same(client.converse(modelId=model, messages=bedrock_said("é漢"))["stopReason"], "end_turn")
+    ask = lambda client: lambda: client.converse(modelId=NOVA, messages=bedrock_said("Hello"))
+    bedrock_error("InvalidSignatureException", ask(bedrock_client(url, secret="other")), 403)
+    bedrock_error("UnrecognizedClientException", ask(bedrock_client(url, key="AKIDOTHER")), 403)
+
+
+@case
+def bedrock_errors(url):
+    from botocore.exceptions import EventStreamError
+
+    client = bedrock_client(url)
+    ask = lambda text: lambda: client.converse(modelId=NOVA, messages=bedrock_said(text))
+    bedrock_error("ThrottlingException", ask("[[sim: fault=rate-limited]]"), 429)
+    bedrock_error("InternalServerException", ask("[[sim: fault=server-error]]"), 500)
+    bedrock_error("AccessDeniedException", ask("[[sim: fault=forbidden]]"), 403)
+    bedrock_error("ValidationException", ask("[[sim: fault=context-too-long]]"), 400)
+    assert isinstance(raises(client.exceptions.ThrottlingException, ask("[[sim: fault=rate-limited]]")), Exception)
+    broken = client.converse_stream(modelId=NOVA, messages=bedrock_said("[[sim: fault=quota-mid-stream=2 words=30]]"))
+    error = raises(EventStreamError, lambda: list(broken["stream"]))
+    same(error.response["Error"]["Code"], "throttlingException")
+
+
+CLIENTS = ("openai", "anthropic", "gemini", "mistral", "bedrock")
 
 
 def main():

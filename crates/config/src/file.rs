@@ -82,6 +82,16 @@ pub struct ProviderSettings {
     pub data: Option<DataSettings>,
     /// The models it serves, where the catalogue does not know; these become deployments `provider/model`.
     pub models: Vec<String>,
+    /// The region, where it is a part of the address or of the signature, for example `us-east-1`.
+    pub region: Option<String>,
+    /// The profile of the cloud's shared files whose credential signs requests.
+    pub profile: Option<String>,
+    /// The id of the key that signs requests, usually `${ENVIRONMENT_VARIABLE}`.
+    pub access_key: Option<String>,
+    /// The key that signs requests, usually `${ENVIRONMENT_VARIABLE}`.
+    pub secret_key: Option<String>,
+    /// The session's token, for a signing key that lives for a while only.
+    pub session_token: Option<String>,
     /// HTTP/2 without TLS (prior knowledge), for servers in the same network.
     pub http2_cleartext: Option<bool>,
 }

@@ -8,7 +8,7 @@ use crate::source::{Node, Source, Tree, Value};
 use std::ops::Range;
 
 /// Settings whose values are credentials; `headers` may be.
-const SECRET: &[&str] = &["key", "key_secret"];
+const SECRET: &[&str] = &["key", "key_secret", "access_key", "secret_key", "session_token"];
 
 /// The texts with every credential replaced by stars, apart from pure references such as `${NAME}`.
 pub(crate) fn masked(mut sources: Vec<Source>, tree: &Tree) -> Vec<Source> {

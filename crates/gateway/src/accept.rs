@@ -6,6 +6,7 @@
 use crate::case::Case;
 use crate::endpoint::StreamForm;
 use crate::options::{self, Options};
+use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -55,6 +56,8 @@ pub(crate) struct Accepted {
     pub body: Bytes,
     /// The look at it.
     pub envelope: Envelope,
+    /// What it is beyond its conversation, in the responses API.
+    pub turn: Option<Box<Turn>>,
 }
 
 /// The longest `model` kept in the record, in bytes.
@@ -98,6 +101,7 @@ pub(crate) async fn accept(
         options,
         body,
         envelope,
+        turn: None,
     })
 }
 

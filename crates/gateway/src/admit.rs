@@ -9,6 +9,7 @@ use crate::case::Case;
 use crate::endpoint::StreamForm;
 use crate::learn;
 use crate::options::Options;
+use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -20,6 +21,7 @@ use trunkline_route::caller::{AllowList, Caller};
 use trunkline_route::limit::{Account, Estimate, Reservation};
 use trunkline_route::policy::{Route, RouteKind};
 use trunkline_wire::codec::{Envelope, PathParts};
+use trunkline_wire::responses::Echo;
 
 /// A request that may be served, with the route that will.
 pub(crate) struct Admitted {
@@ -47,6 +49,10 @@ pub(crate) struct Admitted {
     pub caller: Caller,
     /// Refuse instead of warn.
     pub strict: bool,
+    /// What it is beyond its conversation, in the responses API.
+    pub turn: Option<Arc<Turn>>,
+    /// What the answer repeats of the request, where that is not what its body says.
+    pub echo: Option<Arc<Echo>>,
 }
 
 impl Admitted {
@@ -66,6 +72,8 @@ impl Admitted {
             route: Arc::clone(&self.route),
             caller: self.caller.clone(),
             strict: self.strict,
+            turn: self.turn.clone(),
+            echo: self.echo.clone(),
         }
     }
 }
@@ -91,6 +99,12 @@ pub(crate) fn admit(
     {
         caller.history = gateway.sessions.find(caller.key.as_deref(), &route.name, session);
         case.remember_session();
+    }
+    if let Some(bound) = accepted.turn.as_ref().and_then(|turn| turn.bound.as_ref())
+        && caller.preferences.order.is_empty()
+    {
+        // State that only its maker can read: others can answer too, without it.
+        caller.preferences.order.push(Name::from(bound.deployment.as_str()));
     }
     check_models(generation, &caller)?;
     check_allowed(&caller, &route)?;
@@ -121,6 +135,8 @@ pub(crate) fn admit(
         route,
         caller,
         strict,
+        echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
+        turn: accepted.turn.map(Arc::from),
     })
 }
 

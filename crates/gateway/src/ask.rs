@@ -173,5 +173,7 @@ fn request(asked_for: &Admitted, question: &Question) -> Result<Admitted, Failur
         route: Arc::clone(&asked_for.route),
         caller: asked_for.caller.clone(),
         strict: false,
+        turn: None,
+        echo: None,
     })
 }

@@ -19,6 +19,8 @@ pub(crate) enum Endpoint {
         /// What the path itself says.
         path: PathParts,
     },
+    /// A stored response.
+    Response(String, ResponseVerb),
     /// The list of models and routes.
     Models(Dialect),
     /// One model or route.
@@ -57,6 +59,19 @@ impl StreamForm {
     }
 }
 
+/// What is asked of a stored response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponseVerb {
+    /// The response, or its events.
+    Retrieve,
+    /// Forget it.
+    Delete,
+    /// Stop it.
+    Cancel,
+    /// What it was made from.
+    InputItems,
+}
+
 /// Why a path names nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoEndpoint {
@@ -90,6 +105,7 @@ pub(crate) fn find(
             (inference(Dialect::OpenAi, Operation::Chat), Method::POST)
         }
         "/v1/embeddings" | "/embeddings" => (inference(Dialect::OpenAi, Operation::Embeddings), Method::POST),
+        "/v1/responses" | "/responses" => (inference(Dialect::Responses, Operation::Chat), Method::POST),
         "/v1/messages" => (inference(Dialect::Anthropic, Operation::Chat), Method::POST),
         "/v1/messages/count_tokens" => (inference(Dialect::Anthropic, Operation::CountTokens), Method::POST),
         "/v1/models" | "/models" | "/v1beta/models" => {
@@ -99,6 +115,10 @@ pub(crate) fn find(
         "/healthz" => (Endpoint::Health, Method::GET),
         "/readyz" => (Endpoint::Ready, Method::GET),
         "/metrics" => (Endpoint::Metrics, Method::GET),
+        _ if path.contains("responses/") => match response(method, path) {
+            Some(found) => found,
+            None => return Err(NoEndpoint::Path { dialect: Dialect::Responses }),
+        },
         _ => prefixed(path, spoken).ok_or(NoEndpoint::Path { dialect: spoken })?,
     };
     if *method == allowed || (allowed == Method::GET && *method == Method::HEAD) {
@@ -108,9 +128,27 @@ pub(crate) fn find(
         Endpoint::Inference { dialect, .. } | Endpoint::Models(dialect) | Endpoint::Model(dialect, _) => {
             *dialect
         }
+        Endpoint::Response(..) => Dialect::Responses,
         _ => spoken,
     };
     Err(NoEndpoint::Method { dialect, allowed: if allowed == Method::GET { "GET" } else { "POST" } })
+}
+
+/// A stored response, by path and method: the same path can be read and deleted.
+fn response(method: &Method, path: &str) -> Option<(Endpoint, Method)> {
+    let rest = path.strip_prefix("/v1/responses/").or_else(|| path.strip_prefix("/responses/"))?;
+    let (id, below) = rest.split_once('/').map_or((rest, None), |(id, below)| (id, Some(below)));
+    if id.is_empty() {
+        return None;
+    }
+    let (verb, allowed) = match below {
+        None if *method == Method::DELETE => (ResponseVerb::Delete, Method::DELETE),
+        None => (ResponseVerb::Retrieve, Method::GET),
+        Some("cancel") => (ResponseVerb::Cancel, Method::POST),
+        Some("input_items") => (ResponseVerb::InputItems, Method::GET),
+        Some(_) => return None,
+    };
+    Some((Endpoint::Response(decode(id), verb), allowed))
 }
 
 fn prefixed(path: &str, spoken: Dialect) -> Option<(Endpoint, Method)> {

@@ -33,6 +33,7 @@ mod preferences;
 mod prompt;
 mod relay;
 mod respond;
+mod responses;
 pub mod server;
 mod service;
 mod sign;

@@ -8,6 +8,7 @@ use crate::attempt::{self, Lost, Opened};
 use crate::case::Case;
 use crate::clock::Clock;
 use crate::relay::Before;
+use crate::responses::Served;
 use crate::state::Gateway;
 use crate::subject::Subject;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -25,6 +26,20 @@ pub(crate) struct Performed {
     pub drive: Drive,
     /// The attempt that leads.
     pub opened: Box<Opened>,
+}
+
+impl Performed {
+    /// Who answers, for those who keep the answer.
+    #[must_use]
+    pub(crate) fn served(&self, admitted: &Admitted) -> Served {
+        let index = self.opened.attempt.leg.deployment.index();
+        let deployment = admitted.generation.snapshot.fleet.deployment(index);
+        Served {
+            deployment: Some(deployment.id.to_string()),
+            provider: Some(deployment.provider.to_string()),
+            is_passed: self.opened.relay.passes(),
+        }
+    }
 }
 
 /// Makes attempts until one is worth something.

@@ -15,6 +15,7 @@ use crate::explain;
 use crate::perform::{self, Performed};
 use crate::planning;
 use crate::respond;
+use crate::responses::{self, Keeper, Served};
 use crate::state::{Gateway, Generation, Place};
 use http::Response;
 use std::sync::Arc;
@@ -28,7 +29,16 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, arrival: Arrival, place: Place)
     let version = generation.snapshot.version;
     let mut case = Case::open(Arc::clone(&gateway), place, case::new_id(), dialect, operation, version);
     match stages(&gateway, &generation, arrival, &mut case).await {
-        Ok(Answered::Performed(admitted, performed)) => answer::answer(gateway, *admitted, *performed, case),
+        Ok(Answered::Performed(admitted, performed)) => {
+            let (served, turn) = (performed.served(&admitted), admitted.turn.clone());
+            let keeper = turn.map(|turn| Keeper::new(gateway.responses.clone(), turn, served));
+            let response = answer::answer(gateway, *admitted, *performed, case);
+            match keeper {
+                Some(keeper) => responses::keep(keeper, response),
+                None => response,
+            }
+        }
+        Ok(Answered::Detached(admitted)) => responses::start(&gateway, admitted, case),
         Ok(Answered::DryRun(decision)) => explain::dry_run(case, &decision),
         Err(error) => {
             let response = respond::error(dialect, case.id(), &error);
@@ -42,6 +52,8 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, arrival: Arrival, place: Place)
 enum Answered {
     /// With an answer on its way.
     Performed(Box<Admitted>, Box<Performed>),
+    /// With what there is of it: it runs in the background.
+    Detached(Box<Admitted>),
     /// With nothing but its decision.
     DryRun(Box<Decision>),
 }
@@ -60,7 +72,11 @@ async fn stages(
         }
     };
     let accepted = accept::accept(gateway, generation, arrival, case).await?;
+    let accepted = responses::expand(gateway, accepted, &identified, case.id()).await?;
     let admitted = admit::admit(gateway, generation, accepted, &identified, case)?;
+    if admitted.turn.as_ref().is_some_and(|turn| turn.background) && !admitted.options.dry_run {
+        return Ok(Answered::Detached(Box::new(admitted)));
+    }
     let decision = classify::plan(gateway, &admitted, case).await;
     if admitted.options.dry_run {
         return Ok(Answered::DryRun(Box::new(decision)));
@@ -68,4 +84,30 @@ async fn stages(
     let plan = planning::require_plan(decision)?;
     let performed = perform::perform(gateway, &admitted, plan, case).await?;
     Ok(Answered::Performed(Box::new(admitted), Box::new(performed)))
+}
+
+/// The stages behind admission, for a request that was detached from its client.
+///
+/// # Errors
+/// What the client would have been told.
+pub(crate) async fn perform_admitted(
+    gateway: &Arc<Gateway>,
+    admitted: Box<Admitted>,
+    mut case: Case,
+) -> Result<(Served, Response<AnswerBody>), ClientError> {
+    let decision = classify::plan(gateway, &admitted, &mut case).await;
+    let performed = match planning::require_plan(decision) {
+        Ok(plan) => perform::perform(gateway, &admitted, plan, &mut case).await,
+        Err(error) => Err(error),
+    };
+    match performed {
+        Ok(performed) => {
+            let served = performed.served(&admitted);
+            Ok((served, answer::answer(Arc::clone(gateway), *admitted, performed, case)))
+        }
+        Err(error) => {
+            case.refused(&error);
+            Err(error)
+        }
+    }
 }

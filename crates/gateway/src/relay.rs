@@ -149,7 +149,7 @@ impl Relay {
             }))
         };
         Self {
-            framer: Framer::new(dispatch::framing(delivery), LARGEST_FRAME),
+            framer: Framer::new(dispatch::framing(provider, delivery), LARGEST_FRAME),
             way,
             client,
             delivery,
@@ -221,6 +221,12 @@ impl Relay {
         Ok(semantic)
     }
 
+    /// Whether bytes pass untouched.
+    #[must_use]
+    pub(crate) const fn passes(&self) -> bool {
+        matches!(self.way, Way::Pass(_))
+    }
+
     /// Whether the provider has said that the answer is complete; what follows is only the end of the body.
     #[must_use]
     pub(crate) fn is_complete(&self) -> bool {
@@ -263,7 +269,7 @@ impl Relay {
         translation.prose = None;
         translation.splice = Some(Splice::new(part));
         self.bill.entry.clone_from(&context.bill.entry);
-        self.framer = Framer::new(dispatch::framing(context.delivery), LARGEST_FRAME);
+        self.framer = Framer::new(dispatch::framing(context.provider, context.delivery), LARGEST_FRAME);
     }
 
     /// Which attempts were over when this one was chosen to answer: the loser of a hedge and what was asked about the answer

@@ -7,6 +7,7 @@ use crate::classify::Answers;
 use crate::clock::Clock;
 use crate::learn::{self, Sessions};
 use crate::metrics::Metrics;
+use crate::responses::Running;
 use crate::spend::DaySpend;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
@@ -23,7 +24,7 @@ use trunkline_route::hedge::HedgeBudget;
 use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
-use trunkline_store::Recorder;
+use trunkline_store::{Recorder, Responses};
 
 /// Everything that serves requests.
 pub struct Gateway {
@@ -47,6 +48,10 @@ pub struct Gateway {
     pub(crate) answers: Answers,
     /// What sessions did before.
     pub(crate) sessions: Sessions,
+    /// Stored responses.
+    pub responses: Responses,
+    /// Responses that run in the background.
+    pub(crate) running: Running,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
@@ -69,9 +74,20 @@ pub struct Generation {
 }
 
 impl Gateway {
-    /// A gateway that serves a configuration.
+    /// A gateway that serves a configuration and keeps responses in memory.
     #[must_use]
     pub fn new(snapshot: Snapshot, transport: Transport, recorder: Recorder) -> Arc<Self> {
+        Self::with_responses(snapshot, transport, recorder, Responses::in_memory())
+    }
+
+    /// A gateway that serves a configuration.
+    #[must_use]
+    pub fn with_responses(
+        snapshot: Snapshot,
+        transport: Transport,
+        recorder: Recorder,
+        responses: Responses,
+    ) -> Arc<Self> {
         let clock = Clock::start();
         let generation = Generation::new(snapshot, None);
         Arc::new(Self {
@@ -85,6 +101,8 @@ impl Gateway {
             spend: DaySpend::default(),
             answers: Answers::default(),
             sessions: Sessions::default(),
+            responses,
+            running: Running::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),

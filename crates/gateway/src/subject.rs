@@ -28,6 +28,7 @@ use trunkline_route::plan::Plan;
 use trunkline_wire::codec::{BadRequest, EmbeddingForm, EncodeContext, EncodeError};
 use trunkline_wire::dispatch;
 use trunkline_wire::names::FittedNames;
+use trunkline_wire::responses::{Echo, strip_state};
 
 /// One request, seen from its attempts.
 pub(crate) struct Subject<'a> {
@@ -190,21 +191,27 @@ impl<'a> Subject<'a> {
         &self.generation().snapshot.upstreams[index.position()]
     }
 
+    /// The protocol in which it goes there.
+    fn dialect(&self, upstream: &Upstream) -> Dialect {
+        upstream.dialect_for(self.admitted.dialect, self.admitted.operation)
+    }
+
     /// Where to send it. The filter lets only deployments through that serve the operation.
     #[must_use]
     pub(crate) fn uri(&self, upstream: &Upstream) -> Uri {
-        upstream.uri(self.admitted.operation, self.delivery()).cloned().unwrap_or_default()
+        let dialect = self.dialect(upstream);
+        upstream.uri(dialect, self.admitted.operation, self.delivery()).cloned().unwrap_or_default()
     }
 
     /// What the answer's relay must know.
     #[must_use]
     pub(crate) fn relay_context(&self, index: DeploymentIndex, tier: &str) -> RelayContext {
-        let passes = self.passes(self.upstream(index));
+        let passes = self.passes(index);
         let stream_usage =
             self.admitted.envelope.wants_stream_usage || self.admitted.dialect != Dialect::OpenAi;
         RelayContext {
             client: self.admitted.dialect,
-            provider: self.upstream(index).dialect,
+            provider: self.dialect(self.upstream(index)),
             // Who may have to go on with the answer must understand it.
             passes: passes && !self.continues,
             keeps_text: self.continues,
@@ -224,6 +231,7 @@ impl<'a> Subject<'a> {
                 stream_usage,
                 encoding: self.vector_encoding(),
                 embedding_form: self.embedding_form(),
+                echo: self.echo(),
             },
         }
     }
@@ -240,8 +248,8 @@ impl<'a> Subject<'a> {
     /// `Unsupported` when the deployment cannot express the request, `BadRequest` when the request contradicts itself.
     pub(crate) fn prepare(&self, index: DeploymentIndex, so_far: Option<&str>) -> Result<Prepared, Failure> {
         let upstream = self.upstream(index);
-        let same = so_far.is_none() && self.passes(upstream);
-        let (body, warnings) = if same { self.passed(upstream) } else { self.translated(upstream, so_far)? };
+        let same = so_far.is_none() && self.passes(index);
+        let (body, warnings) = if same { self.passed(upstream) } else { self.translated(index, so_far)? };
         if self.admitted.strict && !warnings.is_empty() {
             let list: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             let message = format!(
@@ -255,19 +263,33 @@ impl<'a> Subject<'a> {
     }
 
     /// Whether bytes pass untouched, both ways.
-    fn passes(&self, upstream: &Upstream) -> bool {
+    fn passes(&self, index: DeploymentIndex) -> bool {
         let Admitted { envelope, body, dialect, operation, .. } = self.admitted;
         // What is given up must be taken out.
         self.conceded.is_empty()
-            && upstream.dialect == *dialect
+            && !self.is_foreign(index)
+            && self.dialect(self.upstream(index)) == *dialect
             && dispatch::may_pass(*dialect, *operation, envelope, body)
+    }
+
+    /// Whether sealed state in the conversation was made by another provider of the same dialect.
+    fn is_foreign(&self, index: DeploymentIndex) -> bool {
+        let provider = &self.generation().snapshot.fleet.deployment(index).provider;
+        let turn = self.admitted.turn.as_ref();
+        self.admitted.envelope.shape.has_opaque_state && turn.is_some_and(|turn| turn.is_foreign(provider))
     }
 
     fn fitted_names(&self, index: DeploymentIndex) -> FittedNames {
         match self.decoded() {
-            Ok(request) => dispatch::fitted_names(self.upstream(index).dialect, request),
+            Ok(request) => dispatch::fitted_names(self.dialect(self.upstream(index)), request),
             Err(_) => FittedNames::default(),
         }
+    }
+
+    /// What the answer repeats of the request, for clients whose protocol wants that.
+    fn echo(&self) -> Option<Arc<Echo>> {
+        let Admitted { envelope, body, dialect, echo, .. } = self.admitted;
+        echo.clone().or_else(|| dispatch::echo(*dialect, envelope, body))
     }
 
     fn embedding_form(&self) -> EmbeddingForm {
@@ -277,14 +299,17 @@ impl<'a> Subject<'a> {
 
     fn passed(&self, upstream: &Upstream) -> (RequestBody, Vec<Warning>) {
         let Admitted { envelope, body, dialect, .. } = self.admitted;
-        let edits = dispatch::pass_edits(*dialect, envelope, body, &upstream.profile, self.delivery());
+        let mut edits = dispatch::pass_edits(*dialect, envelope, body, &upstream.profile, self.delivery());
+        if let Some(turn) = &self.admitted.turn {
+            turn.edit(&mut edits, envelope, body, &upstream.profile);
+        }
         let rope = edits.apply(body, envelope);
         (RequestBody::from_pieces(rope), edits.warnings)
     }
 
     fn translated(
         &self,
-        upstream: &Upstream,
+        index: DeploymentIndex,
         so_far: Option<&str>,
     ) -> Result<(RequestBody, Vec<Warning>), Failure> {
         let request = self.decoded().as_ref().map_err(|error| {
@@ -297,17 +322,20 @@ impl<'a> Subject<'a> {
             Some(text) => Some(continuation::rest(request, text).ok_or_else(not_continuable)?),
         };
         let mut request = Cow::Borrowed(rest.as_ref().unwrap_or(request));
+        let upstream = self.upstream(index);
         let mut warnings = Vec::new();
+        if self.is_foreign(index) {
+            warnings = strip_state(request.to_mut());
+        }
         for concession in &self.conceded {
             warnings.push(concede(*concession, request.to_mut(), upstream.profile.max_output_tokens));
         }
-        let request = &*request;
+        let request = request.as_ref();
+        let dialect = self.dialect(upstream);
         let encoded = match self.admitted.operation {
-            Operation::CountTokens => {
-                dispatch::encode_count_request(upstream.dialect, request, &upstream.profile)
-            }
+            Operation::CountTokens => dispatch::encode_count_request(dialect, request, &upstream.profile),
             Operation::Chat | Operation::Embeddings => {
-                dispatch::encode_request(upstream.dialect, request, &upstream.profile, self.delivery())
+                dispatch::encode_request(dialect, request, &upstream.profile, self.delivery())
             }
         };
         let encoded = encoded.map_err(encode_failure)?;

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use trunkline_model::asked::Asked;
-use trunkline_model::record::RequestRecord;
+use trunkline_model::record::{AttemptKind, AttemptRecord, RequestRecord};
 use trunkline_model::shape::Shape;
 use trunkline_route::caller::Caller;
 
@@ -40,4 +40,16 @@ pub fn caller(record: &RequestRecord) -> Caller {
         strict: asked.is_some_and(|asked| asked.strict),
         ..Caller::default()
     }
+}
+
+/// The call whose answer the client got: the last that went well at the deployment that is said to have answered. Samples and
+/// judgements of an answer are no answers.
+#[must_use]
+pub fn answer(record: &RequestRecord) -> Option<&AttemptRecord> {
+    let answers = |attempt: &&AttemptRecord| {
+        attempt.failure.is_none() && !matches!(attempt.kind, AttemptKind::Sample | AttemptKind::Judge)
+    };
+    let by_name = |attempt: &&AttemptRecord| Some(&attempt.deployment) == record.deployment.as_ref();
+    let mut last_first = record.attempts.iter().rev().filter(answers);
+    last_first.clone().find(by_name).or_else(|| last_first.next())
 }

@@ -38,9 +38,10 @@ impl Dialect {
         Self::Mistral,
     ];
     /// Those in which clients may hold a conversation.
-    pub const CLIENTS: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Gemini];
+    pub const CLIENTS: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Responses];
     /// Those in which providers may be asked for one.
-    pub const PROVIDERS: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral];
+    pub const PROVIDERS: [Self; 6] =
+        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Responses, Self::Mistral, Self::Converse];
 
     /// The name used in configuration, logs and metrics.
     #[must_use]

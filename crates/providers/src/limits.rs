@@ -125,7 +125,7 @@ fn http_date(text: &str) -> Option<u64> {
 }
 
 /// `2026-11-21T02:00:00Z`, fractions cut, offsets honoured, as Unix seconds.
-fn rfc3339(text: &str) -> Option<u64> {
+pub(crate) fn rfc3339(text: &str) -> Option<u64> {
     let (date, time) = text.trim().split_once(['T', 't', ' '])?;
     let mut parts = date.split('-').map(str::parse::<u64>);
     let (year, month, day) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);

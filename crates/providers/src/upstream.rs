@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_model::capability::{Capability, Support};
-use trunkline_model::catalogue::ModelEntry;
+use trunkline_model::catalogue::{Kind, ModelEntry};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::secret::Secret;
@@ -68,6 +68,9 @@ pub struct Upstream {
     /// How requests are signed, where no fixed header proves who sends them.
     pub signing: Option<Arc<Signing>>,
     endpoints: Vec<(Operation, Delivery, Uri)>,
+    responses: Option<Uri>,
+    /// Conversations go through the responses endpoint, whatever the client speaks.
+    only_responses: bool,
     errors: Vec<ErrorRow>,
     limits: LimitStyle,
 }
@@ -91,6 +94,11 @@ impl Upstream {
                 }
             }
         }
+        let responses = preset.path(Endpoint::Responses);
+        let responses = responses.map(|path| uri(account, preset, path, model)).transpose()?;
+        let has_chat = endpoints.iter().any(|(operation, ..)| *operation == Operation::Chat);
+        let only_responses =
+            responses.is_some() && (!has_chat || entry.is_some_and(|entry| entry.kind == Kind::Responses));
         Ok(Self {
             dialect: preset.dialect,
             profile: profile(preset, model, entry),
@@ -98,21 +106,37 @@ impl Upstream {
             http2_cleartext: account.http2_cleartext,
             signing: account.signing.clone(),
             endpoints,
+            responses,
+            only_responses,
             errors: preset.errors.clone(),
             limits: preset.limits.style,
         })
     }
 
-    /// Where to send an operation; `None` when the deployment does not serve it.
+    /// The protocol in which a client's request goes on: the client's own where the provider speaks it too, so that nothing is
+    /// lost on the way.
     #[must_use]
-    pub fn uri(&self, operation: Operation, delivery: Delivery) -> Option<&Uri> {
+    pub fn dialect_for(&self, client: Dialect, operation: Operation) -> Dialect {
+        let takes_responses = self.responses.is_some() && operation == Operation::Chat;
+        if takes_responses && (self.only_responses || client == Dialect::Responses) {
+            return Dialect::Responses;
+        }
+        self.dialect
+    }
+
+    /// Where to send an operation in a protocol of [`Upstream::dialect_for`]; `None` when the deployment does not serve it.
+    #[must_use]
+    pub fn uri(&self, dialect: Dialect, operation: Operation, delivery: Delivery) -> Option<&Uri> {
+        if dialect == Dialect::Responses && self.dialect != Dialect::Responses {
+            return self.responses.as_ref();
+        }
         self.endpoints.iter().find(|(op, how, _)| (*op, *how) == (operation, delivery)).map(|(_, _, uri)| uri)
     }
 
     /// Any of its addresses, for its scheme, host and port.
     #[must_use]
     pub fn any_uri(&self) -> Option<&Uri> {
-        self.endpoints.first().map(|(_, _, uri)| uri)
+        self.endpoints.first().map(|(_, _, uri)| uri).or(self.responses.as_ref())
     }
 
     /// What it serves.
@@ -120,14 +144,21 @@ impl Upstream {
     pub fn operations(&self) -> Vec<Operation> {
         Operation::ALL
             .into_iter()
-            .filter(|operation| self.uri(*operation, Delivery::Plain).is_some())
+            .filter(|operation| {
+                let dialect = self.dialect_for(self.dialect, *operation);
+                self.uri(dialect, *operation, Delivery::Plain).is_some()
+            })
             .collect()
     }
 
     /// Reads a refused answer. `now` is Unix seconds.
     #[must_use]
     pub fn failure(&self, status: u16, headers: &HeaderMap, body: &[u8], now: u64) -> Failure {
-        let mut failure = dispatch::decode_error(self.dialect, status, body);
+        let name = dispatch::error_header(self.dialect).and_then(|name| headers.get(name)?.to_str().ok());
+        let mut failure = match name {
+            Some(name) => dispatch::decode_named_error(self.dialect, status, name, body),
+            None => dispatch::decode_error(self.dialect, status, body),
+        };
         failure.status = Some(status);
         // The provider's own table speaks for statuses its dialect does not define; a class that the body named stays.
         let by_status_alone = matches!(failure.class, FailureClass::Server | FailureClass::BadRequest);
@@ -166,7 +197,9 @@ fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<&st
 
 fn uri(account: &Account, preset: &Preset, path: &str, model: &str) -> Result<Uri, AccountError> {
     let base = account.base_url.trim_end_matches('/');
-    let mut text = format!("{base}{}", path.replace("{model}", &encode_segment(model)));
+    let model =
+        if preset.dialect == Dialect::Converse { encode_strictly(model) } else { encode_segment(model) };
+    let mut text = format!("{base}{}", path.replace("{model}", &model));
     if let (KeyScheme::Query, Some(name), Some(key)) = (preset.key.scheme, &preset.key.name, &account.key) {
         let separator = if text.contains('?') { '&' } else { '?' };
         text.push(separator);
@@ -192,6 +225,12 @@ fn encode_segment(text: &str) -> String {
         }
     }
     out
+}
+
+/// Percent-encodes everything that is not unreserved: an ARN is one segment, its colons and slashes included.
+fn encode_strictly(text: &str) -> String {
+    let encoded = encode_segment(text);
+    encoded.replace('/', "%2F").replace(':', "%3A").replace('@', "%40")
 }
 
 fn headers(preset: &Preset, account: &Account) -> Result<HeaderMap, AccountError> {
@@ -254,7 +293,7 @@ fn reasoning_style(dialect: Dialect, model: &str, support: &dyn Fn(Capability) -
     }
     match dialect {
         Dialect::OpenAi | Dialect::Responses | Dialect::Mistral => ReasoningStyle::Effort,
-        Dialect::Anthropic if support(Capability::AdaptiveReasoning) == Support::Yes => {
+        Dialect::Anthropic | Dialect::Converse if support(Capability::AdaptiveReasoning) == Support::Yes => {
             ReasoningStyle::Adaptive
         }
         Dialect::Anthropic | Dialect::Converse | Dialect::Cohere => ReasoningStyle::Budget,

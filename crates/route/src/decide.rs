@@ -126,8 +126,8 @@ fn decide_once(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
     let facts = fleet_facts(&filtered.eligible);
     let features = FeatureSource::new(input.shape, caller, input.clock, facts).with_prompt(input.prompt);
     let mut chosen = choose(input, &filtered.eligible, &features, pinned, answers);
-    let shadow = shadow(input);
     choose::precheck(input, &filtered.eligible, &features, &mut chosen);
+    let shadow = shadow(input);
     let mut decision = match chosen.choice {
         Choice::PinNotEligible => {
             let pin = pinned.map_or_else(|| route.name.clone(), |(pin, _)| pin.clone());
@@ -135,12 +135,12 @@ fn decide_once(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
         }
         choice => plan::plan(input, filtered, choice, chosen.decided_by, chosen.propensity),
     };
+    for expectation in [&mut decision.expected, &mut decision.runner_up].into_iter().flatten() {
+        expectation.quality = features.predicted(expectation.deployment);
+    }
     decision.question = chosen.question;
     if decision.plan.is_ok() {
         decision.shadow = shadow;
-    }
-    for expectation in [&mut decision.expected, &mut decision.runner_up].into_iter().flatten() {
-        expectation.quality = features.predicted(expectation.deployment);
     }
     decision.steps = chosen.steps;
     decision.features = features.read();

@@ -113,10 +113,10 @@ pub struct StepTrace {
     pub step: Name,
     /// What it said.
     pub outcome: StepOutcome,
-    /// What it measured: probabilities of classes, scores, thresholds.
-    pub measures: Vec<(Name, f64)>,
     /// How it came to that, in its own words, where there is more to say.
     pub note: Option<Cow<'static, str>>,
+    /// What it measured: probabilities of classes, scores, thresholds.
+    pub measures: Vec<(Name, f64)>,
 }
 
 /// What a step said.

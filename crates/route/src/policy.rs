@@ -97,14 +97,14 @@ pub struct Route {
     pub strict: bool,
     /// Whether answers may come from a cache.
     pub cache: CachePolicy,
-    /// A candidate that gets copies of some requests.
-    pub shadow: Option<Shadow>,
     /// A cheap answer first, a better model when it is found wanting.
     pub cascade: Option<Arc<Cascade>>,
     /// What every answer must be.
     pub demand: Option<Arc<Demand>>,
     /// What may be given up, in this order, when no deployment can do all that a request asks for.
     pub downgrade: Vec<Concession>,
+    /// A candidate that gets copies of some requests.
+    pub shadow: Option<Shadow>,
     tiers: Vec<Tier>,
     steps: Vec<Step>,
     candidates: Vec<DeploymentIndex>,
@@ -222,10 +222,10 @@ impl Route {
             continuation: false,
             strict: false,
             cache: CachePolicy::Off,
-            shadow: None,
             cascade: None,
             demand: None,
             downgrade: Vec::new(),
+            shadow: None,
             tiers,
             steps,
             candidates,
@@ -269,10 +269,10 @@ impl Route {
             continuation: false,
             strict: false,
             cache: CachePolicy::Off,
-            shadow: None,
             cascade: None,
             demand: None,
             downgrade: Vec::new(),
+            shadow: None,
             tiers: vec![tier],
             steps: Vec::new(),
             candidates,

@@ -32,6 +32,7 @@ mod observe;
 mod opaque;
 mod perform;
 mod prompt_cache;
+mod response_book;
 mod schema_instance;
 mod script;
 mod server;

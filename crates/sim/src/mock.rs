@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::dialect::DialectName;
+use crate::dialect::converse::message;
 use crate::script::contains;
 
 /// The largest request head accepted, in bytes.
@@ -143,20 +144,24 @@ impl Answers {
                 "x-request-id: req_mock\r\nopenai-processing-ms: 1\r\n"
             }
             DialectName::Anthropic => "request-id: req_mock\r\n",
-            DialectName::Gemini => "",
+            DialectName::Gemini | DialectName::Converse => "",
         };
         let plain = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{identity}content-length: {}\r\n\r\n{body}",
             body.len()
         );
+        let kind = match config.dialect {
+            DialectName::Converse => message::CONTENT_TYPE,
+            _ => "text/event-stream",
+        };
         let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n{identity}transfer-encoding: chunked\r\n\r\n"
+            "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n{identity}transfer-encoding: chunked\r\n\r\n"
         );
-        let (before, piece, after) = stream_body(config.dialect, config.chunks);
-        let opening = format!("{head}{}", before.iter().map(|event| chunk(event)).collect::<String>());
-        let piece = chunk(&piece);
-        let ending = format!("{}0\r\n\r\n", after.iter().map(|event| chunk(event)).collect::<String>());
-        let burst = format!("{opening}{}{ending}", piece.repeat(config.chunks));
+        let (before, piece, after) = stream_bytes(config.dialect, config.chunks);
+        let opening = [head.as_bytes(), &chunks(&before)].concat();
+        let piece = chunks(&[piece]);
+        let ending = [&chunks(&after), &b"0\r\n\r\n"[..]].concat();
+        let burst = [&opening[..], &piece.repeat(config.chunks), &ending].concat();
         Self {
             plain: Bytes::from(plain),
             opening: Bytes::from(opening),
@@ -171,8 +176,29 @@ impl Answers {
     }
 }
 
-fn chunk(data: &str) -> String {
-    if data.is_empty() { String::new() } else { format!("{:x}\r\n{data}\r\n", data.len()) }
+/// Each as an HTTP chunk of its own.
+fn chunks(pieces: &[Bytes]) -> Vec<u8> {
+    let filled = pieces.iter().filter(|piece| !piece.is_empty());
+    filled.flat_map(|piece| [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()).collect()
+}
+
+/// What comes before the text, one piece of text, what comes after.
+fn stream_bytes(dialect: DialectName, chunks: usize) -> (Vec<Bytes>, Bytes, Vec<Bytes>) {
+    if dialect == DialectName::Converse {
+        let event = |name: &str, value: Value| message::event(name, value.to_string().as_bytes());
+        let delta = json!({"contentBlockIndex": 0, "delta": {"text": " trunk"}, "p": "abcdefgh"});
+        let usage = json!({"inputTokens": 100, "outputTokens": chunks, "totalTokens": 100 + chunks});
+        let after = vec![
+            event("contentBlockStop", json!({"contentBlockIndex": 0})),
+            event("messageStop", json!({"stopReason": "end_turn"})),
+            event("metadata", json!({"usage": usage, "metrics": {"latencyMs": 1}})),
+        ];
+        let before = vec![event("messageStart", json!({"role": "assistant"}))];
+        return (before, event("contentBlockDelta", delta), after);
+    }
+    let bytes = |events: Vec<String>| events.into_iter().map(Bytes::from).collect();
+    let (before, piece, after) = stream_body(dialect, chunks);
+    (bytes(before), Bytes::from(piece), bytes(after))
 }
 
 fn plain_body(dialect: DialectName, text: &str) -> Value {
@@ -193,10 +219,15 @@ fn plain_body(dialect: DialectName, text: &str) -> Value {
             "finishReason": "STOP", "index": 0}], "usageMetadata": {"promptTokenCount": 100,
             "candidatesTokenCount": 125, "totalTokenCount": 225}, "modelVersion": "gemini-2.5-flash"})
         }
+        DialectName::Converse => {
+            json!({"output": {"message": {"role": "assistant", "content": [{"text": text}]}},
+            "stopReason": "end_turn", "metrics": {"latencyMs": 1},
+            "usage": {"inputTokens": 100, "outputTokens": 125, "totalTokens": 225}})
+        }
     }
 }
 
-/// What comes before the text, one piece of text, what comes after.
+/// As [`stream_bytes`], for dialects that stream text.
 fn stream_body(dialect: DialectName, chunks: usize) -> (Vec<String>, String, Vec<String>) {
     match dialect {
         DialectName::OpenAi | DialectName::Mistral => {
@@ -257,6 +288,7 @@ fn stream_body(dialect: DialectName, chunks: usize) -> (Vec<String>, String, Vec
                 vec![event(json!({"content": content(""), "finishReason": "STOP", "index": 0}))],
             )
         }
+        DialectName::Converse => (Vec::new(), String::new(), Vec::new()),
     }
 }
 

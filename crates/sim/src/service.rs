@@ -23,6 +23,7 @@ use crate::limit::{Buckets, Exceeded, Scope};
 use crate::observe::{Exchange, Observer, ReceivedRequest};
 use crate::perform::{Opening, Performance, Staging, perform};
 use crate::prompt_cache::PromptCache;
+use crate::response_book::ResponseBook;
 use crate::script::{Facts, Script};
 use crate::tokens;
 use crate::turn::Directives;
@@ -35,6 +36,7 @@ pub(crate) struct State {
     pub(crate) started: Instant,
     live: RwLock<Live>,
     cache: PromptCache,
+    book: ResponseBook,
     buckets: Mutex<Buckets>,
     /// Counts changes of the script, for those who wait for one.
     pub(crate) changes: watch::Sender<u64>,
@@ -63,6 +65,7 @@ impl State {
             started,
             live: RwLock::new(live),
             cache: PromptCache::default(),
+            book: ResponseBook::default(),
             buckets: Mutex::new(Buckets::new(started)),
             changes: watch::Sender::new(0),
             config,
@@ -154,6 +157,12 @@ pub(crate) async fn serve(
             "authorization" | "x-api-key" | "x-goog-api-key" | "api-key"
         ));
     }
+    // HTTP/2 has it in a pseudo-header.
+    if let (None, Some(authority)) = (headers.get(http::header::HOST), parts.uri.authority())
+        && let Ok(host) = http::HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(http::header::HOST, host);
+    }
     let query = parts.uri.query().map(str::to_owned);
     let inbound = Inbound::new(parts.method, path, query, headers, body);
     let performance = stage(&state, &inbound, number, parts.version, too_bad);
@@ -218,6 +227,7 @@ fn stage(
         config: &state.config,
         script: &script,
         cache: &state.cache,
+        book: &state.book,
         stamp: &stamp,
         seed: fingerprint(state.config.seed, &inbound.body),
     };
@@ -252,7 +262,10 @@ fn check(state: &State, dialect: &dyn Dialect, inbound: &Inbound) -> Result<(), 
     match dialect.credential(inbound) {
         None => Err(Refusal::MissingKey),
         Some(key) if key.is_empty() => Err(Refusal::MissingKey),
-        Some(key) if !keys.is_empty() && !keys.contains(&key) => Err(Refusal::WrongKey(key)),
+        // A key that signs is written `ID:SECRET`, and shown by its id.
+        Some(key) if !keys.is_empty() && !keys.iter().any(|known| known.split(':').next() == Some(&key)) => {
+            Err(Refusal::WrongKey(key))
+        }
         Some(_) => Ok(()),
     }
 }

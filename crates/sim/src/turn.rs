@@ -23,5 +23,5 @@ mod plan;
 mod prompt;
 
 pub(crate) use directives::Directives;
-pub(crate) use plan::{Finish, Turn, plan};
+pub(crate) use plan::{Call, Finish, Turn, plan};
 pub(crate) use prompt::{Choice, Format, Offer, Prompt, ToolOutcome};

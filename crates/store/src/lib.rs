@@ -1,7 +1,7 @@
 //! The record: what happened to every request, kept across crashes, searchable.
 //!
 //! Owns the queue between requests and disk, the journal that catches what the database cannot take, the SQLite and memory
-//! backends, search and retention. Must not know how a request is served. Requests only ever push into bounded memory: no
+//! backends, search and retention; and the stored responses. Must not know how a request is served. Requests only ever push into bounded memory: no
 //! database call, lock wait or disk wait is in their path.
 
 mod block;
@@ -12,7 +12,9 @@ mod legacy;
 mod memory;
 mod query;
 mod recorder;
+mod responses;
 mod sqlite;
 
 pub use query::{Page, Query};
 pub use recorder::{Recorder, RecorderStats, Settings, StoreError, StoreKind, search_file};
+pub use responses::{ResponseSettings, Responses, StoredResponse};

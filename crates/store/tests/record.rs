@@ -37,6 +37,7 @@ fn record(number: u64) -> RequestRecord {
         usage_source: UsageSource::Reported,
         cost: Cost::exact(NanoDollars(1_234)),
         attempts: Vec::new(),
+        asked: None,
         warnings: Vec::new(),
         first_token_us: Some(1),
         total_us: 2,
@@ -44,7 +45,6 @@ fn record(number: u64) -> RequestRecord {
         request_bytes: 3,
         response_bytes: 4,
         config_version: 7,
-        asked: None,
         decision: Some("{}".into()),
     }
 }

@@ -104,5 +104,6 @@ fn context() -> EncodeContext {
         stream_usage: true,
         encoding: VectorEncoding::Float,
         embedding_form: Default::default(),
+        echo: None,
     }
 }

@@ -4,9 +4,11 @@
 //! a `Decode` understands an answer fully, an `Observe` only watches it pass (same dialect on both sides: bytes go through
 //! untouched, and watching costs a fraction of decoding), an `Encode` writes the client's side.
 
+use crate::responses::Echo;
 use crate::tally::Tally;
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
+use std::sync::Arc;
 use trunkline_model::capability::Support;
 use trunkline_model::dialect::Delivery;
 use trunkline_model::error::{ClientError, ErrorCode};
@@ -266,6 +268,8 @@ pub struct EncodeContext {
     pub encoding: VectorEncoding,
     /// How embeddings were asked for, in dialects with two forms.
     pub embedding_form: EmbeddingForm,
+    /// What the answer repeats of its request, in dialects whose answers do.
+    pub echo: Option<Arc<Echo>>,
 }
 
 /// How embeddings were asked for (Gemini): the answer has the same form.

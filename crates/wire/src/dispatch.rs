@@ -12,6 +12,7 @@ use crate::names::{FittedNames, NameRule};
 use crate::splice::Edits;
 use crate::{anthropic, cohere, converse, gemini, mistral, openai, responses};
 use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::error::ClientError;
 use trunkline_model::failure::Failure;
@@ -155,6 +156,24 @@ pub fn decode_error(dialect: Dialect, status: u16, body: &[u8]) -> Failure {
     }
 }
 
+/// The header in which providers of that dialect name an error, where the body does not.
+#[must_use]
+pub const fn error_header(dialect: Dialect) -> Option<&'static str> {
+    match dialect {
+        Dialect::Converse => Some(converse::ERROR_HEADER),
+        _ => None,
+    }
+}
+
+/// Reads the error answer of a provider of that dialect whose name stood in [`error_header`].
+#[must_use]
+pub fn decode_named_error(dialect: Dialect, status: u16, name: &str, body: &[u8]) -> Failure {
+    match dialect {
+        Dialect::Converse => converse::decode_named_error(status, name, body),
+        _ => decode_error(dialect, status, body),
+    }
+}
+
 /// What changes of a body that passes between a client and a provider of that dialect.
 #[must_use]
 pub fn pass_edits(
@@ -185,13 +204,14 @@ pub fn encode_count_request(
     profile: &Profile,
 ) -> Result<Encoded, EncodeError> {
     match dialect {
-        Dialect::OpenAi | Dialect::Responses | Dialect::Converse | Dialect::Cohere | Dialect::Mistral => {
+        Dialect::OpenAi | Dialect::Responses | Dialect::Cohere | Dialect::Mistral => {
             Err(EncodeError::Unsupported {
                 feature: "count_tokens".to_owned(),
                 reason: "the dialect has no endpoint that counts tokens".to_owned(),
             })
         }
         Dialect::Anthropic => anthropic::encode_count_request(request, profile),
+        Dialect::Converse => converse::encode_count_request(request, profile),
         Dialect::Gemini => gemini::encode_count_request(request, profile),
     }
 }
@@ -236,12 +256,21 @@ pub fn embedding_form(dialect: Dialect, envelope: &Envelope, body: &[u8]) -> Emb
     }
 }
 
-/// How a provider's answer of that delivery is cut into frames. All dialects stream by server-sent events; the adapter asks
-/// Gemini for them with `alt=sse`.
+/// What answers of a dialect repeat of the request.
 #[must_use]
-pub const fn framing(delivery: Delivery) -> Framing {
-    match delivery {
-        Delivery::Plain => Framing::Body,
-        Delivery::Stream => Framing::Sse,
+pub fn echo(dialect: Dialect, envelope: &Envelope, body: &[u8]) -> Option<Arc<responses::Echo>> {
+    match dialect {
+        Dialect::Responses => Some(Arc::new(responses::Echo::read(envelope, body))),
+        _ => None,
+    }
+}
+
+/// How an answer of a provider of that dialect is cut into frames. Gemini is asked for server-sent events with `alt=sse`.
+#[must_use]
+pub const fn framing(dialect: Dialect, delivery: Delivery) -> Framing {
+    match (dialect, delivery) {
+        (_, Delivery::Plain) => Framing::Body,
+        (Dialect::Converse, Delivery::Stream) => Framing::EventStream,
+        (_, Delivery::Stream) => Framing::Sse,
     }
 }

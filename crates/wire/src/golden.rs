@@ -2,12 +2,12 @@
 //!
 //! Owns the walk over `src/<dialect>/golden/`. A case is one file; its snapshot beside it (`expected/`) shows the canonical
 //! form and every translation. A new case is a new file, nothing else. Names end by what they hold: `.request.json`,
-//! `.embeddings.json` (a client's request), `.answer.json`, `.answer.sse`, `.vectors.json` (a provider's answer),
+//! `.embeddings.json` (a client's request), `.answer.json`, `.answer.sse`, `.answer.messages` (binary ones as text, a line each), `.vectors.json`, `.count.json` (a
+//! provider's answer),
 //! `.error.STATUS.json`.
 
 use crate::codec::{Decode, PathParts};
 use crate::dispatch;
-use crate::frame::Framing;
 use crate::testing::{context, frames, profile};
 use bytes::BytesMut;
 use std::fmt::Write as _;
@@ -55,8 +55,12 @@ fn report(dialect: Dialect, name: &str, bytes: &[u8]) -> String {
         [_, "request", "json"] => requests(dialect, Operation::Chat, bytes),
         [_, "embeddings", "json"] => requests(dialect, Operation::Embeddings, bytes),
         [_, "answer", "json"] => answers(dialect, Operation::Chat, Delivery::Plain, bytes),
+        [_, "answer", "messages"] => {
+            answers(dialect, Operation::Chat, Delivery::Stream, &crate::testing::messages_of(bytes))
+        }
         [_, "answer", "sse"] => answers(dialect, Operation::Chat, Delivery::Stream, bytes),
         [_, "vectors", "json"] => answers(dialect, Operation::Embeddings, Delivery::Plain, bytes),
+        [_, "count", "json"] => answers(dialect, Operation::CountTokens, Delivery::Plain, bytes),
         [_, "error", status, "json"] => {
             format!("{:#?}", dispatch::decode_error(dialect, status.parse().unwrap(), bytes))
         }
@@ -117,7 +121,7 @@ fn answers(dialect: Dialect, operation: Operation, delivery: Delivery, bytes: &[
 type Ended = Option<trunkline_model::failure::Failure>;
 
 fn decode(dialect: Dialect, operation: Operation, delivery: Delivery, bytes: &[u8]) -> (Vec<Event>, Ended) {
-    let framing = if delivery.is_stream() { Framing::Sse } else { Framing::Body };
+    let framing = dispatch::framing(dialect, delivery);
     let mut decoder: Box<dyn Decode> = dispatch::decoder(dialect, operation, delivery);
     let mut events = Vec::new();
     for frame in frames(framing, bytes, 7) {

@@ -244,6 +244,7 @@ pub(crate) fn context() -> EncodeContext {
         stream_usage: true,
         encoding: VectorEncoding::Float,
         embedding_form: Default::default(),
+        echo: None,
     }
 }
 
@@ -262,4 +263,46 @@ pub(crate) fn frames(framing: Framing, bytes: &[u8], size: usize) -> Vec<RawFram
     }
     frames.extend(framer.finish().unwrap());
     frames
+}
+
+/// One binary message with text headers.
+pub(crate) fn message(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    let mut head = Vec::new();
+    for (name, value) in headers {
+        head.push(u8::try_from(name.len()).unwrap());
+        head.extend_from_slice(name.as_bytes());
+        head.push(7);
+        head.extend_from_slice(&u16::try_from(value.len()).unwrap().to_be_bytes());
+        head.extend_from_slice(value.as_bytes());
+    }
+    raw_message(&head, payload)
+}
+
+/// One binary message with headers as they are on the wire.
+pub(crate) fn raw_message(head: &[u8], payload: &[u8]) -> Vec<u8> {
+    let total = u32::try_from(16 + head.len() + payload.len()).unwrap();
+    let mut out = total.to_be_bytes().to_vec();
+    out.extend_from_slice(&u32::try_from(head.len()).unwrap().to_be_bytes());
+    out.extend_from_slice(&crc32fast::hash(&out).to_be_bytes());
+    out.extend_from_slice(head);
+    out.extend_from_slice(payload);
+    out.extend_from_slice(&crc32fast::hash(&out).to_be_bytes());
+    out
+}
+
+/// Binary messages written as lines: the event's type, a blank, its JSON. Types that end in `Exception` are exceptions.
+pub(crate) fn messages_of(lines: &[u8]) -> Vec<u8> {
+    let lines = std::str::from_utf8(lines).unwrap().lines().filter(|line| !line.is_empty());
+    lines
+        .flat_map(|line| {
+            let (name, json) = line.split_once(' ').unwrap();
+            let (kind, header) = if name.ends_with("Exception") {
+                ("exception", ":exception-type")
+            } else {
+                ("event", ":event-type")
+            };
+            let headers = [(":message-type", kind), (header, name), (":content-type", "application/json")];
+            message(&headers, json.as_bytes())
+        })
+        .collect()
 }

@@ -96,6 +96,11 @@ impl<'o, S: Sink> Object<'o, S> {
         Self { out, is_first: true }
     }
 
+    /// Goes on with an object whose first fields are written already.
+    pub(crate) fn continued(out: &'o mut S) -> Self {
+        Self { out, is_first: false }
+    }
+
     /// Writes comma, name and colon; the value comes next. Gives the sink.
     pub(crate) fn key(&mut self, name: &str) -> &mut S {
         self.out.put(if self.is_first { b"\"" } else { b",\"" });

@@ -13,6 +13,7 @@ mod learned;
 mod providers;
 mod routes;
 mod server;
+mod signature;
 mod steps;
 mod weights;
 

@@ -1,6 +1,6 @@
 //! Providers: presets found, URLs and credentials resolved, catalogue loaded.
 
-use crate::compile::Compiler;
+use crate::compile::{Compiler, signature};
 use crate::file::{DataSettings, File, ModelSettings, PriceSettings, ProviderSettings};
 use crate::problem::did_you_mean;
 use crate::snapshot::ProviderSummary;
@@ -117,6 +117,7 @@ fn provider(
     let preset = find_preset(name, settings, compiler)?;
     let url = base_url(name, &preset, settings, compiler);
     let key = key(name, &preset, settings, compiler);
+    let signing = signature::signing(name, &preset, settings, matches!(key, Some(Some(_))), compiler);
     let mut headers = Vec::new();
     for (header, value) in &settings.headers {
         if let Some(value) = compiler.expand(&["providers", name, "headers", header], value) {
@@ -126,7 +127,7 @@ fn provider(
     let account = Account {
         base_url: url?,
         key: key?,
-        signing: None,
+        signing: signing?,
         headers,
         http2_cleartext: settings.http2_cleartext.unwrap_or(false),
     };
@@ -176,7 +177,7 @@ fn base_url(
     let written = settings.url.as_deref().unwrap_or_default();
     let url = match &settings.url {
         Some(url) => compiler.expand(&path, url)?,
-        None => match preset.resolved_base_url(compiler.inputs.environment) {
+        None => match preset.resolved_base_url(signature::address_parts(preset, settings, compiler.inputs)) {
             Ok(url) if !preset.url_required => url,
             Ok(usual) => {
                 compiler.error(
@@ -187,7 +188,8 @@ fn base_url(
                 return None;
             }
             Err(error) => {
-                compiler.error(&["providers", name], format!("failed to {error}"), None);
+                let hint = signature::missing_part(preset, &error);
+                compiler.error(&["providers", name], format!("failed to {error}"), hint);
                 return None;
             }
         },
@@ -209,6 +211,10 @@ fn key(
 ) -> Option<Option<Secret>> {
     if let Some(text) = &settings.key {
         return compiler.expand(&["providers", name, "key"], text).map(|key| Some(Secret::new(key)));
+    }
+    // Keys to sign with are the nearer word than a key from the environment.
+    if signature::is_stated(preset, settings) {
+        return Some(None);
     }
     let from_environment = preset
         .key

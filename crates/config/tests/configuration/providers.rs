@@ -61,3 +61,30 @@ fn facts_of_deployments_go_over_facts_of_providers() {
     let facts = &snapshot.fleet.deployment(snapshot.fleet.find("openai/gpt-5").unwrap()).facts;
     assert_eq!(facts.region.as_deref(), Some("eu"));
 }
+
+#[test]
+fn settings_of_signatures_that_cannot_take_effect_are_mistakes() {
+    assert_snapshot!(errors(
+        "providers:\n  bedrock: {}\n  two: { preset: bedrock, region: us-east-1, access_key: AKIDWRITTENOUT }\n  three: { preset: bedrock, region: us-east-1, secret_key: secretwrittenout }\n  four: { preset: bedrock, region: us-east-1, key: written-out, profile: mine }\n  five: { preset: bedrock, region: \"US East\" }\n  six: { preset: bedrock, url: \"https://proxy.example\" }\n  seven: { preset: bedrock, region: \"${NOT_SET}\" }\n  eight: { preset: bedrock, region: us-east-1, url: \"https://proxy.example\", key: written-out }\n  nine: { preset: bedrock, region: us-east-1, access_key: a, secret_key: b, profile: c }\n  openai: { region: eu-west-1 }\n  anthropic: { profile: mine }\n"
+    ));
+}
+
+#[test]
+fn requests_are_signed_unless_there_is_a_key() {
+    let signed = |settings: &str| {
+        let text = format!("providers: {{ bedrock: {{ region: eu-west-1, {settings} }} }}\n");
+        let snapshot = loaded(&text).snapshot;
+        let index = snapshot.fleet.find("bedrock/amazon.nova-pro-v1:0").unwrap();
+        let upstream = &snapshot.upstreams[index.position()];
+        assert_eq!(
+            upstream.any_uri().unwrap(),
+            "https://bedrock-runtime.eu-west-1.amazonaws.com/model/amazon.nova-pro-v1%3A0/converse"
+        );
+        assert_eq!(upstream.headers.contains_key("authorization"), upstream.signing.is_none());
+        upstream.signing.is_some()
+    };
+    assert!(signed("profile: mine"));
+    assert!(signed("access_key: a, secret_key: \"${OPENAI_API_KEY}\""));
+    assert!(signed(""));
+    assert!(!signed("key: \"${OPENAI_API_KEY}\""));
+}

@@ -268,7 +268,20 @@ fn metrics(
     if models == 2 {
         two_models(prepared, labels, rows, predicted, &mut random, &mut metrics);
     }
-    metrics
+    rounded(metrics)
+}
+
+/// To six digits: more say nothing, and fewer digits read back from a file exactly as they were.
+fn rounded(metrics: TrainingMetrics) -> TrainingMetrics {
+    let round = |value: f64| (value * 1e6).round() / 1e6;
+    TrainingMetrics {
+        quality: round(metrics.quality),
+        quality_lower: round(metrics.quality_lower),
+        best_single: round(metrics.best_single),
+        apgr: metrics.apgr.map(round),
+        apgr_lower: metrics.apgr_lower.map(round),
+        length_apgr: metrics.length_apgr.map(round),
+    }
 }
 
 /// The area under the curve, the better model of the two as the strong one.

@@ -2,11 +2,12 @@
 //!
 //! Owns the figures by which a choice that was not made is judged. Must not extrapolate: too few answers say nothing.
 
+use crate::past::answer;
 use std::collections::HashMap;
 use trunkline_config::Snapshot;
 use trunkline_model::catalogue::{ServiceTier, TokenCounts, price};
 use trunkline_model::id::{Name, RequestId};
-use trunkline_model::record::{AttemptRecord, RequestRecord};
+use trunkline_model::record::{AttemptKind, RequestRecord};
 
 /// The deployments of a log.
 pub(super) struct Known(HashMap<Name, Figures>);
@@ -26,7 +27,10 @@ impl Known {
     pub(super) fn of(records: &[RequestRecord], scores: &HashMap<RequestId, f64>) -> Self {
         let mut all: HashMap<Name, Figures> = HashMap::new();
         for record in records {
-            for attempt in record.attempts.iter().filter(|attempt| attempt.failure.is_none()) {
+            let judges = |kind| matches!(kind, AttemptKind::Sample | AttemptKind::Judge);
+            let answers =
+                record.attempts.iter().filter(|attempt| attempt.failure.is_none() && !judges(attempt.kind));
+            for attempt in answers {
                 let figures = all.entry(attempt.deployment.clone()).or_default();
                 figures.first_token_us.extend(attempt.phases.first_token_us);
                 figures.answers += 1;
@@ -86,9 +90,4 @@ impl Known {
         let mean = figures.output_tokens as f64 / figures.answers as f64;
         (figures.answers >= LEAST).then_some(mean)
     }
-}
-
-/// The call that answered.
-pub(super) fn answer(record: &RequestRecord) -> Option<&AttemptRecord> {
-    record.attempts.iter().rev().find(|attempt| attempt.failure.is_none())
 }

@@ -29,7 +29,11 @@ routes:
 
 fn policy(text: &str) -> Snapshot {
     let source = Source { path: "policy.yaml".to_owned(), text: text.to_owned() };
-    let inputs = Inputs { environment: &|_| None, today: Date::from_unix_seconds(1_795_303_800) };
+    let inputs = Inputs {
+        environment: &|_| None,
+        files: &|_| Err("no files here".to_owned()),
+        today: Date::from_unix_seconds(1_795_303_800),
+    };
     trunkline_config::load(vec![source], &inputs).unwrap_or_else(|invalid| panic!("{invalid}")).snapshot
 }
 

@@ -12,11 +12,12 @@ mod week;
 pub use provider::ProviderReport;
 pub use week::WeekReport;
 
+use crate::past::answer;
 use provider::providers;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use trunkline_model::id::RequestId;
-use trunkline_model::record::{AttemptRecord, RequestRecord};
+use trunkline_model::record::RequestRecord;
 use trunkline_model::usage::Usage;
 
 /// What a report is made from beside the record.
@@ -146,11 +147,6 @@ fn shares<'a>(
     }
     counts.values_mut().for_each(|count| *count /= all);
     counts
-}
-
-/// The call that answered.
-fn answer(record: &RequestRecord) -> Option<&AttemptRecord> {
-    record.attempts.iter().rev().find(|attempt| attempt.failure.is_none())
 }
 
 #[cfg(test)]

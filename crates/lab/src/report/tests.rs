@@ -5,7 +5,7 @@ use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::failure::FailureClass;
 use trunkline_model::id::Name;
 use trunkline_model::money::{Cost, NanoDollars};
-use trunkline_model::record::{AttemptKind, Outcome, PhaseTimes};
+use trunkline_model::record::{AttemptKind, AttemptRecord, Outcome, PhaseTimes};
 use trunkline_model::usage::UsageSource;
 
 /// 23 November 2026, a Monday.
@@ -149,6 +149,17 @@ fn three_failures_in_a_row_are_an_incident() {
     assert_eq!((provider.provider.as_str(), provider.calls, provider.failed), ("a", 14, 8));
     assert_eq!((provider.incidents, provider.rate_limited), (1, 3));
     assert!((provider.incident_minutes - 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_judge_is_paid_for_and_answers_nothing() {
+    let mut judged = record(MONDAY, vec![first("a/cheap", 1)], &["a/cheap", "b/strong"]);
+    let judge = attempt("b/strong", AttemptKind::Judge, None, 2);
+    judged.cost = judged.cost.plus(judge.cost);
+    judged.attempts.push(judge);
+    let total = &reported(&[judged], &HashMap::new()).routes[0].total;
+    assert!((total.overhead_usd - 0.02).abs() < 1e-9, "{total:?}");
+    assert!((total.spend_usd - 0.03).abs() < 1e-9);
 }
 
 #[test]

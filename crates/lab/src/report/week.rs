@@ -2,7 +2,8 @@
 //!
 //! Owns the sums. Weeks are those of ISO 8601 in UTC, so that reports of different machines agree.
 
-use super::{Inputs, answer};
+use super::Inputs;
+use crate::past::answer;
 use serde::Serialize;
 use std::collections::HashSet;
 use trunkline_model::record::{AttemptKind, Outcome, RequestRecord};

@@ -11,6 +11,7 @@ pub(super) const ALL: &[(&str, &str)] = &[
     ("ambient", include_str!("../../catalogue/ambient.tsv")),
     ("anthropic", include_str!("../../catalogue/anthropic.tsv")),
     ("baseten", include_str!("../../catalogue/baseten.tsv")),
+    ("bedrock", include_str!("../../catalogue/bedrock.tsv")),
     ("berget", include_str!("../../catalogue/berget.tsv")),
     ("cerebras", include_str!("../../catalogue/cerebras.tsv")),
     ("chutes", include_str!("../../catalogue/chutes.tsv")),

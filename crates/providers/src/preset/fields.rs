@@ -42,6 +42,8 @@ pub struct Preset {
     pub catalogue: Option<String>,
     /// How requests are authenticated.
     pub key: Key,
+    /// How requests are signed where the account has no key.
+    pub signature: Option<Signature>,
     /// Headers that every request carries besides.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -77,6 +79,27 @@ pub struct Key {
     /// Whether nothing works without a key.
     #[serde(default = "yes")]
     pub required: bool,
+}
+
+/// How requests are signed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    /// The way of signing.
+    pub kind: SignatureKind,
+    /// The name under which the service is signed for.
+    pub service: String,
+    /// The variable of the base address that stands for the region.
+    pub region: String,
+}
+
+/// A way of signing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignatureKind {
+    /// AWS Signature Version 4.
+    #[serde(rename = "aws-v4")]
+    AwsV4,
 }
 
 /// Where in the request the key goes.

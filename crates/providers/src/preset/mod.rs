@@ -14,6 +14,6 @@ mod registry;
 
 pub use fields::{
     DataClaims, Endpoint, ErrorRow, Key, KeyScheme, LimitHeaders, LimitStyle, OutputLimit, Parameters,
-    Preset, PresetError, ReasoningField, Sources, UrlError,
+    Preset, PresetError, ReasoningField, Signature, SignatureKind, Sources, UrlError,
 };
 pub use registry::{Detected, contains, detect, find, ids, nearest};

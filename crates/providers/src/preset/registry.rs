@@ -132,7 +132,7 @@ mod tests {
             match preset.base_url.as_deref() {
                 Some(url) if preset.url_required => assert!(local(url), "{id}: {url}"),
                 Some(url) => assert!(url.starts_with("https://"), "{id}: {url}"),
-                None => assert_eq!(id, "openai-compatible"),
+                None => assert!(["openai-compatible", "openai-responses"].contains(&id), "{id}"),
             }
             assert!(
                 !preset.key.required || !preset.key.env.is_empty(),

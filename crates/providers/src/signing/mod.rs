@@ -4,10 +4,14 @@
 //! whole request. Must not obtain credentials (sources say how, `net` does it) and must not read a clock: the time is an
 //! argument. A deployment with a plain API key has none of this, and pays nothing for it.
 
+mod aws;
+
+use crate::preset::SignatureKind;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
 use std::sync::Arc;
 use trunkline_model::credential::{Credential, CredentialSource};
+use trunkline_model::secret::Secret;
 
 /// A credential's source and the way it is put on requests.
 #[derive(Clone, Debug)]
@@ -28,6 +32,51 @@ pub enum Scheme {
         /// What stands before the token, for example `Bearer `.
         prefix: &'static str,
     },
+    /// AWS Signature Version 4.
+    AwsV4 {
+        /// The region, for example `us-east-1`.
+        region: String,
+        /// The service's signing name.
+        service: String,
+    },
+}
+
+/// What an account says of a credential that signs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CredentialSettings {
+    /// The region requests go to and are signed for.
+    pub region: Option<String>,
+    /// A profile of the shared files.
+    pub profile: Option<String>,
+    /// The id of a key.
+    pub access_key: Option<String>,
+    /// The key.
+    pub secret_key: Option<Secret>,
+    /// The token of a session, for keys that live for a while.
+    pub session_token: Option<Secret>,
+}
+
+/// A mistake in [`CredentialSettings`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The setting; `None` for one that is missing.
+    pub setting: Option<&'static str>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// The region that settings or environment name.
+#[must_use]
+pub fn region(
+    kind: SignatureKind,
+    settings: &CredentialSettings,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Option<String> {
+    match kind {
+        SignatureKind::AwsV4 => aws::region(settings, environment),
+    }
 }
 
 /// A request without its proof.
@@ -53,6 +102,21 @@ pub enum SigningError {
 }
 
 impl Signing {
+    /// How an account signs, by its settings and, where these are silent, by the environment.
+    ///
+    /// # Errors
+    /// Settings that contradict each other, or lack something.
+    pub fn signature(
+        kind: SignatureKind,
+        service: &str,
+        settings: &CredentialSettings,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Mistake> {
+        match kind {
+            SignatureKind::AwsV4 => aws::signing(service, settings, environment),
+        }
+    }
+
     /// Puts a credential on a request: adds to its headers. `now` is Unix seconds.
     ///
     /// # Errors
@@ -64,14 +128,19 @@ impl Signing {
         now: u64,
         headers: &mut HeaderMap,
     ) -> Result<(), SigningError> {
-        let _ = (request, now);
         match (&self.scheme, credential) {
             (Scheme::Token { header, prefix }, Credential::Token(token)) => {
                 let value = secret_value(&format!("{prefix}{}", token.expose()))?;
                 headers.insert(header.clone(), value);
                 Ok(())
             }
-            (Scheme::Token { .. }, Credential::KeyPair { .. }) => Err(SigningError::WrongKind),
+            (Scheme::AwsV4 { region, service }, Credential::KeyPair { id, secret, session }) => {
+                let session = session.as_ref().map(Secret::expose);
+                let keys = aws::Keys { id, secret: secret.expose(), session };
+                aws::sign(keys, aws::Scope { region, service }, request, now, headers)
+            }
+            (Scheme::Token { .. }, Credential::KeyPair { .. })
+            | (Scheme::AwsV4 { .. }, Credential::Token(_)) => Err(SigningError::WrongKind),
         }
     }
 }

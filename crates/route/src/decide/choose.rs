@@ -100,12 +100,8 @@ pub(super) fn choose<'a>(
             }
             Err(why) => (StepOutcome::NoAnswer(why), None),
         };
-        steps.push(StepTrace {
-            step: step.name.clone(),
-            outcome,
-            note: features.take_note(),
-            measures: measures.take(),
-        });
+        let (note, measures) = (features.take_note(), measures.take());
+        steps.push(StepTrace { step: step.name.clone(), outcome, note, measures });
         if let Some((choice, propensity)) = found {
             let decided_by = match step.kind {
                 StepKind::Pin => DecidedBy::Pin,

@@ -146,6 +146,10 @@ impl Decision {
                     push_shown(out, why);
                 }
             }
+            if let Some(note) = &trace.note {
+                out.push_str(",\"note\":");
+                push_text(out, note);
+            }
             if !trace.measures.is_empty() {
                 out.push_str(",\"measures\":{");
                 for (position, (name, value)) in trace.measures.iter().enumerate() {
@@ -157,10 +161,6 @@ impl Decision {
                     push_measure(out, *value);
                 }
                 out.push('}');
-            }
-            if let Some(note) = &trace.note {
-                out.push_str(",\"note\":");
-                push_text(out, note);
             }
             out.push('}');
         });

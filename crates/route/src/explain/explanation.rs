@@ -117,12 +117,12 @@ pub struct StepExplanation {
     /// Why it chose nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_answer: Option<String>,
-    /// What it measured, by name: probabilities of classes, scores, thresholds.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub measures: Map<String, Value>,
     /// How it came to that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// What it measured, by name: probabilities of classes, scores, thresholds.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub measures: Map<String, Value>,
 }
 
 /// What a leg is expected to bring.

@@ -91,6 +91,9 @@ impl Explanation {
                     )?;
                 }
             }
+            if let Some(note) = &step.note {
+                writeln!(formatter, "    {note}")?;
+            }
             if !step.measures.is_empty() {
                 let shown: Vec<String> = step
                     .measures
@@ -100,9 +103,6 @@ impl Explanation {
                     })
                     .collect();
                 writeln!(formatter, "    {}", shown.join(", "))?;
-            }
-            if let Some(note) = &step.note {
-                writeln!(formatter, "    {note}")?;
             }
         }
         Ok(())

@@ -117,11 +117,11 @@ pub struct FeatureSource<'a> {
     prompt: Option<&'a dyn Prompt>,
     text: OnceCell<Option<String>>,
     vector: OnceCell<Option<Box<PromptVector>>>,
+    note: Cell<Option<Cow<'static, str>>>,
+    predicted: RefCell<Vec<(DeploymentIndex, f32)>>,
     lexical: OnceCell<Option<Lexical>>,
     language: OnceCell<&'static str>,
     system_hash: OnceCell<String>,
-    note: Cell<Option<Cow<'static, str>>>,
-    predicted: RefCell<Vec<(DeploymentIndex, f32)>>,
 }
 
 impl fmt::Debug for FeatureSource<'_> {
@@ -151,11 +151,11 @@ impl<'a> FeatureSource<'a> {
             prompt: None,
             text: OnceCell::new(),
             vector: OnceCell::new(),
+            note: Cell::new(None),
+            predicted: RefCell::new(Vec::new()),
             lexical: OnceCell::new(),
             language: OnceCell::new(),
             system_hash: OnceCell::new(),
-            note: Cell::new(None),
-            predicted: RefCell::new(Vec::new()),
         }
     }
 

@@ -18,6 +18,9 @@ mod step;
 mod text;
 mod threshold;
 
+#[cfg(test)]
+mod tests;
+
 pub use artefact::{
     Artefact, ArtefactError, Calibration, DataFacts, EmbedderFacts, FORMAT, FORMAT_NAME, GuardFacts, Head,
     Kind, MOST_NEIGHBOURS, NeighbourFacts, TrainingMetrics, embedder_fingerprint,

@@ -12,7 +12,7 @@ use trunkline_sim::{DialectName, Fault, Flavor, Script, SimConfig, Simulator, Tl
 #[derive(Debug, Parser)]
 #[command(name = "trunkline-sim", version)]
 struct Arguments {
-    /// Dialect to speak: openai, anthropic, gemini or mistral. Given several times, each request is answered in its own.
+    /// Dialect to speak: openai, anthropic, gemini, mistral or converse. Given several times, each request is answered in its own.
     #[arg(long, required = true)]
     dialect: Vec<DialectName>,
     /// Address to listen on; port 0 picks a free one.

@@ -5,6 +5,7 @@
 //! folder and a line in [`DialectName::ALL`].
 
 mod anthropic;
+pub(crate) mod converse;
 mod gemini;
 mod inbound;
 mod mistral;
@@ -23,6 +24,7 @@ use serde_json::Value;
 use crate::chance::Chance;
 use crate::config::SimConfig;
 use crate::prompt_cache::PromptCache;
+use crate::response_book::ResponseBook;
 use crate::script::{Headroom, Script};
 
 pub(crate) use inbound::Inbound;
@@ -41,11 +43,14 @@ pub enum DialectName {
     Gemini,
     /// Mistral chat completions, embeddings and models.
     Mistral,
+    /// Bedrock Converse, its stream, token counting and embeddings.
+    Converse,
 }
 
 impl DialectName {
     /// All dialects.
-    pub const ALL: &'static [Self] = &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral];
+    pub const ALL: &'static [Self] =
+        &[Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral, Self::Converse];
 
     /// The name as it is written in files and on command lines.
     #[must_use]
@@ -55,6 +60,7 @@ impl DialectName {
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::Mistral => "mistral",
+            Self::Converse => "converse",
         }
     }
 
@@ -64,6 +70,7 @@ impl DialectName {
             Self::Anthropic => &anthropic::Anthropic,
             Self::Gemini => &gemini::Gemini,
             Self::Mistral => &mistral::Mistral,
+            Self::Converse => &converse::Converse,
         }
     }
 }
@@ -76,7 +83,7 @@ impl fmt::Display for DialectName {
 
 /// A dialect no simulator speaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("know the dialect `{0}`: expected openai, anthropic, gemini or mistral")]
+#[error("know the dialect `{0}`: expected openai, anthropic, gemini, mistral or converse")]
 pub struct UnknownDialect(String);
 
 impl FromStr for DialectName {
@@ -116,6 +123,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a SimConfig,
     pub(crate) script: &'a Script,
     pub(crate) cache: &'a PromptCache,
+    pub(crate) book: &'a ResponseBook,
     pub(crate) stamp: &'a Stamp,
     /// Depends on the simulator's seed and the request's bytes alone.
     pub(crate) seed: u64,

@@ -61,6 +61,24 @@ impl Answer {
         data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).unwrap()).collect()
     }
 
+    /// The binary messages: type and payload. What is left over when the last one is torn.
+    pub(crate) fn messages(&self) -> (Vec<(String, String)>, usize) {
+        let number = |at: usize| u32::from_be_bytes(*self.body[at..].first_chunk().unwrap()) as usize;
+        let mut messages = Vec::new();
+        let mut at = 0;
+        while self.body.len() >= at + 12 && self.body.len() >= at + number(at) {
+            let (total, headers) = (number(at), number(at + 4));
+            let head = String::from_utf8_lossy(&self.body[at + 12..at + 12 + headers]).into_owned();
+            // `:event-type` or `:exception-type` is the first header; its value follows its type and two bytes of length.
+            let (_, rest) = head.split_once("-type\u{7}\0").unwrap();
+            let name = rest.chars().skip(1).take_while(|letter| letter.is_ascii_alphabetic()).collect();
+            let payload = &self.body[at + 12 + headers..at + total - 4];
+            messages.push((name, String::from_utf8_lossy(payload).into_owned()));
+            at += total;
+        }
+        (messages, self.body.len() - at)
+    }
+
     /// The names of the server-sent events.
     pub(crate) fn event_names(&self) -> Vec<String> {
         self.text().lines().filter_map(|line| line.strip_prefix("event: ")).map(str::to_owned).collect()
@@ -93,11 +111,17 @@ pub(crate) fn question(dialect: DialectName, prompt: &str, stream: bool) -> Requ
             let body = json!({"contents": [{"role": "user", "parts": [{"text": prompt}]}]});
             post(&format!("/v1beta/models/gemini-2.0-flash:{method}"), &body, GOOGLE)
         }
+        DialectName::Converse => {
+            let verb = if stream { "converse-stream" } else { "converse" };
+            let body = json!({"messages": [{"role": "user", "content": [{"text": prompt}]}]});
+            post(&format!("/model/amazon.nova-pro-v1%3A0/{verb}"), &body, BEDROCK)
+        }
     }
 }
 
 pub(crate) const ANTHROPIC: &[(&str, &str)] =
     &[("x-api-key", "sim-key"), ("anthropic-version", "2023-06-01")];
+pub(crate) const BEDROCK: &[(&str, &str)] = &[("authorization", "Bearer sim-key")];
 pub(crate) const GOOGLE: &[(&str, &str)] = &[("x-goog-api-key", "sim-key")];
 
 pub(crate) fn post(path: &str, body: &Value, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {

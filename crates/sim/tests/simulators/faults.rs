@@ -26,12 +26,34 @@ fn describe(dialect: DialectName, stream: bool, answer: Result<Answer, Failure>)
     let text = answer.text();
     let kind = answer.headers.get("content-type").map_or("", |kind| kind.to_str().unwrap());
     let mut said = format!("{} {}", answer.status, kind.split(';').next().unwrap_or_default());
-    if stream && (kind.starts_with("text/event-stream") || kind.starts_with("text/plain")) {
+    let binary = dialect == DialectName::Converse && kind.starts_with("application/vnd.amazon");
+    if stream && (binary || dialect == DialectName::Converse && kind.starts_with("text/plain")) {
+        let (messages, torn) = answer.messages();
+        let count = |wanted: &str| messages.iter().filter(|(name, _)| name == wanted).count();
+        let malformed = messages
+            .iter()
+            .filter(|(_, payload)| serde_json::from_str::<serde_json::Value>(payload).is_err());
+        let malformed = malformed.count();
+        let _ = write!(said, ", {} tokens", count("contentBlockDelta") - malformed);
+        if count("metadata") > 0 {
+            said.push_str(", end");
+        }
+        if messages.iter().any(|(name, _)| name.ends_with("Exception")) {
+            said.push_str(", error event");
+        }
+        if torn > 0 {
+            said.push_str(", torn event");
+        }
+        if malformed > 0 {
+            said.push_str(", malformed event");
+        }
+    } else if stream && (kind.starts_with("text/event-stream") || kind.starts_with("text/plain")) {
         let (token, end) = match dialect {
             DialectName::OpenAi => (r#""delta":{"content":""#, "data: [DONE]\n\n"),
             DialectName::Mistral => (r#""delta":{"content":""#, "data: [DONE]\n\n"),
             DialectName::Anthropic => ("text_delta", r#"{"type":"message_stop"}"#),
             DialectName::Gemini => (r#"{"text":""#, r#""finishReason""#),
+            DialectName::Converse => unreachable!("its messages are binary"),
         };
         let empty = text.matches(r#"{"text":""}"#).count();
         let whole: String = text.split_inclusive("\n\n").filter(|event| event.ends_with("\n\n")).collect();

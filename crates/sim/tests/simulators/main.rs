@@ -6,6 +6,7 @@
 
 mod anthropic;
 mod client;
+mod converse;
 mod faults;
 mod gemini;
 mod mistral;

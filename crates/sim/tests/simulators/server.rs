@@ -107,7 +107,7 @@ async fn several_dialects_share_a_port() {
         let answer = send(&simulator, question(*dialect, "Hi", false)).await.unwrap().json();
         forms.push(answer.as_object().unwrap().keys().next().unwrap().clone());
     }
-    assert_eq!(forms, ["id", "model", "candidates"]);
+    assert_eq!(forms, ["id", "model", "candidates", "stopReason"]);
     let list = |headers| {
         let simulator = &simulator;
         async move { send(simulator, get("/v1/models", headers)).await.unwrap().json() }

@@ -18,7 +18,7 @@ use trunkline_config::{Severity, Snapshot, Store};
 use trunkline_gateway::Gateway;
 use trunkline_gateway::server::{self, Drained};
 use trunkline_net::{Transport, TransportConfig};
-use trunkline_store::{Recorder, Settings, StoreKind};
+use trunkline_store::{Recorder, ResponseSettings, Responses, Settings, StoreKind};
 
 /// Options of `serve`.
 #[derive(Debug, Args)]
@@ -86,6 +86,7 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
     watch(&gateway, origin)?;
     let drained = server::run(Arc::clone(&gateway), listener, stop()).await;
     gateway.recorder.flush();
+    gateway.responses.flush();
     Ok(if drained == Drained::Completely { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
@@ -103,6 +104,11 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         max_bytes: snapshot.server.log_max_bytes,
         ..Settings::new(kind)
     };
+    let responses = Responses::open(&ResponseSettings {
+        kind: settings.kind.clone(),
+        keep: settings.keep,
+        max_bytes: settings.max_bytes,
+    })?;
     let recorder = Recorder::open(settings)?;
     let cleartext = snapshot.upstreams.iter().filter(|upstream| upstream.http2_cleartext);
     let mut prior_knowledge: Vec<trunkline_net::Origin> =
@@ -113,7 +119,7 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         http2_prior_knowledge: prior_knowledge,
         ..TransportConfig::default()
     })?;
-    Ok(Gateway::new(snapshot, transport, recorder))
+    Ok(Gateway::with_responses(snapshot, transport, recorder, responses))
 }
 
 /// Resolves at the first SIGTERM or SIGINT.

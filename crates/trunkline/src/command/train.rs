@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut artefact = fitted.artefact;
     artefact.created = jiff::Timestamp::now().to_string();
     artefact.data.fingerprint = data.fingerprint();
-    artefact.data.source = data.name.clone();
+    artefact.data.source = data.name;
     let standing = match current(&options.out)? {
         Some(current) => judge(&artefact.metrics, &current.metrics),
         None => Standing::First,

@@ -19,12 +19,11 @@ fn request(client: DialectName, model: &str) -> (String, Value) {
         DialectName::Anthropic => {
             (Face::Anthropic.path().to_owned(), Face::Anthropic.value(model, "Hello", true))
         }
-        // Mistral's own clients speak as OpenAI's do to us; here are the protocols that clients speak.
-        DialectName::Mistral => unreachable!("nobody asks in it"),
         DialectName::Gemini => (
             format!("/v1beta/models/{}:streamGenerateContent?alt=sse", model.replace('/', "%2F")),
             json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}),
         ),
+        other => unreachable!("no client speaks {other}"),
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn provider(name: &str, dialect: DialectName, base_url: &str) -> Stri
         DialectName::Anthropic => ("anthropic", "/v1"),
         DialectName::Gemini => ("gemini", "/v1beta"),
         DialectName::Mistral => ("mistral", "/v1"),
+        DialectName::Converse => ("bedrock", ""),
     };
     format!("  {name}: {{ preset: {preset}, url: \"{base_url}{path}\", key: sim-key-{name} }}\n")
 }
@@ -39,6 +40,7 @@ pub(crate) fn model(dialect: DialectName) -> &'static str {
         DialectName::Anthropic => "claude-sonnet-4-5",
         DialectName::Gemini => "gemini-2.5-flash",
         DialectName::Mistral => "mistral-small-latest",
+        DialectName::Converse => "anthropic.claude-sonnet-4-5-20250929-v1:0",
     }
 }
 

@@ -17,7 +17,7 @@ mod pass;
 pub(crate) mod reasoning;
 mod request_decode;
 mod request_encode;
-mod schema;
+pub(crate) mod schema;
 mod turns;
 mod usage;
 
@@ -25,6 +25,7 @@ use crate::codec::{Decode, Encode, EncodeContext, Observe};
 use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 
+pub(crate) use answer_plain::whole;
 pub use error::{decode_error, encode_error, encode_error_frame};
 pub use pass::{may_pass, pass_edits};
 pub use request_decode::decode_request;
@@ -32,9 +33,9 @@ pub use request_encode::{encode_count_request, encode_request};
 
 /// The tool that stands for a JSON answer where a model takes no schema. The decoder unwraps calls of it into text, so the
 /// name is reserved: no client would choose it.
-const ANSWER_TOOL: &str = "json_answer_by_trunkline";
+pub(crate) const ANSWER_TOOL: &str = "json_answer_by_trunkline";
 /// The most parts an answer may have.
-const MAX_PARTS: u32 = 4_096;
+pub(crate) const MAX_PARTS: u32 = 4_096;
 
 /// Writes answers for clients of this dialect.
 #[must_use]

@@ -379,7 +379,7 @@ fn form(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<Warning>) -
                 });
             }
             if profile.json_schema != Support::No && !profile.refuses("output_config") {
-                return Ok(Form::Native(schema::native(schema, warnings)));
+                return Ok(Form::Native(schema::native(schema, "Anthropic", warnings)));
             }
             if !schema::describes_an_object(schema) {
                 return Err(EncodeError::Unsupported {

@@ -12,7 +12,7 @@ use trunkline_model::json::Json;
 use trunkline_model::warning::Warning;
 
 /// Asks for JSON where the API has no switch for it.
-pub(super) const JSON_INSTRUCTION: &str =
+pub(crate) const JSON_INSTRUCTION: &str =
     "Answer with one valid JSON object and nothing else: no prose before or after it, no code fence.";
 
 /// Keywords that answer schemas may not hold.
@@ -31,7 +31,7 @@ const REFUSED: [&str; 11] = [
 ];
 
 /// Writes the input schema of a tool: `type` must be there and `object`.
-pub(super) fn write_input(schema: &Json, out: &mut BytesMut) {
+pub(crate) fn write_input(schema: &Json, out: &mut BytesMut) {
     let text = schema.text().trim_ascii();
     let empty = text.strip_prefix('{').is_none_or(|rest| rest.trim_ascii_start() == "}");
     if empty {
@@ -55,7 +55,7 @@ pub(super) fn write_input(schema: &Json, out: &mut BytesMut) {
 }
 
 /// Whether the schema's root is an object.
-pub(super) fn describes_an_object(schema: &Json) -> bool {
+pub(crate) fn describes_an_object(schema: &Json) -> bool {
     match schema.value() {
         Value::Object(root) => match root.get("type") {
             Some(kind) => kind == "object",
@@ -66,13 +66,13 @@ pub(super) fn describes_an_object(schema: &Json) -> bool {
 }
 
 /// The answer schema as structured outputs take it.
-pub(super) fn native(schema: &Json, warnings: &mut Vec<Warning>) -> Json {
+pub(crate) fn native(schema: &Json, whose: &str, warnings: &mut Vec<Warning>) -> Json {
     let mut value = schema.value();
     let mut changed = Changes::default();
     clean(&mut value, &mut changed);
     if !changed.removed.is_empty() {
         let names: Vec<&str> = changed.removed.into_iter().collect();
-        let reason = format!("limits Anthropic does not check are left out: {}", names.join(", "));
+        let reason = format!("limits {whose} does not check are left out: {}", names.join(", "));
         warnings.push(Warning::dropped("response_format.json_schema.schema", reason));
         return Json::of(&value);
     }
@@ -137,7 +137,7 @@ mod tests {
     fn a_fitting_schema_keeps_its_text() {
         let text = r#"{ "type":"object", "properties":{"a":{"type":"number","const":1.0}}, "additionalProperties":false }"#;
         let mut warnings = Vec::new();
-        assert_eq!(native(&json(text), &mut warnings).text(), text);
+        assert_eq!(native(&json(text), "Anthropic", &mut warnings).text(), text);
         assert!(warnings.is_empty());
     }
 
@@ -145,7 +145,7 @@ mod tests {
     fn objects_are_closed_and_limits_left_out() {
         let text = r#"{"type":"object","properties":{"minimum":{"type":"integer","minimum":1},"b":{"type":"array","items":{"type":"object","properties":{}}}}}"#;
         let mut warnings = Vec::new();
-        insta::assert_snapshot!(native(&json(text), &mut warnings).text(), @r#"{"type":"object","properties":{"minimum":{"type":"integer"},"b":{"type":"array","items":{"type":"object","properties":{},"additionalProperties":false}}},"additionalProperties":false}"#);
+        insta::assert_snapshot!(native(&json(text), "Anthropic", &mut warnings).text(), @r#"{"type":"object","properties":{"minimum":{"type":"integer"},"b":{"type":"array","items":{"type":"object","properties":{},"additionalProperties":false}}},"additionalProperties":false}"#);
         insta::assert_snapshot!(warnings[0].to_string(), @"response_format.json_schema.schema dropped: limits Anthropic does not check are left out: minimum");
     }
 

@@ -46,6 +46,7 @@ fn context() -> EncodeContext {
         stream_usage: true,
         encoding: Default::default(),
         embedding_form: Default::default(),
+        echo: None,
     }
 }
 

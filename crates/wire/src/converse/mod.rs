@@ -1,7 +1,23 @@
-//! The Bedrock Converse dialect: what Amazon Bedrock's runtime speaks, provider side.
+//! The Bedrock Converse dialect, provider side: Converse, ConverseStream, CountTokens, and embeddings through InvokeModel.
 //!
-//! Owns everything that is spelled this dialect's way. Must not know providers that speak it: what they need differently comes
-//! in the profile. Until its codec is here, requests are refused by name and errors are those of the OpenAI dialect.
+//! Owns everything that is spelled this dialect's way. Must not know how requests are signed or where they go. No client speaks
+//! it here, so that side refuses. What the dialect leaves to each family of models (`additionalModelRequestFields`) is chosen
+//! by the model's name, which carries the family by the service's own convention. Source: the service's model
+//! (`bedrock-runtime` 2023-09-30) and its user guide.
+
+mod answer_decode;
+mod answer_plain;
+mod block_encode;
+mod embeddings;
+mod error;
+mod family;
+mod media;
+mod observe;
+mod reasoning;
+mod request_encode;
+mod tools;
+mod turns;
+mod usage;
 
 use crate::codec::{
     BadRequest, Decode, Encode, EncodeContext, EncodeError, Encoded, Envelope, Observe, PathParts, Profile,
@@ -11,7 +27,12 @@ use crate::splice::Edits;
 use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::request::Request;
 
-pub use openai::{decode_error, encode_error, encode_error_frame};
+pub use error::{decode_error, decode_named_error};
+pub use openai::{encode_error, encode_error_frame};
+pub use request_encode::encode_count_request;
+
+/// The header that names the error of a refused request.
+pub const ERROR_HEADER: &str = "x-amzn-errortype";
 
 /// Reads a client's request.
 ///
@@ -24,15 +45,16 @@ pub fn decode_request(_: Operation, _: &[u8], _: &PathParts) -> Result<Request, 
 /// Writes a request.
 ///
 /// # Errors
-/// Always: the dialect has no codec.
-pub fn encode_request(_: &Request, _: &Profile, _: Delivery) -> Result<Encoded, EncodeError> {
-    Err(EncodeError::Unsupported {
-        feature: "model".to_owned(),
-        reason: "the provider's dialect is not spoken here".to_owned(),
-    })
+/// What the dialect cannot express, or refuses in this combination.
+pub fn encode_request(request: &Request, profile: &Profile, _: Delivery) -> Result<Encoded, EncodeError> {
+    match request {
+        // Plain and streamed differ in the path alone.
+        Request::Chat(chat) => request_encode::encode(chat, profile),
+        Request::Embeddings(embeddings) => embeddings::encode(embeddings, profile),
+    }
 }
 
-/// Writes answers.
+/// Writes answers. No client asks for them in this dialect; the form is another's, so that there is one.
 #[must_use]
 pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext) -> Box<dyn Encode> {
     openai::encoder(operation, delivery, context)
@@ -41,19 +63,24 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 /// Reads answers.
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
-    openai::decoder(operation, delivery)
+    match (operation, delivery) {
+        (Operation::Chat, Delivery::Stream) => Box::new(answer_decode::StreamDecoder::default()),
+        (Operation::Chat, Delivery::Plain) => Box::new(answer_plain::PlainDecoder::default()),
+        (Operation::CountTokens, _) => Box::new(answer_plain::CountDecoder::default()),
+        (Operation::Embeddings, _) => Box::new(embeddings::VectorDecoder::default()),
+    }
 }
 
-/// Watches answers pass.
+/// Watches answers pass. Usage is always part of them, so none is ever hidden.
 #[must_use]
-pub fn observer(operation: Operation, delivery: Delivery, client_wants_usage: bool) -> Box<dyn Observe> {
-    openai::observer(operation, delivery, client_wants_usage)
+pub fn observer(operation: Operation, delivery: Delivery, _client_wants_usage: bool) -> Box<dyn Observe> {
+    Box::new(observe::Watch::new(decoder(operation, delivery)))
 }
 
-/// What changes of a body that passes.
+/// What changes of a body that passes: none passes.
 #[must_use]
-pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, delivery: Delivery) -> Edits {
-    openai::pass_edits(envelope, body, profile, delivery)
+pub fn pass_edits(_: &Envelope, _: &[u8], _: &Profile, _: Delivery) -> Edits {
+    Edits::default()
 }
 
 /// Whether a body may pass.
@@ -61,3 +88,6 @@ pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, delivery:
 pub fn may_pass(_: Operation, _: &Envelope, _: &[u8]) -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Cutting an answer's bytes into frames, incrementally.
 //!
-//! Owns the three framings (server-sent events, a streamed JSON array, one whole body) and their one property: how the
+//! Owns the framings (server-sent events, binary messages, a streamed JSON array, one whole body) and their one property: how the
 //! network cut the bytes never shows in the frames. Must not know what a frame means. A frame keeps its exact bytes, so that
 //! the same dialect on both sides forwards what came; frames within one chunk are slices of it, only those that span chunks
 //! are copied, once.
@@ -8,6 +8,7 @@
 mod array;
 mod body;
 mod buffer;
+mod event_stream;
 mod sse;
 
 use crate::codec::Frame;
@@ -25,6 +26,8 @@ pub enum Framing {
     Sse,
     /// A JSON array whose elements are the frames (Gemini without `alt=sse`).
     JsonArray,
+    /// Binary messages with checksums (`application/vnd.amazon.eventstream`).
+    EventStream,
     /// The whole body is one frame.
     Body,
 }
@@ -37,6 +40,7 @@ pub struct Framer(Kind);
 enum Kind {
     Sse(sse::Sse),
     Array(array::Array),
+    Messages(event_stream::EventStream),
     Body(body::Body),
 }
 
@@ -47,6 +51,7 @@ impl Framer {
         Self(match framing {
             Framing::Sse => Kind::Sse(sse::Sse::new(limit)),
             Framing::JsonArray => Kind::Array(array::Array::new(limit)),
+            Framing::EventStream => Kind::Messages(event_stream::EventStream::new(limit)),
             Framing::Body => Kind::Body(body::Body::new(limit)),
         })
     }
@@ -56,6 +61,7 @@ impl Framer {
         match &mut self.0 {
             Kind::Sse(sse) => sse.push(chunk),
             Kind::Array(array) => array.push(chunk),
+            Kind::Messages(messages) => messages.push(chunk),
             Kind::Body(body) => body.push(chunk),
         }
     }
@@ -69,6 +75,7 @@ impl Framer {
         match &mut self.0 {
             Kind::Sse(sse) => sse.next(),
             Kind::Array(array) => array.next(),
+            Kind::Messages(messages) => messages.next(),
             Kind::Body(body) => body.next(),
         }
     }
@@ -81,6 +88,7 @@ impl Framer {
         match &mut self.0 {
             Kind::Sse(sse) => sse.finish(),
             Kind::Array(array) => array.finish(),
+            Kind::Messages(messages) => messages.finish(),
             Kind::Body(body) => body.finish(),
         }
     }
@@ -91,6 +99,7 @@ impl Framer {
         match &self.0 {
             Kind::Sse(sse) => sse.pending(),
             Kind::Array(array) => array.pending(),
+            Kind::Messages(messages) => messages.pending(),
             Kind::Body(body) => body.pending(),
         }
     }

@@ -1,6 +1,7 @@
 //! What holds for every framing: cuts do not show, bytes are kept, sizes are bounded.
 
 use super::*;
+use crate::testing::{message, raw_message};
 use proptest::prelude::*;
 
 /// Event name, data and exact bytes.
@@ -92,8 +93,39 @@ proptest! {
     }
 
     #[test]
+    fn cuts_do_not_show_in_messages(
+        messages in proptest::collection::vec(("[a-zA-Z]{0,9}", "\\PC{0,40}", any::<bool>()), 0..8),
+        cuts in proptest::collection::vec(any::<usize>(), 0..40),
+    ) {
+        let mut bytes = Vec::new();
+        for (name, payload, is_exception) in &messages {
+            let (kind, header) =
+                if *is_exception { ("exception", ":exception-type") } else { ("event", ":event-type") };
+            let headers = [(":content-type", "application/json"), (header, name.as_str()), (":message-type", kind)];
+            bytes.extend(message(&headers, payload.as_bytes()));
+        }
+        let whole = drive(Framing::EventStream, FRAME_LIMIT, &[&bytes]);
+        prop_assert_eq!(&whole, &drive(Framing::EventStream, FRAME_LIMIT, &cut(&bytes, &cuts)));
+        prop_assert_eq!(&whole.1, &None);
+        let expected: Vec<String> =
+            messages.iter().map(|(name, payload, _)| format!("{name}|{payload}")).collect();
+        prop_assert_eq!(data_of(&whole.0), expected);
+        let joined: Vec<u8> = whole.0.iter().flat_map(|(_, _, raw)| raw.clone()).collect();
+        prop_assert_eq!(joined, bytes);
+    }
+
+    #[test]
+    fn a_changed_bit_never_passes(bit in 0usize..8 * 90, payload in "[a-z]{20}") {
+        let mut bytes = message(&[(":message-type", "event"), (":event-type", "x")], payload.as_bytes());
+        let bit = bit % (bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let (frames, ended) = drive(Framing::EventStream, FRAME_LIMIT, &[&bytes]);
+        prop_assert!(frames.is_empty() && ended.is_some());
+    }
+
+    #[test]
     fn no_bytes_crash_a_framer(bytes in proptest::collection::vec(any::<u8>(), 0..200), cuts in proptest::collection::vec(any::<usize>(), 0..8)) {
-        for framing in [Framing::Sse, Framing::JsonArray, Framing::Body] {
+        for framing in [Framing::Sse, Framing::JsonArray, Framing::EventStream, Framing::Body] {
             let whole = drive(framing, 64, &[&bytes]);
             let pieces = drive(framing, 64, &cut(&bytes, &cuts));
             // Both may refuse, at different places, only because of the limit.
@@ -169,4 +201,59 @@ fn a_lone_object_stands_for_an_array_of_one() {
         (data_of(&frames), ended),
         (vec!["|{\"error\":{\"code\":429}}".to_owned(), "|".to_owned()], None)
     );
+}
+
+#[test]
+fn headers_of_every_type_are_passed_over() {
+    let mut head = Vec::new();
+    let header = |head: &mut Vec<u8>, name: &str, kind: u8, value: &[u8]| {
+        head.push(u8::try_from(name.len()).unwrap());
+        head.extend_from_slice(name.as_bytes());
+        head.push(kind);
+        head.extend_from_slice(value);
+    };
+    header(&mut head, "true", 0, &[]);
+    header(&mut head, "false", 1, &[]);
+    header(&mut head, "byte", 2, &[1]);
+    header(&mut head, "short", 3, &[1; 2]);
+    header(&mut head, "int", 4, &[1; 4]);
+    header(&mut head, "long", 5, &[1; 8]);
+    header(&mut head, "bytes", 6, &[0, 2, 9, 9]);
+    header(&mut head, "time", 8, &[1; 8]);
+    header(&mut head, "uuid", 9, &[1; 16]);
+    header(&mut head, ":message-type", 7, &[&[0, 5][..], b"event"].concat());
+    header(&mut head, ":event-type", 7, &[&[0, 1][..], b"x"].concat());
+    let bytes = raw_message(&head, b"{}");
+    let (frames, ended) = drive(Framing::EventStream, FRAME_LIMIT, &[&bytes]);
+    assert_eq!((data_of(&frames), ended), (vec!["x|{}".to_owned()], None));
+}
+
+#[test]
+fn what_is_no_message_is_told() {
+    let event = |headers: &[(&str, &str)]| message(headers, b"{}");
+    let whole = event(&[(":message-type", "event"), (":event-type", "x")]);
+    let mut broken = whole.clone();
+    *broken.last_mut().unwrap() ^= 1;
+    let cases: [(&str, &[u8], usize); 8] = [
+        ("html", b"<html><body>Bad gateway</body></html>", FRAME_LIMIT),
+        ("cut", &whole[..whole.len() - 1], FRAME_LIMIT),
+        ("short", &whole[..5], FRAME_LIMIT),
+        ("checksum", &broken, FRAME_LIMIT),
+        ("large", &whole, 20),
+        ("nameless", &event(&[]), FRAME_LIMIT),
+        ("header", &raw_message(&[3, b'a'], b"{}"), FRAME_LIMIT),
+        ("header type", &raw_message(&[1, b'a', 99, 0], b"{}"), FRAME_LIMIT),
+    ];
+    let lines: Vec<String> = cases
+        .iter()
+        .map(|(name, bytes, limit)| {
+            let failure = drive(Framing::EventStream, *limit, &[bytes]).1.unwrap();
+            format!("{name}: {}: {}", failure.class.name(), failure.message)
+        })
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"));
+    let error =
+        event(&[(":message-type", "error"), (":error-code", "Oops"), (":error-message", "it \"broke\"")]);
+    let (frames, _) = drive(Framing::EventStream, FRAME_LIMIT, &[&error]);
+    assert_eq!(data_of(&frames), [r#"error|{"__type":"Oops","message":"it \"broke\""}"#]);
 }

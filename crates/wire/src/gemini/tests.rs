@@ -56,6 +56,7 @@ fn context() -> EncodeContext {
         stream_usage: true,
         encoding: Default::default(),
         embedding_form: EmbeddingForm::Batch,
+        echo: None,
     }
 }
 

@@ -177,12 +177,12 @@ impl Decode for Decoder {
 }
 
 /// What a stream that just stops is.
-pub(super) fn cut() -> Failure {
+pub(crate) fn cut() -> Failure {
     Failure::new(FailureClass::Cut, "the provider's answer ended before it was complete")
 }
 
 /// The failure an error object inside an answer names.
-pub(super) fn error_in(data: &[u8]) -> Failure {
+pub(crate) fn error_in(data: &[u8]) -> Failure {
     match tree::parse(data, &[]) {
         Ok(root) => super::error::from_object(200, &root),
         Err(_) => malformed("an error that is not JSON"),

@@ -200,7 +200,7 @@ impl Decode for Decoder {
 }
 
 /// What a body is that is no answer: an error object sent with status 200, or nonsense.
-pub(super) fn not_an_answer(data: &[u8]) -> Failure {
+pub(crate) fn not_an_answer(data: &[u8]) -> Failure {
     match tree::parse(data, &[]) {
         Ok(root) if root.field("error").is_some() => from_object(200, &root),
         Ok(_) => malformed("the JSON is not an answer of this protocol"),

@@ -47,7 +47,7 @@ fn write_error(error: &ClientError, request_id: RequestId, out: &mut BytesMut) {
 }
 
 /// The `type` that SDKs and frameworks switch on; `code` says more.
-fn error_type(error: &ClientError) -> &'static str {
+pub(crate) fn error_type(error: &ClientError) -> &'static str {
     match error.code {
         ErrorCode::BudgetExceeded => "insufficient_quota",
         ErrorCode::UpstreamCredentialsRejected => "server_error",
@@ -72,7 +72,7 @@ pub fn decode_error(status: u16, body: &[u8]) -> Failure {
 }
 
 /// What an error object says.
-pub(super) fn from_object(status: u16, root: &Node<'_>) -> Failure {
+pub(crate) fn from_object(status: u16, root: &Node<'_>) -> Failure {
     // Google's compatible endpoint wraps its error object in an array.
     let root = match &root.value {
         Value::Array(elements) => elements.first().unwrap_or(root),

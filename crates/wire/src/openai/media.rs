@@ -6,7 +6,7 @@ use crate::scan::tree::Node;
 use trunkline_model::content::{CacheMark, MediaSource};
 
 /// A URL as a source, and the MIME type it names: `data:` URLs hold the bytes themselves.
-pub(super) fn source_of_url(url: &str) -> (MediaSource, Option<String>) {
+pub(crate) fn source_of_url(url: &str) -> (MediaSource, Option<String>) {
     if let Some((media_type, data)) = data_url(url) {
         return (MediaSource::Base64(data.to_owned()), media_type);
     }
@@ -14,7 +14,7 @@ pub(super) fn source_of_url(url: &str) -> (MediaSource, Option<String>) {
 }
 
 /// The MIME type and the base64 text of a `data:` URL (RFC 2397); parameters of the type are left out.
-pub(super) fn data_url(url: &str) -> Option<(Option<String>, &str)> {
+pub(crate) fn data_url(url: &str) -> Option<(Option<String>, &str)> {
     let rest = url.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:")).map(|_| &url[5..])?;
     let (head, data) = rest.split_once(',')?;
     let head = head.strip_suffix(";base64")?;
@@ -23,7 +23,7 @@ pub(super) fn data_url(url: &str) -> Option<(Option<String>, &str)> {
 }
 
 /// The MIME type of an `input_audio` format.
-pub(super) fn audio_type(format: &str) -> String {
+pub(crate) fn audio_type(format: &str) -> String {
     match format {
         "mp3" => "audio/mpeg".to_owned(),
         other => format!("audio/{other}"),
@@ -31,7 +31,7 @@ pub(super) fn audio_type(format: &str) -> String {
 }
 
 /// The `input_audio` format of a MIME type.
-pub(super) fn audio_format(media_type: Option<&str>) -> &str {
+pub(crate) fn audio_format(media_type: Option<&str>) -> &str {
     match media_type {
         Some("audio/mpeg") => "mp3",
         Some("audio/x-wav" | "audio/wave") | None => "wav",
@@ -40,7 +40,7 @@ pub(super) fn audio_format(media_type: Option<&str>) -> &str {
 }
 
 /// `cache_control`, which several look-alikes accept on parts and tools.
-pub(super) fn cache_mark(node: &Node<'_>) -> Option<CacheMark> {
+pub(crate) fn cache_mark(node: &Node<'_>) -> Option<CacheMark> {
     let control = node.field("cache_control")?;
     let is_long = control.field("ttl").and_then(Node::as_text) == Some("1h");
     Some(if is_long { CacheMark::Long } else { CacheMark::Short })

@@ -1,63 +1,110 @@
 //! The OpenAI responses dialect: `/v1/responses`, both sides.
 //!
 //! Owns everything that is spelled this dialect's way. Must not know providers that speak it: what they need differently comes
-//! in the profile. Until its codec is here, requests are refused by name and errors are those of the OpenAI dialect.
+//! in the profile. Must not know where responses are stored either: a request that names an earlier one is expanded before it
+//! gets here. Source: `CreateResponse`, `Response` and `ResponseStreamEvent` of the vendor's OpenAPI document.
 
-use crate::codec::{
-    BadRequest, Decode, Encode, EncodeContext, EncodeError, Encoded, Envelope, Observe, PathParts, Profile,
-};
+mod answer_collect;
+mod answer_decode;
+mod answer_encode;
+mod custom;
+mod echo;
+mod error;
+mod item_decode;
+mod item_encode;
+mod observe;
+mod output;
+mod pass;
+mod request_decode;
+mod request_encode;
+mod state;
+mod stored;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+use crate::codec::{Decode, Encode, EncodeContext, Observe};
 use crate::openai;
-use crate::splice::Edits;
+use bytes::{Bytes, BytesMut};
 use trunkline_model::dialect::{Delivery, Operation};
-use trunkline_model::request::Request;
+use trunkline_model::json::Json;
 
-pub use openai::{decode_error, encode_error, encode_error_frame};
+pub use echo::Echo;
+pub use error::{decode_error, encode_error, encode_error_frame};
+pub use pass::{may_pass, pass_edits};
+pub use request_decode::decode_request;
+pub use request_encode::encode_request;
+pub use state::strip_state;
+pub use stored::{Patch, failed, input_items, patch_event, patch_response, replay, response_id, stable_tail};
 
-/// Reads a client's request.
-///
-/// # Errors
-/// Always: no client speaks this dialect.
-pub fn decode_request(_: Operation, _: &[u8], _: &PathParts) -> Result<Request, BadRequest> {
-    Err(BadRequest::at("model", "no endpoint takes requests in this dialect"))
+/// What stands between the parts of a summary that become one text.
+const PARAGRAPH: &str = "\n\n";
+
+/// An annotation in this dialect's form: its own, or that of chat completions, which nests the same fields.
+fn annotation(json: &Json) -> Option<Json> {
+    let value = json.value();
+    let kind = value.get("type")?.as_str()?;
+    match value.get(kind) {
+        Some(serde_json::Value::Object(inner)) => {
+            let mut flat = inner.clone();
+            flat.insert("type".to_owned(), kind.into());
+            Some(Json::of(&flat))
+        }
+        _ => matches!(kind, "url_citation" | "file_citation" | "container_file_citation" | "file_path")
+            .then(|| json.clone()),
+    }
 }
 
-/// Writes a request.
-///
-/// # Errors
-/// Always: the dialect has no codec.
-pub fn encode_request(_: &Request, _: &Profile, _: Delivery) -> Result<Encoded, EncodeError> {
-    Err(EncodeError::Unsupported {
-        feature: "model".to_owned(),
-        reason: "the provider's dialect is not spoken here".to_owned(),
-    })
+/// The entries of log-probabilities, one text each; another dialect's form has none.
+fn logprobs(json: &Json) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Logprobs {
+        content: Option<Vec<Json>>,
+    }
+    let entries = json.read::<Logprobs>().ok().and_then(|logprobs| logprobs.content).unwrap_or_default();
+    entries.iter().map(|entry| entry.text().replace(['\n', '\r'], " ")).collect()
 }
 
-/// Writes answers.
+/// Whether an extra is an item of this dialect: its name is its type.
+fn is_item(name: &str, json: &Json) -> bool {
+    let is_ours = name.ends_with("_call") || name.ends_with("_call_output") || name.starts_with("mcp_");
+    is_ours && json.value().get("type").and_then(serde_json::Value::as_str) == Some(name)
+}
+
+/// An encoder of answers for a client of this dialect. Embeddings are those of the other OpenAI dialect, which clients of this
+/// one use beside it.
 #[must_use]
 pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext) -> Box<dyn Encode> {
-    openai::encoder(operation, delivery, context)
+    match operation {
+        Operation::Embeddings => openai::encoder(operation, delivery, context),
+        Operation::Chat | Operation::CountTokens => Box::new(answer_encode::Encoder::new(delivery, context)),
+    }
 }
 
-/// Reads answers.
+/// A response object of which there is nothing yet.
+#[must_use]
+pub fn begun(context: &EncodeContext) -> Bytes {
+    let mut out = BytesMut::new();
+    output::Output::new(context).write(&output::Status::InProgress, &mut out);
+    out.freeze()
+}
+
+/// A decoder of answers from a provider of this dialect.
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
-    openai::decoder(operation, delivery)
+    match (operation, delivery) {
+        (Operation::Embeddings, _) => openai::decoder(operation, delivery),
+        (_, Delivery::Stream) => Box::new(answer_decode::Decoder::default()),
+        (_, Delivery::Plain) => Box::new(answer_collect::Decoder::default()),
+    }
 }
 
-/// Watches answers pass.
+/// An observer of answers that pass through.
 #[must_use]
 pub fn observer(operation: Operation, delivery: Delivery, client_wants_usage: bool) -> Box<dyn Observe> {
-    openai::observer(operation, delivery, client_wants_usage)
-}
-
-/// What changes of a body that passes.
-#[must_use]
-pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, delivery: Delivery) -> Edits {
-    openai::pass_edits(envelope, body, profile, delivery)
-}
-
-/// Whether a body may pass.
-#[must_use]
-pub fn may_pass(_: Operation, _: &Envelope, _: &[u8]) -> bool {
-    false
+    match operation {
+        Operation::Embeddings => openai::observer(operation, delivery, client_wants_usage),
+        Operation::Chat | Operation::CountTokens => Box::new(observe::Observer::new(delivery)),
+    }
 }

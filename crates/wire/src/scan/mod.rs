@@ -9,6 +9,7 @@ mod gemini;
 mod openai;
 mod prompt;
 pub(crate) mod reader;
+mod responses;
 mod text;
 pub(crate) mod tree;
 
@@ -70,7 +71,8 @@ impl Facts {
         Self {
             shape,
             has_model: path.model.is_some(),
-            wants_stream_usage: false,
+            // Usage is always part of the stream in this dialect.
+            wants_stream_usage: dialect == Dialect::Responses,
             conversation: None,
             system: Tally::default(),
             tools: Tally::default(),
@@ -90,11 +92,10 @@ impl Facts {
             let start = reader.position();
             let name = key.resolve();
             match dialect {
-                Dialect::OpenAi
-                | Dialect::Responses
-                | Dialect::Converse
-                | Dialect::Cohere
-                | Dialect::Mistral => openai::field(self, &name, reader)?,
+                Dialect::OpenAi | Dialect::Converse | Dialect::Cohere | Dialect::Mistral => {
+                    openai::field(self, &name, reader)?
+                }
+                Dialect::Responses => responses::field(self, &name, reader)?,
                 Dialect::Anthropic => anthropic::field(self, &name, reader)?,
                 Dialect::Gemini => gemini::field(self, &name, reader)?,
             }
@@ -114,6 +115,7 @@ impl Facts {
             let (path, expected) = match (shape.dialect, shape.operation) {
                 (Dialect::OpenAi, Operation::Embeddings) => ("input", "a string or an array to embed"),
                 (Dialect::Gemini, Operation::Embeddings) => ("content", "the content to embed"),
+                (Dialect::Responses, _) => ("input", "a string or an array of items"),
                 (Dialect::Gemini, _) => ("contents", "an array of contents"),
                 _ => ("messages", "an array of messages"),
             };

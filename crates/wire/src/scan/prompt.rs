@@ -46,11 +46,10 @@ impl Tally {
             Kind::Object => reader.object(|reader, key| {
                 let name = key.resolve();
                 let meaning = match dialect {
-                    Dialect::OpenAi
-                    | Dialect::Responses
-                    | Dialect::Converse
-                    | Dialect::Cohere
-                    | Dialect::Mistral => openai_meaning(&name),
+                    Dialect::OpenAi | Dialect::Converse | Dialect::Cohere | Dialect::Mistral => {
+                        openai_meaning(&name)
+                    }
+                    Dialect::Responses => responses_meaning(&name),
                     Dialect::Anthropic => anthropic_meaning(&name),
                     Dialect::Gemini => gemini_meaning(&name),
                 };
@@ -104,13 +103,17 @@ impl Tally {
         Ok(())
     }
 
-    /// The `type` of an Anthropic block, or OpenAI's `role`.
+    /// The `type` of an Anthropic block or of a responses item, or OpenAI's `role`.
     fn type_name(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         let Some(name) = string_of(reader)? else { return Ok(()) };
         match name.raw {
-            "image" => self.images = self.images.saturating_add(1),
-            "document" => self.documents = self.documents.saturating_add(1),
+            "image" | "input_image" => self.images = self.images.saturating_add(1),
+            "document" | "input_file" => self.documents = self.documents.saturating_add(1),
+            "input_audio" => self.audio = self.audio.saturating_add(1),
             "tool_use" | "tool_result" | "server_tool_use" | "tool" | "function" => {
+                self.has_tool_history = true
+            }
+            "function_call" | "function_call_output" | "custom_tool_call" | "custom_tool_call_output" => {
                 self.has_tool_history = true
             }
             "redacted_thinking" => self.has_opaque_state = true,
@@ -188,6 +191,17 @@ fn anthropic_meaning(key: &str) -> Meaning {
         "role" | "id" | "tool_use_id" | "cache_control" | "source" | "citations" => Meaning::Ignore,
         "input" => Meaning::Measure,
         "signature" | "encrypted_content" | "encrypted_index" | "data" => Meaning::Opaque,
+        _ => Meaning::Walk,
+    }
+}
+
+fn responses_meaning(key: &str) -> Meaning {
+    match key {
+        "type" => Meaning::TypeName,
+        "arguments" | "input" => Meaning::Measure,
+        "encrypted_content" => Meaning::Opaque,
+        "role" | "id" | "call_id" | "status" | "name" | "detail" | "file_id" | "filename" | "image_url"
+        | "file_data" | "file_url" | "input_audio" | "annotations" | "logprobs" | "phase" => Meaning::Ignore,
         _ => Meaning::Walk,
     }
 }

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::super::{Inbound, Output, Refusal, Stamp, refusal};
 use crate::limit::Scope;
 
+/// The code of a refusal because something that a request names is not there: a 404 whose object has no code.
+pub(super) const MISSING: &str = "missing";
+
 /// The refusal as a response.
 pub(super) fn output(refusal: &Refusal, inbound: &Inbound, _stamp: &Stamp) -> Output {
     let (status, body) = object(refusal, inbound);
@@ -24,6 +27,7 @@ pub(super) fn output(refusal: &Refusal, inbound: &Inbound, _stamp: &Stamp) -> Ou
 pub(super) fn object(refusal: &Refusal, inbound: &Inbound) -> (StatusCode, Value) {
     let (status, kind, code, message) = wording(refusal, inbound);
     let (param, code) = match refusal {
+        Refusal::Invalid(invalid) if invalid.code == Some(MISSING) => (invalid.param.clone(), None),
         Refusal::Invalid(invalid) => (invalid.param.clone(), invalid.code),
         Refusal::ContextTooLong { .. } => (Some("messages".to_owned()), code),
         _ => (None, code),
@@ -39,6 +43,9 @@ fn wording(refusal: &Refusal, inbound: &Inbound) -> Wording {
     let model = inbound.text("model").unwrap_or("unknown");
     let say = |status, kind, code, message: &str| (status, kind, code, message.to_owned());
     match refusal {
+        Refusal::Invalid(invalid) if invalid.code == Some(MISSING) => {
+            (StatusCode::NOT_FOUND, INVALID, None, invalid.message.clone())
+        }
         Refusal::Invalid(invalid) => (StatusCode::BAD_REQUEST, INVALID, None, invalid.message.clone()),
         Refusal::MissingKey => say(StatusCode::UNAUTHORIZED, INVALID, None, MISSING_KEY),
         Refusal::WrongKey(key) => {

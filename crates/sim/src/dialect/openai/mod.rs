@@ -1,4 +1,4 @@
-//! The OpenAI dialect: chat completions, completions, embeddings, models.
+//! The OpenAI dialect: chat completions, responses, completions, embeddings, models.
 //!
 //! Owns paths, keys and headers; requests are read in `chat`, answers written in `answer`, errors in `error`. Source: the
 //! vendor's OpenAPI document 2.3.0 and its API reference.
@@ -10,6 +10,7 @@ mod completions;
 mod embeddings;
 mod error;
 mod models;
+mod responses;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -30,6 +31,8 @@ enum Endpoint {
     Chat,
     Completions,
     Embeddings,
+    Responses,
+    StoredResponse,
     Models,
     Model,
 }
@@ -42,6 +45,10 @@ fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
         Some(Endpoint::Completions)
     } else if path.ends_with("/embeddings") {
         Some(Endpoint::Embeddings)
+    } else if path.ends_with("/responses") {
+        Some(Endpoint::Responses)
+    } else if path.contains("/responses/") {
+        Some(Endpoint::StoredResponse)
     } else if path.ends_with("/models") {
         Some(Endpoint::Models)
     } else if path.contains("/models/") && !path.contains(':') {
@@ -72,6 +79,7 @@ impl Dialect for OpenAi {
         let endpoint = endpoint(inbound).ok_or(Refusal::UnknownPath)?;
         let expected = match endpoint {
             Endpoint::Models | Endpoint::Model => Method::GET,
+            Endpoint::StoredResponse => return responses::stored(inbound, context),
             _ => Method::POST,
         };
         if inbound.method != expected {
@@ -79,6 +87,8 @@ impl Dialect for OpenAi {
         }
         match endpoint {
             Endpoint::Chat => answer::chat(&chat::read(body(inbound)?, context)?, context),
+            Endpoint::Responses => responses::answer(body(inbound)?, context),
+            Endpoint::StoredResponse => Err(Refusal::UnknownPath),
             Endpoint::Completions => completions::answer(body(inbound)?, context),
             Endpoint::Embeddings => embeddings::answer(body(inbound)?, context),
             Endpoint::Models => Ok(models::list(context.config)),
@@ -91,10 +101,19 @@ impl Dialect for OpenAi {
     }
 
     fn refuse_in_stream(&self, refusal: &Refusal, inbound: &Inbound, _stamp: &Stamp) -> Bytes {
-        event(&error::object(refusal, inbound).1)
+        let object = error::object(refusal, inbound).1;
+        if endpoint(inbound) == Some(Endpoint::Responses) {
+            return responses::error_event(&object);
+        }
+        event(&object)
     }
 
-    fn malformed(&self, _inbound: &Inbound) -> Bytes {
+    fn malformed(&self, inbound: &Inbound) -> Bytes {
+        if endpoint(inbound) == Some(Endpoint::Responses) {
+            return Bytes::from_static(
+                b"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"del\n\n",
+            );
+        }
         Bytes::from_static(
             b"data: {\"id\":\"chatcmpl-x\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"ind\n\n",
         )

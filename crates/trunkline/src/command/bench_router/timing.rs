@@ -103,7 +103,9 @@ pub(super) fn measure(data: &Data) -> anyhow::Result<Times> {
     let two_tiers = decisions(&fleet, &indexes, step(&predictor, two, OnUnknown::Length, &fleet, &indexes)?)?;
     let ranking = step(&predictor, Mode::Ranking, OnUnknown::Tier(strong), &fleet, &indexes)?;
     let ranking = decisions(&fleet, &indexes, ranking)?;
-    let embed = percentiles(|_| drop(black_box(embed(black_box(PROMPT)))));
+    let embed = percentiles(|_| {
+        black_box(embed(black_box(PROMPT)));
+    });
     Ok(Times { embed, two_tiers, ranking, router_bytes: predictor.bytes(), neighbours_of: rows.len() as u32 })
 }
 
@@ -183,7 +185,7 @@ fn deployment(number: u32, model: &str) -> Deployment {
         operations: vec![Operation::Chat],
         weight: 1,
         facts: trunkline_model::facts::DataFacts::default(),
-        capabilities: entry.as_ref().map(|entry| entry.capabilities.clone()).unwrap_or_default(),
+        capabilities: entry.as_ref().map(|entry| entry.capabilities).unwrap_or_default(),
         context_window: Some(128_000),
         max_input_tokens: None,
         max_output_tokens: Some(16_000),

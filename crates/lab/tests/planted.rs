@@ -1,0 +1,138 @@
+//! A made-up benchmark: a planted signal must be found, pure noise must be called noise, and strange prompts must be guarded
+//! against. It runs the whole way from prompts to the predictor that the server runs, on a few hundred rows.
+
+use trunkline_lab::bench::{Options, cross_validate, trained_on};
+use trunkline_lab::dataset::{Dataset, Row};
+use trunkline_lab::fit::{FitError, Labels, Prepared, Settings, fit};
+use trunkline_lab::measure::{Comparison, Control, Outcome, compare};
+use trunkline_lab::random::Random;
+use trunkline_route::learned::Artefact;
+
+const HARD: [&str; 6] = [
+    "prove the theorem",
+    "integrate the function",
+    "derive the bound",
+    "solve the equation",
+    "factor the polynomial",
+    "invert the matrix",
+];
+const EASY: [&str; 6] = [
+    "name the colour",
+    "greet the guest",
+    "spell the word",
+    "pick the fruit",
+    "call the waiter",
+    "find the shoe",
+];
+const REST: [&str; 8] = [
+    "for a friend",
+    "this morning",
+    "near the river",
+    "with some care",
+    "in the garden",
+    "before lunch",
+    "as usual",
+    "once more",
+];
+
+/// Prompts about mathematics and about daily life; the weak model fails at the former where there is a signal, at random else.
+fn made_up(rows: usize, has_signal: bool, seed: u64) -> Dataset {
+    let mut random = Random::new(seed);
+    let rows = (0..rows)
+        .map(|_| {
+            let hard = random.unit() < 0.4;
+            let kind = if hard { HARD } else { EASY };
+            let mut prompt = kind[random.below(kind.len())].to_owned();
+            for _ in 0..=random.below(4) {
+                prompt.push(' ');
+                prompt.push_str(REST[random.below(REST.len())]);
+            }
+            let fails = if has_signal { hard && random.unit() < 0.8 } else { random.unit() < 0.35 };
+            let strong = f32::from(u8::from(random.unit() < 0.95));
+            Row {
+                prompt,
+                group: String::new(),
+                scores: vec![f32::from(u8::from(!fails)), strong],
+                costs: Vec::new(),
+            }
+        })
+        .collect();
+    Dataset { name: "made up".to_owned(), models: vec!["weak".to_owned(), "strong".to_owned()], rows }
+}
+
+fn options() -> Options {
+    Options { folds: 2, seed: 3, fit: Settings::quick(), thin: 1, splits: 1 }
+}
+
+fn compared(data: &Dataset, scores: &[f32]) -> Comparison {
+    let outcomes: Vec<Outcome> =
+        data.rows.iter().map(|row| Outcome { weak: row.scores[0], strong: row.scores[1] }).collect();
+    let lengths: Vec<f32> = data.rows.iter().map(|row| row.prompt.len() as f32).collect();
+    compare(scores, &lengths, &outcomes, 1)
+}
+
+#[test]
+fn a_planted_signal_is_found() {
+    let data = made_up(300, true, 1);
+    let found = compared(&data, &cross_validate(&data, &options(), None, &|| ()).unwrap());
+    assert_eq!(found.not_better_than, [], "{found:?}");
+    assert!(found.apgr.lower > 0.6 && found.cpt80 < 0.6, "{found:?}");
+}
+
+#[test]
+fn noise_is_not_better_than_its_controls() {
+    let data = made_up(300, false, 2);
+    let found = compared(&data, &cross_validate(&data, &options(), None, &|| ()).unwrap());
+    assert!(found.not_better_than.contains(&Control::Random), "{found:?}");
+    assert!(found.not_better_than.contains(&Control::Length), "{found:?}");
+    assert!(found.verdict().starts_with("NOT better than"), "{}", found.verdict());
+}
+
+#[test]
+fn prompts_of_another_kind_are_left_to_their_length() {
+    let training = made_up(200, true, 1);
+    let mut strange = made_up(60, true, 2);
+    for row in &mut strange.rows {
+        row.prompt.push_str("\nA. yes\nB. no\nC. maybe\nD. never");
+    }
+    let (scores, guarded) = trained_on(&training, &strange, &options(), &|| ()).unwrap();
+    assert_eq!(guarded, 1.0);
+    let found = compared(&strange, &scores);
+    assert!((found.apgr.value - found.length.value).abs() < 1e-9, "{found:?}");
+}
+
+#[test]
+fn a_fit_repeats_and_its_file_reads_back() {
+    let data = made_up(120, true, 4);
+    let prepared = Prepared::new(data.rows.iter().map(|row| row.prompt.as_str()));
+    // Some answers are not known, as in a log.
+    let labels: Labels = (0..)
+        .zip(&data.rows)
+        .map(|(number, row)| if number % 5 == 0 { vec![f32::NAN, row.scores[1]] } else { row.scores.clone() })
+        .collect();
+    let rows: Vec<usize> = (0..prepared.len()).collect();
+    let once = fit(&prepared, &labels, &rows, &data.models, &Settings::quick(), &|| ()).unwrap();
+    let again = fit(&prepared, &labels, &rows, &data.models, &Settings::quick(), &|| ()).unwrap();
+    assert!(once.artefact == again.artefact, "two fits of the same rows differ");
+    let read = Artefact::parse(once.artefact.to_text().as_bytes()).unwrap();
+    assert!(read == once.artefact, "a file does not read back as it was");
+    assert!(once.artefact.metrics.apgr_lower.is_some_and(|lower| lower > 0.5), "{:?}", once.artefact.metrics);
+}
+
+#[test]
+fn too_little_to_learn_from_is_said() {
+    let data = made_up(40, true, 5);
+    let prepared = Prepared::new(data.rows.iter().map(|row| row.prompt.as_str()));
+    let fitted = |labels: &Labels, rows: &[usize]| -> FitError {
+        fit(&prepared, labels, rows, &data.models, &Settings::quick(), &|| ()).unwrap_err()
+    };
+    let labels: Labels = data.rows.iter().map(|row| vec![f32::NAN, row.scores[1]]).collect();
+    let rows: Vec<usize> = (0..40).collect();
+    insta::assert_snapshot!(
+        format!("failed to {}\nfailed to {}", fitted(&labels, &rows[..10]), fitted(&labels, &rows)),
+        @"
+    failed to train on 10 rows: at least 30 are needed, a few hundred to be of use
+    failed to train for `weak`: it has 0 scores, at least 30 are needed; leave it out or collect more
+    "
+    );
+}
