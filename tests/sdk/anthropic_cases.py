@@ -257,5 +257,6 @@ def anthropic_models(target):
     gemini="only Bedrock signs its requests",
 )
 def anthropic_signed_requests(target):
-    for how in (ask, streamed):
-        holds('"Grüße 日本"', text_of(how(target, "Grüße 日本", model="signed/" + target.chat)))
+    for provider in ("signed", "profiled"):
+        for how in (ask, streamed):
+            holds('"Grüße 日本"', text_of(how(target, "Grüße 日本", model=f"{provider}/{target.chat}")))

@@ -37,6 +37,8 @@ MISTRAL = Target("mistral", "mi", "mistral-small-latest", "magistral-medium-late
 SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 BEDROCK = Target("bedrock", "be", SONNET, SONNET, "cohere.embed-v4:0")
 TARGETS = (OPENAI, ANTHROPIC, GEMINI, MISTRAL, BEDROCK)
+# The same simulator as OPENAI, reached by chat completions only: for clients of the responses API.
+CHAT_ONLY = Target("chat-only", "co", "gpt-4.1-mini", "gpt-5-mini", None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -125,11 +125,19 @@ def configuration(folder, urls):
         }
         for target in TARGETS
     }
+    providers["co"] = {
+        "preset": "openai-compatible",
+        "url": urls["openai"] + "/v1",
+        "key": "sim-key",
+        "models": ["gpt-4.1-mini", "gpt-5-mini"],
+    }
     # Its embedding models are not in the catalogue.
     providers["be"]["models"] = ["cohere.embed-v4:0"]
     # What a deployment signs is verified by its simulator, which knows one secret for every key.
-    signing = {"access_key": "AKIDSIM", "secret_key": "simulated-secret-key", "region": "us-east-1"}
-    providers["signed"] = {"preset": "bedrock", "url": urls["bedrock"], **signing}
+    signed = {"preset": "bedrock", "url": urls["bedrock"], "region": "us-east-1"}
+    providers["signed"] = signed | {"access_key": "AKIDSIM", "secret_key": "simulated-secret-key"}
+    # The same from the shared files, as a command of the cloud's own tools would leave them.
+    providers["profiled"] = signed | {"profile": "sim"}
     return {
         "listen": "127.0.0.1:0",
         "store": f"sqlite:{folder}/log.db",
@@ -182,6 +190,8 @@ class Servers:
     def _start(self):
         path = self.folder / "script.json"
         path.write_text(json.dumps(script()))
+        keys = "aws_access_key_id = AKIDFILE\naws_secret_access_key = simulated-secret-key\naws_session_token = token\n"
+        (self.folder / "credentials").write_text(f"[sim]\n{keys}")
         for target in TARGETS:
             # One for clients that come straight, which checks its key; one for the gateway.
             straight = [self.simulator, "--dialect", target.dialect, "--key", "sim-key", "--key", "AKIDSIM:sim-secret"]
@@ -197,6 +207,7 @@ class Servers:
     def _line(self, command, stream, member=None):
         """Starts a program and returns the first JSON line with `member` that it prints."""
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        environment["AWS_SHARED_CREDENTIALS_FILE"] = str(self.folder / "credentials")
         pipes = {stream: subprocess.PIPE}
         process = subprocess.Popen(command, text=True, env=environment, **pipes)
         self.processes.append(process)

@@ -13,6 +13,8 @@ from harness import CLOCK, PERSON, PIXEL, WEATHER, Place, case, check_person, ch
 from harness import kept, raises, same
 from processes import KEY
 
+NO_REASONING = "chat completions of this vendor show no reasoning"
+
 
 @kept
 def client(key=KEY):
@@ -138,7 +140,7 @@ def responses_custom_tool(target):
     holds("noted", second.output_text)
 
 
-@case("responses")
+@case("responses", **{"chat-only": NO_REASONING})
 def responses_reasoning_over_two_turns(target):
     items = [{"role": "user", "content": "Use get_weather"}]
     more = {"reasoning": {"effort": "medium", "summary": "auto"}, "include": ["reasoning.encrypted_content"], "store": False}
@@ -152,7 +154,7 @@ def responses_reasoning_over_two_turns(target):
     holds("get_weather returned: fine get_weather", second.output_text)
 
 
-@case("responses")
+@case("responses", **{"chat-only": NO_REASONING})
 def responses_streamed_reasoning(target):
     events = list(thinking(target, "Hello", reasoning={"effort": "medium", "summary": "auto"}, stream=True))
     summary = "".join(event.delta for event in events if event.type == "response.reasoning_summary_text.delta")

@@ -19,7 +19,7 @@ import warnings
 
 
 import straight
-from harness import CASES, TARGETS, Place
+from harness import CASES, CHAT_ONLY, TARGETS, Place
 from processes import Servers
 
 # Importing them declares their cases.
@@ -60,7 +60,7 @@ def jobs(servers, only):
             url = servers.strict_urls[client]
             todo.append((client, name, "straight", lambda function=function, url=url: function(url)))
     for case in CASES:
-        for target in TARGETS:
+        for target in (*TARGETS, CHAT_ONLY) if case.client == "responses" else TARGETS:
             if not wanted(case.client, case.name, target.provider):
                 continue
             reason = case.not_applicable.get(target.provider)
@@ -74,7 +74,7 @@ def jobs(servers, only):
 
 def table(outcomes):
     """One table per client: cases by providers."""
-    columns = ("straight", *(target.provider for target in TARGETS))
+    columns = ("straight", *(target.provider for target in (*TARGETS, CHAT_ONLY)))
     marks = {"passed": "ok", "failed": "FAILED", "n/a": "n/a"}
     for client in dict.fromkeys(outcome.client for outcome in outcomes):
         own = [outcome for outcome in outcomes if outcome.client == client]

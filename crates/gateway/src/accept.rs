@@ -6,6 +6,7 @@
 use crate::case::Case;
 use crate::endpoint::StreamForm;
 use crate::options::{self, Options};
+use crate::patience;
 use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use bytes::{Bytes, BytesMut};
@@ -146,7 +147,7 @@ async fn read_body(
     let mut first: Option<Bytes> = None;
     let mut joined: Option<BytesMut> = None;
     loop {
-        let frame = match tokio::time::timeout(silence, body.frame()).await {
+        let frame = match patience::during(silence, body.frame()).await {
             Err(_) => {
                 let message = format!(
                     "the request body stopped for more than {} s before it was complete",

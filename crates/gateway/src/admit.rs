@@ -91,20 +91,20 @@ pub(crate) fn admit(
     accepted: Accepted,
     identified: &Identified,
     case: &mut Case,
-) -> Result<Admitted, ClientError> {
+) -> Result<Box<Admitted>, ClientError> {
     let route = find_route(generation, &accepted)?;
     let mut caller = caller(&accepted, identified, case, &route);
-    if let Some(session) = &caller.session
-        && learn::reads_history(&route)
-    {
-        caller.history = gateway.sessions.find(caller.key.as_deref(), &route.name, session);
-        case.remember_session();
-    }
     if let Some(bound) = accepted.turn.as_ref().and_then(|turn| turn.bound.as_ref())
         && caller.preferences.order.is_empty()
     {
         // State that only its maker can read: others can answer too, without it.
         caller.preferences.order.push(Name::from(bound.deployment.as_str()));
+    }
+    if let Some(session) = &caller.session
+        && learn::reads_history(&route)
+    {
+        caller.history = gateway.sessions.find(caller.key.as_deref(), &route.name, session);
+        case.remember_session();
     }
     check_models(generation, &caller)?;
     check_allowed(&caller, &route)?;
@@ -122,7 +122,8 @@ pub(crate) fn admit(
         case.reserve(reservation);
     }
     let strict = accepted.options.strict.unwrap_or(route.strict);
-    Ok(Admitted {
+    // Boxed at once: it lives as long as the answer, and every move of it would be a copy.
+    Ok(Box::new(Admitted {
         generation: Arc::clone(generation),
         dialect: accepted.dialect,
         operation: accepted.operation,
@@ -137,7 +138,7 @@ pub(crate) fn admit(
         strict,
         echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
         turn: accepted.turn.map(Arc::from),
-    })
+    }))
 }
 
 /// The route a request names: by header, as a route, as `provider/model`, or as a bare model name.
@@ -161,7 +162,7 @@ fn find_route(generation: &Generation, accepted: &Accepted) -> Result<Arc<Route>
     match named {
         [] => Err(unknown_model(generation, model)),
         [one] => Ok(generation.direct(*one)),
-        several => Ok(Arc::new(Route::direct(Name::from(model), several))),
+        several => Ok(generation.shared(model, several)),
     }
 }
 

@@ -13,11 +13,12 @@ use crate::endpoint::StreamForm;
 use crate::perform::{self, Performed};
 use crate::relay::Before;
 use crate::respond;
+use crate::series::word;
 use crate::state::Gateway;
 use crate::subject::Subject;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response};
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -26,7 +27,6 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 use trunkline_model::error::ClientError;
 use trunkline_model::failure::{Failure, FailureClass};
-use trunkline_model::id::Name;
 use trunkline_model::money::CostConfidence;
 use trunkline_model::record::Outcome;
 use trunkline_model::warning::Warning;
@@ -41,7 +41,7 @@ const LINGER: Duration = Duration::from_secs(1);
 #[must_use]
 pub(crate) fn answer(
     gateway: Arc<Gateway>,
-    admitted: Admitted,
+    admitted: Box<Admitted>,
     performed: Performed,
     mut case: Case,
 ) -> Response<AnswerBody> {
@@ -51,7 +51,8 @@ pub(crate) fn answer(
     let form = admitted.stream_form;
     let mut response = if delivery.is_stream() {
         let headers = head(&admitted, &case);
-        let streaming = Streaming::new(gateway, admitted, drive, *opened, case);
+        // Boxed: the state is handed back and forth with every piece.
+        let streaming = Box::new(Streaming::new(gateway, admitted, drive, *opened, case));
         let pieces = stream::unfold(streaming, |mut streaming| async move {
             let piece = streaming.next().await?;
             Some((piece, streaming))
@@ -71,7 +72,7 @@ pub(crate) fn answer(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if delivery.is_stream() {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        headers.insert(&name::ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
     response
 }
@@ -89,7 +90,7 @@ fn plain(
     let summary = relay.summary();
     facts.usage = summary.usage;
     facts.output_bytes = summary.output_bytes;
-    case.record.finish = summary.finish.map(|finish| Name::from(finish.name()));
+    case.record.finish = summary.finish.map(|finish| word(finish.name()));
     case.record.response_bytes = held.iter().map(|piece| piece.len() as u64).sum();
     if let Some(call) = call {
         call.succeeded(facts.usage.map(|usage| usage.total()), now);
@@ -120,34 +121,107 @@ fn note_deployment(admitted: &Admitted, attempt: &Attempt, case: &mut Case) {
     record.tier = Some(Arc::clone(&attempt.leg.tier));
 }
 
+/// Our own headers.
+mod name {
+    use http::header::HeaderName;
+
+    pub(super) static DECISION: HeaderName = HeaderName::from_static("x-trunkline-decision");
+    pub(super) static ROUTE: HeaderName = HeaderName::from_static("x-trunkline-route");
+    pub(super) static TIER: HeaderName = HeaderName::from_static("x-trunkline-tier");
+    pub(super) static PROVIDER: HeaderName = HeaderName::from_static("x-trunkline-provider");
+    pub(super) static MODEL: HeaderName = HeaderName::from_static("x-trunkline-model");
+    pub(super) static ATTEMPTS: HeaderName = HeaderName::from_static("x-trunkline-attempts");
+    pub(super) static CACHE: HeaderName = HeaderName::from_static("x-trunkline-cache");
+    pub(super) static OVERHEAD: HeaderName = HeaderName::from_static("x-trunkline-overhead-us");
+    pub(super) static WARNINGS: HeaderName = HeaderName::from_static("x-trunkline-warnings");
+    pub(super) static COST: HeaderName = HeaderName::from_static("x-trunkline-cost-usd");
+    pub(super) static COST_CONFIDENCE: HeaderName = HeaderName::from_static("x-trunkline-cost-confidence");
+    pub(super) static ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+}
+
 fn head(admitted: &Admitted, case: &Case) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(20);
+    let mut headers = HeaderMap::with_capacity(24);
     let record = &case.record;
-    respond::identify(&mut headers, admitted.dialect, record.id);
-    let mut set = |name: &'static str, value: Option<HeaderValue>| {
-        if let Some(value) = value {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    let text = |name: &Option<Name>| name.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
-    set(
-        "x-trunkline-decision",
-        HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&record.id.encode())).ok(),
-    );
-    set("x-trunkline-route", text(&record.route));
-    set("x-trunkline-tier", text(&record.tier));
-    set("x-trunkline-provider", text(&record.provider));
-    set("x-trunkline-model", text(&record.model));
     // The attempt that answers may still be open.
     let sent = record.attempts.iter().filter(|attempt| attempt.was_sent()).count();
-    set("x-trunkline-attempts", Some(HeaderValue::from(sent + case.open_attempts())));
-    set("x-trunkline-cache", Some(HeaderValue::from_static("miss")));
-    set("x-trunkline-overhead-us", Some(HeaderValue::from(record.overhead_us)));
-    if !record.warnings.is_empty() {
-        set("x-trunkline-warnings", warnings_header(&record.warnings));
+    let attempts = sent + case.open_attempts();
+    let named = [
+        (&name::ROUTE, &record.route),
+        (&name::TIER, &record.tier),
+        (&name::PROVIDER, &record.provider),
+        (&name::MODEL, &record.model),
+    ];
+    let mut values = Values::new();
+    let id = values.text(&record.id.encode());
+    let named =
+        named.map(|(name, value)| (name, value.as_deref().map(|value| values.text(value.as_bytes()))));
+    let numbers = [
+        (&name::ATTEMPTS, values.number(attempts as u64)),
+        (&name::OVERHEAD, values.number(record.overhead_us)),
+    ];
+    let limits = crate::limit_headers::read(admitted, case);
+    let limits = limits.map(|limit| {
+        limit.map(|(names, [limit, remaining])| (names, [values.number(limit), values.number(remaining)]))
+    });
+    let values = values.finish();
+    if let Some(id) = values.get(id) {
+        respond::identify_as(&mut headers, admitted.dialect, id.clone());
+        headers.insert(&name::DECISION, id);
     }
-    crate::limit_headers::set(&mut headers, admitted, case);
+    for (name, place) in named.into_iter().filter_map(|(name, place)| Some((name, place?))).chain(numbers) {
+        if let Some(value) = values.get(place) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(&name::CACHE, HeaderValue::from_static("miss"));
+    if !record.warnings.is_empty()
+        && let Some(warnings) = warnings_header(&record.warnings)
+    {
+        headers.insert(&name::WARNINGS, warnings);
+    }
+    for (names, places) in limits.into_iter().flatten() {
+        for (name, place) in names.iter().zip(places) {
+            if let Some(value) = values.get(place) {
+                headers.insert(name, value);
+            }
+        }
+    }
     headers
+}
+
+/// The values of one head, written into one piece of memory that they share.
+struct Values(BytesMut);
+
+/// Where a value lies.
+type Place = std::ops::Range<usize>;
+
+impl Values {
+    fn new() -> Self {
+        Self(BytesMut::with_capacity(256))
+    }
+
+    fn text(&mut self, text: &[u8]) -> Place {
+        let start = self.0.len();
+        self.0.extend_from_slice(text);
+        start..self.0.len()
+    }
+
+    fn number(&mut self, number: u64) -> Place {
+        self.text(itoa::Buffer::new().format(number).as_bytes())
+    }
+
+    fn finish(self) -> Written {
+        Written(self.0.freeze())
+    }
+}
+
+struct Written(Bytes);
+
+impl Written {
+    /// The value at a place; `None` when it holds what no header may.
+    fn get(&self, place: Place) -> Option<HeaderValue> {
+        HeaderValue::from_maybe_shared(self.0.slice(place)).ok()
+    }
 }
 
 /// The warnings in one header, cut to a length that every proxy lets through.
@@ -172,18 +246,17 @@ fn warnings_header(warnings: &[Warning]) -> Option<HeaderValue> {
 fn cost_headers(headers: &mut HeaderMap, case: &Case) {
     let cost = case.record.cost;
     if let Some(amount) = cost.amount.filter(|_| cost.confidence != CostConfidence::Unknown)
-        && let Ok(value) = HeaderValue::from_str(&amount.decimal().to_string())
+        && let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(amount.decimal().to_string()))
     {
-        headers.insert(HeaderName::from_static("x-trunkline-cost-usd"), value);
+        headers.insert(&name::COST, value);
     }
-    let confidence = HeaderValue::from_static(cost.confidence.as_str());
-    headers.insert(HeaderName::from_static("x-trunkline-cost-confidence"), confidence);
+    headers.insert(&name::COST_CONFIDENCE, HeaderValue::from_static(cost.confidence.as_str()));
 }
 
 /// A streamed answer after its commit point.
 struct Streaming {
     gateway: Arc<Gateway>,
-    admitted: Admitted,
+    admitted: Box<Admitted>,
     drive: Drive,
     attempt: Attempt,
     call: Option<Call>,
@@ -211,7 +284,18 @@ enum State {
 }
 
 impl Streaming {
-    fn new(gateway: Arc<Gateway>, admitted: Admitted, drive: Drive, opened: Opened, case: Case) -> Self {
+    fn new(
+        gateway: Arc<Gateway>,
+        mut admitted: Box<Admitted>,
+        drive: Drive,
+        opened: Opened,
+        case: Case,
+    ) -> Self {
+        if !drive.plan().continuation {
+            // Nobody asks for them any more, and they hold the buffer that the request was read into.
+            admitted.body = Bytes::new();
+            admitted.headers = HeaderMap::new();
+        }
         let Opened { attempt, call, mut relay, body, mut held, facts, .. } = opened;
         relay.bill_before(Before::of(&case.record), &mut held);
         let form = (admitted.stream_form == StreamForm::Array).then(ArrayForm::new);
@@ -263,7 +347,8 @@ impl Streaming {
 
     async fn advance(&mut self) {
         if let Some(failure) = self.broken.take() {
-            match self.resume(failure).await {
+            // Boxed: it holds a whole new attempt, which hardly any stream makes.
+            match Box::pin(self.resume(failure)).await {
                 Ok(()) => self.opened(),
                 Err(error) => self.break_off(&error),
             }
@@ -365,7 +450,7 @@ impl Streaming {
     fn complete(&mut self) {
         self.seal();
         let summary = self.relay.summary();
-        self.case.record.finish = summary.finish.map(|finish| Name::from(finish.name()));
+        self.case.record.finish = summary.finish.map(|finish| word(finish.name()));
         self.end_attempt(None);
         self.drive.succeeded(self.attempt.number);
         self.body = None;

@@ -7,14 +7,15 @@
 use crate::body::Rope;
 use crate::case::AttemptEnd;
 use crate::clock;
+use crate::patience;
 use crate::relay::{Relay, empty_answer};
 use crate::state::Gateway;
-use crate::subject::Subject;
+use crate::subject::{Prepared, Subject};
 use bytes::BytesMut;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, Method};
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::record::PhaseTimes;
 use trunkline_model::usage::Usage;
@@ -27,6 +28,12 @@ use trunkline_providers::upstream::Upstream;
 use trunkline_route::drive::Attempt;
 use trunkline_route::health::{Call, Headroom};
 
+/// Where providers name a request, by how common the name is.
+static REQUEST_ID_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
+];
 /// An error answer is read up to this size.
 const LARGEST_ERROR: usize = 64 * 1024;
 /// And for this long.
@@ -142,7 +149,7 @@ pub(crate) async fn open_into(
         Ok(call) => call,
         Err(failure) => return Err(Box::new(Lost { attempt, failure, facts: Facts::default() })),
     };
-    let prepared = match subject.prepare(attempt.leg.deployment.index(), so_far) {
+    let Prepared { body, headers, warnings } = match subject.prepare(attempt.leg.deployment.index(), so_far) {
         Ok(prepared) => prepared,
         Err(failure) => {
             call.not_sent();
@@ -150,11 +157,28 @@ pub(crate) async fn open_into(
         }
     };
     let mut opening = Opening { gateway, subject, attempt, call, facts: Facts::default() };
-    let request = opening.request(prepared.body, prepared.headers);
-    match opening.run(request, relay).await {
+    let request = opening.request(body, headers);
+    let request = match opening.upstream().signing {
+        // Boxed, as is what else few requests do: every request would carry the room for it.
+        Some(_) => Box::pin(opening.sign(request)).await,
+        None => Ok(request),
+    };
+    let read = match request {
+        Ok(request) => {
+            let sent = Instant::now();
+            let answered = gateway.transport.send(request).await;
+            match opening.head(answered) {
+                Ok(Answer::Good(body)) => opening.run(body, relay, sent).await,
+                Ok(Answer::Refused(response)) => Err(Box::pin(opening.refusal(*response)).await),
+                Err(failure) => Err(failure),
+            }
+        }
+        Err(failure) => Err(failure),
+    };
+    match read {
         Ok((body, held)) => {
             let Opening { attempt, call, facts, .. } = opening;
-            Ok(Begun { attempt, call, body, held, warnings: prepared.warnings, facts })
+            Ok(Begun { attempt, call, body, held, warnings, facts })
         }
         Err(failure) => {
             let Opening { attempt, call, facts, .. } = opening;
@@ -163,6 +187,14 @@ pub(crate) async fn open_into(
             Err(Box::new(Lost { attempt, failure, facts }))
         }
     }
+}
+
+/// An answer by its head.
+enum Answer {
+    /// It is one; its body.
+    Good(UpstreamBody),
+    /// The provider refused.
+    Refused(Box<UpstreamResponse>),
 }
 
 /// What was read of an answer.
@@ -197,8 +229,9 @@ impl Opening<'_> {
         let uri = self.subject.uri(upstream);
         let mut request = UpstreamRequest::new(Method::POST, uri, body);
         request.headers = headers;
-        request.connect_timeout = Some(self.attempt.connect.min(self.left()));
-        request.headers_timeout = Some(self.attempt.first_token.min(self.left()));
+        let left = self.left();
+        request.connect_timeout = Some(self.attempt.connect.min(left));
+        request.headers_timeout = Some(self.attempt.first_token.min(left));
         request
     }
 
@@ -207,19 +240,19 @@ impl Opening<'_> {
         self.attempt.deadline.since(self.gateway.clock.now())
     }
 
-    async fn run(
-        &mut self,
-        mut request: UpstreamRequest,
-        relay: &mut Relay,
-    ) -> Result<(Option<UpstreamBody>, Rope), Failure> {
+    async fn sign(&self, mut request: UpstreamRequest) -> Result<UpstreamRequest, Failure> {
         if let Some(signing) = &self.upstream().signing {
             let patience = request.connect_timeout.unwrap_or_default();
             crate::sign::sign(self.gateway, signing, &mut request, patience)
                 .await
                 .map_err(|failure| self.timed(failure))?;
         }
-        let sent = Instant::now();
-        let response = match self.gateway.transport.send(request).await {
+        Ok(request)
+    }
+
+    /// Takes note of the head of the answer.
+    fn head(&mut self, answered: Result<UpstreamResponse, SendError>) -> Result<Answer, Failure> {
+        let response = match answered {
             Ok(response) => response,
             Err(error) => {
                 self.facts.worked = !error.is_unprocessed();
@@ -228,12 +261,21 @@ impl Opening<'_> {
         };
         self.learn_head(&response);
         if !response.status.is_success() {
-            return Err(self.refusal(response).await);
+            return Ok(Answer::Refused(Box::new(response)));
         }
         self.facts.worked = true;
         self.check_content_type(&response)?;
+        Ok(Answer::Good(response.body))
+    }
+
+    async fn run(
+        &mut self,
+        body: UpstreamBody,
+        relay: &mut Relay,
+        sent: Instant,
+    ) -> Result<(Option<UpstreamBody>, Rope), Failure> {
         let limit = (sent + self.attempt.first_token).min(self.gateway.clock.instant(self.attempt.deadline));
-        let read = self.read(relay, response.body, limit).await;
+        let read = self.read(relay, body, limit).await;
         let summary = relay.summary();
         self.facts.usage = summary.usage;
         self.facts.output_bytes = summary.output_bytes;
@@ -260,7 +302,7 @@ impl Opening<'_> {
         let mut limit = first_token;
         let total = self.gateway.clock.instant(self.attempt.deadline);
         loop {
-            let chunk = match timeout_at(limit, body.chunk()).await {
+            let chunk = match patience::until(limit, body.chunk()).await {
                 Ok(chunk) => chunk,
                 Err(_) if size > 0 && !streamed => return Err(self.timed(stall(self.attempt.between_tokens))),
                 Err(_) => return Err(self.timed(no_first_token(self.attempt.first_token))),
@@ -299,9 +341,9 @@ impl Opening<'_> {
     fn learn_head(&mut self, response: &UpstreamResponse) {
         self.facts.status = Some(response.status.as_u16());
         self.facts.phases = phases(&response.phases);
-        self.facts.upstream_request_id = ["x-request-id", "request-id", "x-amzn-requestid"]
+        self.facts.upstream_request_id = REQUEST_ID_HEADERS
             .iter()
-            .find_map(|name| response.headers.get(*name)?.to_str().ok())
+            .find_map(|name| response.headers.get(name)?.to_str().ok())
             .map(|id| id.chars().take(100).collect());
         let upstream = self.upstream();
         if let Some(rates) = upstream.rate_headers(&response.headers, clock::unix_seconds()) {
@@ -316,7 +358,7 @@ impl Opening<'_> {
         let mut body = response.body;
         let mut text = BytesMut::new();
         let limit = (Instant::now() + ERROR_PATIENCE).min(self.gateway.clock.instant(self.attempt.deadline));
-        while let Ok(Some(Ok(chunk))) = timeout_at(limit, body.chunk()).await {
+        while let Ok(Some(Ok(chunk))) = patience::until(limit, body.chunk()).await {
             let room = LARGEST_ERROR - text.len();
             text.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if text.len() == LARGEST_ERROR {

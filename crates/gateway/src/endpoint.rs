@@ -99,7 +99,7 @@ pub(crate) fn find(
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<Endpoint, NoEndpoint> {
-    let spoken = spoken(headers, query);
+    let spoken = || spoken(headers, query);
     let (endpoint, allowed) = match path {
         "/v1/chat/completions" | "/chat/completions" => {
             (inference(Dialect::OpenAi, Operation::Chat), Method::POST)
@@ -109,7 +109,7 @@ pub(crate) fn find(
         "/v1/messages" => (inference(Dialect::Anthropic, Operation::Chat), Method::POST),
         "/v1/messages/count_tokens" => (inference(Dialect::Anthropic, Operation::CountTokens), Method::POST),
         "/v1/models" | "/models" | "/v1beta/models" => {
-            (Endpoint::Models(if path == "/v1beta/models" { Dialect::Gemini } else { spoken }), Method::GET)
+            (Endpoint::Models(if path == "/v1beta/models" { Dialect::Gemini } else { spoken() }), Method::GET)
         }
         "/v1/explain" => (Endpoint::Explain, Method::POST),
         "/healthz" => (Endpoint::Health, Method::GET),
@@ -119,7 +119,7 @@ pub(crate) fn find(
             Some(found) => found,
             None => return Err(NoEndpoint::Path { dialect: Dialect::Responses }),
         },
-        _ => prefixed(path, spoken).ok_or(NoEndpoint::Path { dialect: spoken })?,
+        _ => prefixed(path, spoken).ok_or_else(|| NoEndpoint::Path { dialect: spoken() })?,
     };
     if *method == allowed || (allowed == Method::GET && *method == Method::HEAD) {
         return Ok(endpoint);
@@ -129,7 +129,7 @@ pub(crate) fn find(
             *dialect
         }
         Endpoint::Response(..) => Dialect::Responses,
-        _ => spoken,
+        _ => spoken(),
     };
     Err(NoEndpoint::Method { dialect, allowed: if allowed == Method::GET { "GET" } else { "POST" } })
 }
@@ -151,7 +151,7 @@ fn response(method: &Method, path: &str) -> Option<(Endpoint, Method)> {
     Some((Endpoint::Response(decode(id), verb), allowed))
 }
 
-fn prefixed(path: &str, spoken: Dialect) -> Option<(Endpoint, Method)> {
+fn prefixed(path: &str, spoken: impl FnOnce() -> Dialect) -> Option<(Endpoint, Method)> {
     if let Some(id) = path.strip_prefix("/v1/decisions/") {
         return Some((Endpoint::Decision(id.to_owned()), Method::GET));
     }
@@ -166,7 +166,7 @@ fn prefixed(path: &str, spoken: Dialect) -> Option<(Endpoint, Method)> {
         let path = PathParts { model: Some(model.to_owned()), delivery: Some(delivery) };
         return Some((Endpoint::Inference { dialect: Dialect::Gemini, operation, path }, Method::POST));
     }
-    Some((Endpoint::Model(if versioned_gemini { Dialect::Gemini } else { spoken }, rest), Method::GET))
+    Some((Endpoint::Model(if versioned_gemini { Dialect::Gemini } else { spoken() }, rest), Method::GET))
 }
 
 fn gemini_verb(verb: &str) -> Option<(Operation, Delivery)> {

@@ -4,31 +4,42 @@
 
 use crate::admit::Admitted;
 use crate::case::Case;
-use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
+use http::header::HeaderName;
 use trunkline_model::dialect::Dialect;
 
-/// Sets the headers of a key that has limits.
-pub(crate) fn set(headers: &mut HeaderMap, admitted: &Admitted, case: &Case) {
+/// The names of what is allowed and of what is left of it.
+pub(crate) type Pair = [HeaderName; 2];
+
+static ANTHROPIC: [Pair; 2] = [
+    [
+        HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+        HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+    ],
+    [
+        HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+        HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+    ],
+];
+static OPENAI: [Pair; 2] = [
+    [
+        HeaderName::from_static("x-ratelimit-limit-requests"),
+        HeaderName::from_static("x-ratelimit-remaining-requests"),
+    ],
+    [
+        HeaderName::from_static("x-ratelimit-limit-tokens"),
+        HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    ],
+];
+
+/// Names and figures of the limits that a key has: requests, then tokens.
+pub(crate) fn read(admitted: &Admitted, case: &Case) -> [Option<(&'static Pair, [u64; 2])>; 2] {
     let Some(limiter) = case.record.key.as_deref().and_then(|key| admitted.generation.limiter(key)) else {
-        return;
+        return [None, None];
     };
-    let standing = limiter.standing(case.now());
-    let names: [[&'static str; 2]; 2] = match admitted.dialect {
-        Dialect::Anthropic => [
-            ["anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining"],
-            ["anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining"],
-        ],
-        _ => [
-            ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"],
-            ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"],
-        ],
+    let names = match admitted.dialect {
+        Dialect::Anthropic => &ANTHROPIC,
+        _ => &OPENAI,
     };
-    for (remaining, [limit_name, remaining_name]) in
-        [standing.requests, standing.tokens].into_iter().zip(names)
-    {
-        let Some(remaining) = remaining else { continue };
-        headers.insert(HeaderName::from_static(limit_name), HeaderValue::from(remaining.limit));
-        headers.insert(HeaderName::from_static(remaining_name), HeaderValue::from(remaining.remaining));
-    }
+    let [requests, tokens] = limiter.left(case.now());
+    [requests.map(|left| (&names[0], left)), tokens.map(|left| (&names[1], left))]
 }

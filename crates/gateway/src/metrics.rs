@@ -3,16 +3,19 @@
 //! Owns every metric's name, labels and buckets. Must not be called more than a few times per request: counters are touched
 //! when a request ends, gauges are read when somebody asks.
 
+use crate::series::{Series, address};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64};
+use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::failure::FailureClass;
 use trunkline_model::id::Name;
-use trunkline_model::record::{Outcome, RequestRecord};
+use trunkline_model::record::{AttemptKind, Outcome, RequestRecord};
 use trunkline_model::usage::Usage;
 
 /// All metrics that are counted as things happen.
@@ -32,6 +35,37 @@ pub struct Metrics {
     request_bytes: Counter,
     reloads: Counter,
     open: Gauge<i64, AtomicI64>,
+    ended: Series<EndedKey, Ended>,
+    tried: Series<TriedKey, Tried>,
+    served: Series<[usize; 3], Served>,
+}
+
+/// Addresses of route and key, and the rest of the labels of [`RequestLabels`].
+type EndedKey = (usize, usize, Operation, Dialect, bool, Outcome, u16);
+/// Address of the deployment, and the rest of the labels of [`AttemptLabels`].
+type TriedKey = (usize, AttemptKind, Option<FailureClass>);
+
+/// The series of requests that ended alike. The labels keep the names alive whose addresses are its key.
+struct Ended {
+    _labels: RequestLabels,
+    requests: Counter,
+}
+
+/// The series of attempts that ended alike.
+struct Tried {
+    _labels: AttemptLabels,
+    attempts: Counter,
+}
+
+/// The series of requests served by the same model. Each is made when there is something to count, so that none is shown
+/// that never was.
+struct Served {
+    labels: ServedLabels,
+    tokens: [OnceLock<Counter>; 5],
+    cost: OnceLock<Counter<f64, AtomicU64>>,
+    unknown_cost: OnceLock<Counter>,
+    first_token: OnceLock<Histogram>,
+    duration: OnceLock<Histogram>,
 }
 
 /// A label that shares its text with the configuration.
@@ -121,6 +155,9 @@ impl Metrics {
             request_bytes: Counter::default(),
             reloads: Counter::default(),
             open: Gauge::default(),
+            ended: Series::default(),
+            tried: Series::default(),
+            served: Series::default(),
         };
         metrics.registered()
     }
@@ -208,52 +245,85 @@ impl Metrics {
     /// A request ended.
     pub fn closed(&self, record: &RequestRecord) {
         self.open.dec();
-        let delivery = if record.delivery.is_stream() { "stream" } else { "plain" };
-        let labels = RequestLabels {
-            route: Label(record.route.clone()),
-            key: Label(record.key.clone()),
-            operation: record.operation.name(),
-            client: record.client.name(),
-            delivery,
-            outcome: record.outcome.name(),
-            status: record.status,
-        };
-        self.requests.get_or_create(&labels).inc();
-        for attempt in &record.attempts {
-            let labels = AttemptLabels {
-                deployment: Label(Some(Name::clone(&attempt.deployment))),
-                kind: attempt.kind.name(),
-                result: attempt.failure.map_or("ok", FailureClass::name),
+        let is_stream = record.delivery.is_stream();
+        let key = (
+            address(record.route.as_ref()),
+            address(record.key.as_ref()),
+            record.operation,
+            record.client,
+            is_stream,
+            record.outcome,
+            record.status,
+        );
+        let ended = self.ended.find(key, || {
+            let labels = RequestLabels {
+                route: Label(record.route.clone()),
+                key: Label(record.key.clone()),
+                operation: record.operation.name(),
+                client: record.client.name(),
+                delivery: if is_stream { "stream" } else { "plain" },
+                outcome: record.outcome.name(),
+                status: record.status,
             };
-            self.attempts.get_or_create(&labels).inc();
+            Ended { requests: self.requests.get_or_create(&labels).clone(), _labels: labels }
+        });
+        ended.requests.inc();
+        for attempt in &record.attempts {
+            let key = (address(Some(&attempt.deployment)), attempt.kind, attempt.failure);
+            let tried = self.tried.find(key, || {
+                let labels = AttemptLabels {
+                    deployment: Label(Some(Name::clone(&attempt.deployment))),
+                    kind: attempt.kind.name(),
+                    result: attempt.failure.map_or("ok", FailureClass::name),
+                };
+                Tried { attempts: self.attempts.get_or_create(&labels).clone(), _labels: labels }
+            });
+            tried.attempts.inc();
         }
         if record.attempts.is_empty() {
             return;
         }
-        let served = ServedLabels {
-            route: Label(record.route.clone()),
-            provider: Label(record.provider.clone()),
-            model: Label(record.model.clone()),
-        };
+        self.count_served(record);
+    }
+
+    fn count_served(&self, record: &RequestRecord) {
+        let key = [&record.route, &record.provider, &record.model].map(|name| address(name.as_ref()));
+        let served = self.served.find(key, || Served {
+            labels: ServedLabels {
+                route: Label(record.route.clone()),
+                provider: Label(record.provider.clone()),
+                model: Label(record.model.clone()),
+            },
+            tokens: Default::default(),
+            cost: OnceLock::new(),
+            unknown_cost: OnceLock::new(),
+            first_token: OnceLock::new(),
+            duration: OnceLock::new(),
+        });
+        let labels = &served.labels;
         self.count_tokens(&served, &record.usage);
         match record.cost.amount {
             Some(amount) => {
-                self.cost.get_or_create(&served).inc_by(amount.to_f64().max(0.0));
+                let cost = served.cost.get_or_init(|| self.cost.get_or_create(labels).clone());
+                cost.inc_by(amount.to_f64().max(0.0));
             }
             None => {
-                self.unknown_cost.get_or_create(&served).inc();
+                served.unknown_cost.get_or_init(|| self.unknown_cost.get_or_create(labels).clone()).inc();
             }
         }
         if record.outcome == Outcome::Served {
             if let Some(first) = record.first_token_us {
-                self.first_token.get_or_create(&served).observe(first as f64 / 1e6);
+                let series =
+                    served.first_token.get_or_init(|| self.first_token.get_or_create(labels).clone());
+                series.observe(first as f64 / 1e6);
                 self.overhead.observe(record.overhead_us as f64 / 1e6);
             }
-            self.duration.get_or_create(&served).observe(record.total_us as f64 / 1e6);
+            let duration = served.duration.get_or_init(|| self.duration.get_or_create(labels).clone());
+            duration.observe(record.total_us as f64 / 1e6);
         }
     }
 
-    fn count_tokens(&self, served: &ServedLabels, usage: &Usage) {
+    fn count_tokens(&self, served: &Served, usage: &Usage) {
         let classes = [
             ("input", usage.input),
             ("cache_read", usage.cache_read),
@@ -261,14 +331,19 @@ impl Metrics {
             ("output", usage.output),
             ("reasoning", usage.reasoning),
         ];
-        for (class, count) in classes.into_iter().filter(|(_, count)| *count > 0) {
-            let labels = TokenLabels {
-                route: served.route.clone(),
-                provider: served.provider.clone(),
-                model: served.model.clone(),
-                class,
-            };
-            self.tokens.get_or_create(&labels).inc_by(count);
+        for ((class, count), series) in
+            classes.into_iter().zip(&served.tokens).filter(|((_, count), _)| *count > 0)
+        {
+            let series = series.get_or_init(|| {
+                let labels = TokenLabels {
+                    route: served.labels.route.clone(),
+                    provider: served.labels.provider.clone(),
+                    model: served.labels.model.clone(),
+                    class,
+                };
+                self.tokens.get_or_create(&labels).clone()
+            });
+            series.inc_by(count);
         }
     }
 

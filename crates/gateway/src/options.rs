@@ -2,7 +2,8 @@
 //!
 //! Owns the `x-trunkline-*` request headers and where each protocol carries its key. Must not act on them.
 
-use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::{ClientError, ErrorCode};
@@ -93,9 +94,12 @@ pub(crate) fn virtual_key<'a>(
     query: Option<&'a str>,
     dialect: Dialect,
 ) -> Option<&'a str> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let text = |value: &'a HeaderValue| value.to_str().ok().map(str::trim);
+    let header = |name: &str| headers.get(name).and_then(text);
     let bearer = || {
-        header("authorization")
+        headers
+            .get(AUTHORIZATION)
+            .and_then(text)
             .and_then(|text| text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")))
     };
     let in_query = || query?.split('&').find_map(|pair| pair.strip_prefix("key="));

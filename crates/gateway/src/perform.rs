@@ -53,11 +53,19 @@ pub(crate) async fn perform(
     case: &mut Case,
 ) -> Result<Performed, ClientError> {
     let budget = Some(Arc::clone(&gateway.retry_budget));
-    let drive = Drive::new(plan, case.started(), DrivePolicy::default(), budget);
-    let subject = Subject::new(admitted, case.id(), drive.plan());
-    Performance { gateway, subject: &subject, case, drive, hedge: None, hedge_at: None, kept: None }
-        .run()
-        .await
+    let subject = Subject::new(admitted, case.id(), &plan);
+    let started = case.started();
+    let mut performance = Performance {
+        gateway,
+        subject: &subject,
+        case,
+        drive: Drive::new(plan, started, DrivePolicy::default(), budget),
+        hedge: None,
+        hedge_at: None,
+        kept: None,
+    };
+    let opened = performance.run().await?;
+    Ok(Performed { drive: performance.drive, opened })
 }
 
 pub(crate) struct Performance<'a> {
@@ -78,7 +86,8 @@ enum Woke {
 }
 
 impl Performance<'_> {
-    async fn run(mut self) -> Result<Performed, ClientError> {
+    /// By reference: what is awaited by value is carried twice.
+    async fn run(&mut self) -> Result<Box<Opened>, ClientError> {
         // Made by the first attempt that may get company: nearly every request has one attempt and no hedge.
         let mut running = None;
         loop {
@@ -105,7 +114,7 @@ impl Performance<'_> {
                         None => Woke::Ended(None),
                     },
                     Next::Fail(verdict) => match self.fall_back_on_kept(&verdict) {
-                        Some(opened) => return Ok(Performed { drive: self.drive, opened }),
+                        Some(opened) => return Ok(opened),
                         None => return Err(self.give_up(&verdict)),
                     },
                 };
@@ -120,7 +129,7 @@ impl Performance<'_> {
                     running = None;
                     self.lose(&losers);
                     if let Some(opened) = self.assess(opened).await {
-                        return Ok(Performed { drive: self.drive, opened });
+                        return Ok(opened);
                     }
                 }
                 Woke::Ended(Some(Err(lost))) => self.lost(*lost),

@@ -32,7 +32,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, arrival: Arrival, place: Place)
         Ok(Answered::Performed(admitted, performed)) => {
             let (served, turn) = (performed.served(&admitted), admitted.turn.clone());
             let keeper = turn.map(|turn| Keeper::new(gateway.responses.clone(), turn, served));
-            let response = answer::answer(gateway, *admitted, *performed, case);
+            let response = answer::answer(gateway, admitted, *performed, case);
             match keeper {
                 Some(keeper) => responses::keep(keeper, response),
                 None => response,
@@ -75,7 +75,7 @@ async fn stages(
     let accepted = responses::expand(gateway, accepted, &identified, case.id()).await?;
     let admitted = admit::admit(gateway, generation, accepted, &identified, case)?;
     if admitted.turn.as_ref().is_some_and(|turn| turn.background) && !admitted.options.dry_run {
-        return Ok(Answered::Detached(Box::new(admitted)));
+        return Ok(Answered::Detached(admitted));
     }
     let decision = classify::plan(gateway, &admitted, case).await;
     if admitted.options.dry_run {
@@ -83,7 +83,7 @@ async fn stages(
     }
     let plan = planning::require_plan(decision)?;
     let performed = perform::perform(gateway, &admitted, plan, case).await?;
-    Ok(Answered::Performed(Box::new(admitted), Box::new(performed)))
+    Ok(Answered::Performed(admitted, Box::new(performed)))
 }
 
 /// The stages behind admission, for a request that was detached from its client.
@@ -103,7 +103,7 @@ pub(crate) async fn perform_admitted(
     match performed {
         Ok(performed) => {
             let served = performed.served(&admitted);
-            Ok((served, answer::answer(Arc::clone(gateway), *admitted, performed, case)))
+            Ok((served, answer::answer(Arc::clone(gateway), admitted, performed, case)))
         }
         Err(error) => {
             case.refused(&error);

@@ -7,20 +7,25 @@ use crate::case::Case;
 use crate::clock;
 use crate::learn::Choice;
 use crate::prompt::BodyPrompt;
+use crate::series::word;
 use crate::spend::HealthAndSpend;
 use crate::state::Gateway;
+use std::cell::RefCell;
+use std::sync::Arc;
 use trunkline_model::asked::Asked;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
 use trunkline_route::balance::Rotation;
 use trunkline_route::caller::Preferences;
 use trunkline_route::decide::{DecideInput, decide_with};
-use trunkline_route::decision::{Decision, NoPlan};
+use trunkline_route::decision::{DecidedBy, Decision, NoPlan};
 use trunkline_route::features::WallClock;
 use trunkline_route::filter::Reason;
 use trunkline_route::plan::Plan;
 use trunkline_route::steps::GivenAnswer;
 
+/// Memory kept for writing decisions, in bytes.
+const LARGEST_SCRATCH: usize = 16 * 1024;
 /// Most rejections told to a client.
 const TOLD_REJECTIONS: usize = 8;
 
@@ -58,10 +63,12 @@ pub(crate) fn note(admitted: &Admitted, decision: &Decision, case: &mut Case) {
         case.learn_from(choice);
     }
     case.record.tier.clone_from(&decision.tier);
-    case.record.decided_by = Some(Name::from(decision.decided_by.name()));
-    let mut text = String::with_capacity(768);
-    decision.write_compact(&mut text);
-    case.record.decision = Some(text.into_boxed_str());
+    case.record.decided_by = Some(match &decision.decided_by {
+        DecidedBy::Step(name) => Arc::clone(name),
+        DecidedBy::Default => word("default"),
+        other => Name::from(other.name()),
+    });
+    case.record.decision = Some(written(decision));
     case.record.asked = Some(Box::new(asked(admitted)));
 }
 
@@ -77,6 +84,20 @@ fn asked(admitted: &Admitted) -> Asked {
             || caller.preferences != Preferences::default(),
         ..Asked::of(&admitted.envelope.shape)
     }
+}
+
+/// The decision's line, written where the last one was and then copied at its length.
+fn written(decision: &Decision) -> Box<str> {
+    thread_local! {
+        static SCRATCH: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+    SCRATCH.with_borrow_mut(|text| {
+        text.clear();
+        decision.write_compact(text);
+        let line = Box::from(text.as_str());
+        text.shrink_to(LARGEST_SCRATCH);
+        line
+    })
 }
 
 /// The plan of a decision.

@@ -12,9 +12,11 @@ use trunkline_model::id::RequestId;
 use trunkline_wire::dispatch;
 
 /// The header that names a request in every answer.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-trunkline-request-id");
+pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-trunkline-request-id");
 /// The header that says whose fault an error is, for clients that do not parse bodies.
-pub(crate) const ERROR_CODE: HeaderName = HeaderName::from_static("x-trunkline-error-code");
+pub(crate) static ERROR_CODE: HeaderName = HeaderName::from_static("x-trunkline-error-code");
+static ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+static OPENAI_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Answers with an error in a dialect.
 #[must_use]
@@ -28,7 +30,7 @@ pub(crate) fn error(dialect: Dialect, id: RequestId, error: &ClientError) -> Res
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ERROR_CODE, HeaderValue::from_static(error.code.name()));
+    headers.insert(&ERROR_CODE, HeaderValue::from_static(error.code.name()));
     identify(headers, dialect, id);
     if let Some(wait) = error.retry_after {
         // Whole seconds, rounded up: an early retry would be refused again.
@@ -56,14 +58,19 @@ pub(crate) fn status(dialect: Dialect, error: &ClientError) -> u16 {
 
 /// Sets the request id under our name and under the dialect's own.
 pub(crate) fn identify(headers: &mut HeaderMap, dialect: Dialect, id: RequestId) {
-    let text = Bytes::copy_from_slice(&id.encode());
-    let Ok(value) = HeaderValue::from_maybe_shared(text) else { return };
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&id.encode())) {
+        identify_as(headers, dialect, value);
+    }
+}
+
+/// As [`identify`], with the id written already.
+pub(crate) fn identify_as(headers: &mut HeaderMap, dialect: Dialect, value: HeaderValue) {
     let own = match dialect {
-        Dialect::Anthropic => HeaderName::from_static("request-id"),
-        _ => HeaderName::from_static("x-request-id"),
+        Dialect::Anthropic => &ANTHROPIC_REQUEST_ID,
+        _ => &OPENAI_REQUEST_ID,
     };
     headers.insert(own, value.clone());
-    headers.insert(REQUEST_ID, value);
+    headers.insert(&REQUEST_ID, value);
 }
 
 /// Answers with a JSON value.

@@ -3,6 +3,7 @@
 //! Owns the accept loop, per-connection limits and the graceful stop. Must not know what requests mean. HTTP/1.1 and HTTP/2
 //! share one port; a client that sends its head too slowly, or too much of it, is cut off.
 
+use crate::patience;
 use crate::service;
 use crate::state::Gateway;
 use hyper::service::service_fn;
@@ -12,7 +13,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// The largest request head, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
@@ -36,7 +37,10 @@ pub enum Drained {
 pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
     gateway.warm_credentials();
     let graceful = GracefulShutdown::new();
-    let builder = Arc::new(builder(gateway.generation().snapshot.server.client_timeout));
+    let client_timeout = gateway.generation().snapshot.server.client_timeout;
+    let builders = Arc::new(Builders::new(client_timeout));
+    // Whoever has not said a word when the stop comes is not waited for: the receivers see the end of the sender.
+    let (listening, not_stopped) = tokio::sync::watch::channel(());
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -61,14 +65,32 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
             let gateway = Arc::clone(&for_requests);
             async move { Ok::<_, Infallible>(service::answer(gateway, request).await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let watched = graceful.watch(connection);
+        let (builders, watcher, mut not_stopped) =
+            (Arc::clone(&builders), graceful.watcher(), not_stopped.clone());
         tokio::spawn(async move {
-            if let Err(error) = watched.await {
+            let opening = tokio::select! {
+                // Who has said something by now is served.
+                biased;
+                opening = patience::during(client_timeout, opening(&stream)) => opening,
+                _ = not_stopped.changed() => return,
+            };
+            let Ok(Some(opening)) = opening else { return };
+            drop(not_stopped);
+            // One expression: what is named before it is awaited is held twice for as long as the connection lives.
+            if let Err(error) = watcher
+                .watch(
+                    builders
+                        .for_opening(opening)
+                        .serve_connection(TokioIo::new(stream), service)
+                        .into_owned(),
+                )
+                .await
+            {
                 tracing::debug!(%error, "a connection ended with an error");
             }
         });
     }
+    drop(listening);
     drop(listener);
     drain(&gateway, graceful).await
 }
@@ -82,6 +104,64 @@ async fn drain(gateway: &Gateway, graceful: GracefulShutdown) -> Drained {
         Err(_) => {
             tracing::warn!(open = gateway.open_requests(), "the drain deadline cut off open requests");
             Drained::Cut
+        }
+    }
+}
+
+/// What the first bytes of a connection say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2 without negotiation.
+    Two,
+    /// Too few bytes to tell.
+    Either,
+}
+
+impl Opening {
+    /// HTTP/2 begins with these (RFC 9113, section 3.4), and no HTTP/1.1 method does.
+    const PREFACE: [u8; 4] = *b"PRI ";
+
+    fn read(bytes: &[u8]) -> Self {
+        let matching = bytes.iter().zip(&Self::PREFACE).take_while(|(one, other)| one == other).count();
+        match matching {
+            4 => Self::Two,
+            matching if matching == bytes.len() => Self::Either,
+            _ => Self::One,
+        }
+    }
+}
+
+/// Looks at the first bytes without taking them; `None` when there will be none. The builder that finds out by itself hands
+/// them to the connection as a read of their own, after which it holds a second buffer for as long as it lives.
+async fn opening(stream: &TcpStream) -> Option<Opening> {
+    let mut bytes = [0; Opening::PREFACE.len()];
+    let length = stream.peek(&mut bytes).await.ok().filter(|length| *length > 0)?;
+    Some(Opening::read(&bytes[..length]))
+}
+
+/// A builder for each opening.
+struct Builders {
+    one: Builder<TokioExecutor>,
+    two: Builder<TokioExecutor>,
+    either: Builder<TokioExecutor>,
+}
+
+impl Builders {
+    fn new(client_timeout: Duration) -> Self {
+        Self {
+            one: builder(client_timeout).http1_only(),
+            two: builder(client_timeout).http2_only(),
+            either: builder(client_timeout),
+        }
+    }
+
+    const fn for_opening(&self, opening: Opening) -> &Builder<TokioExecutor> {
+        match opening {
+            Opening::One => &self.one,
+            Opening::Two => &self.two,
+            Opening::Either => &self.either,
         }
     }
 }
@@ -103,4 +183,17 @@ fn builder(client_timeout: Duration) -> Builder<TokioExecutor> {
         .keep_alive_interval(Duration::from_secs(60))
         .keep_alive_timeout(Duration::from_secs(20));
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_the_version() {
+        let openings = ["PRI * HTTP/2.0", "PRI ", "POST", "PUT ", "GET /", "P", "PR", "G"]
+            .map(|text| Opening::read(text.as_bytes()));
+        let (one, two, either) = (Opening::One, Opening::Two, Opening::Either);
+        assert_eq!(openings, [two, two, one, one, one, either, either, one]);
+    }
 }

@@ -12,7 +12,7 @@ use crate::spend::DaySpend;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 use trunkline_config::{KeyLimits, Snapshot};
 use trunkline_model::id::Name;
@@ -44,14 +44,14 @@ pub struct Gateway {
     pub background: Arc<Semaphore>,
     /// What routes have spent today.
     pub(crate) spend: DaySpend,
-    /// Labels that classifier models gave.
-    pub(crate) answers: Answers,
-    /// What sessions did before.
-    pub(crate) sessions: Sessions,
     /// Stored responses.
     pub responses: Responses,
     /// Responses that run in the background.
     pub(crate) running: Running,
+    /// Labels that classifier models gave.
+    pub(crate) answers: Answers,
+    /// What sessions did before.
+    pub(crate) sessions: Sessions,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
@@ -71,7 +71,12 @@ pub struct Generation {
     rotations: HashMap<Name, Box<[AtomicU64]>>,
     audits: HashMap<Name, Arc<AuditBook>>,
     direct: Vec<OnceLock<Arc<Route>>>,
+    /// Routes of models that several deployments serve, by the model's name.
+    shared: RwLock<HashMap<Name, Arc<Route>>>,
 }
+
+/// Routes of shared models kept at the most.
+const MOST_SHARED: usize = 4_096;
 
 impl Gateway {
     /// A gateway that serves a configuration and keeps responses in memory.
@@ -99,10 +104,10 @@ impl Gateway {
             metrics: Metrics::new(),
             background: Arc::new(Semaphore::new(MOST_BACKGROUND)),
             spend: DaySpend::default(),
-            answers: Answers::default(),
-            sessions: Sessions::default(),
             responses,
             running: Running::default(),
+            answers: Answers::default(),
+            sessions: Sessions::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),
@@ -216,7 +221,7 @@ impl Generation {
             })
             .collect();
         let direct = snapshot.fleet.iter().map(|_| OnceLock::new()).collect();
-        Self { snapshot, health, limiters, hedges, rotations, audits, direct }
+        Self { snapshot, health, limiters, hedges, rotations, audits, direct, shared: RwLock::default() }
     }
 
     /// What a route may spend on hedges; `None` for one that does not hedge.
@@ -254,6 +259,22 @@ impl Generation {
             Some(cell) => Arc::clone(cell.get_or_init(make)),
             None => make(),
         }
+    }
+
+    /// The route of a model that is named directly and served by several deployments. Made once, so that what is counted by
+    /// its name is found by the place of that name.
+    #[must_use]
+    pub fn shared(&self, model: &str, deployments: &[DeploymentIndex]) -> Arc<Route> {
+        if let Some(route) = self.shared.read().unwrap_or_else(PoisonError::into_inner).get(model) {
+            return Arc::clone(route);
+        }
+        let name = Name::from(model);
+        let route = Arc::new(Route::direct(Arc::clone(&name), deployments));
+        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        if shared.len() >= MOST_SHARED {
+            return route;
+        }
+        Arc::clone(shared.entry(name).or_insert(route))
     }
 }
 

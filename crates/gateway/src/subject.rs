@@ -57,11 +57,19 @@ pub(crate) struct Prepared {
     pub warnings: Vec<Warning>,
 }
 
-/// Client headers that go on to a provider of the same dialect.
-const PASSED_HEADERS: [&str; 5] =
-    ["anthropic-beta", "anthropic-version", "openai-beta", "x-goog-user-project", "idempotency-key"];
-/// Trace headers that go on to any provider (W3C Trace Context).
-const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+/// Whether a client header goes on to the provider: trace headers (W3C Trace Context) to any, those of a dialect to a
+/// provider of the `same`.
+fn is_passed(name: &str, same: bool) -> bool {
+    match name {
+        "traceparent" | "tracestate" => true,
+        "anthropic-beta"
+        | "anthropic-version"
+        | "openai-beta"
+        | "x-goog-user-project"
+        | "idempotency-key" => same,
+        _ => false,
+    }
+}
 
 impl<'a> Subject<'a> {
     /// The subject of an admitted request. `continuation` is the route's setting; a strict request is not continued, because
@@ -352,17 +360,19 @@ impl<'a> Subject<'a> {
 
     fn headers(&self, upstream: &Upstream, same: bool) -> HeaderMap {
         let mut headers = upstream.headers.clone();
-        let client = &self.admitted.headers;
-        let names = TRACE_HEADERS.iter().chain(if same { PASSED_HEADERS.iter() } else { [].iter() });
-        for name in names {
-            // The client's own word replaces ours: its body was written for the version it names.
-            let mut values = client.get_all(*name).iter();
-            if let Some(first) = values.next() {
-                headers.insert(HeaderName::from_static(name), HeaderValue::clone(first));
+        let mut last: Option<&HeaderName> = None;
+        for (name, value) in &self.admitted.headers {
+            if !is_passed(name.as_str(), same) {
+                continue;
             }
-            for value in values {
-                headers.append(HeaderName::from_static(name), HeaderValue::clone(value));
+            // The values of a name follow each other. The client's own word replaces ours: its body was written for the
+            // version it names.
+            if last == Some(name) {
+                headers.append(name, HeaderValue::clone(value));
+            } else {
+                headers.insert(name, HeaderValue::clone(value));
             }
+            last = Some(name);
         }
         headers
     }

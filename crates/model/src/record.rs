@@ -116,7 +116,7 @@ impl RequestRecord {
             client,
             operation,
             delivery: Delivery::Plain,
-            requested_model: Name::from(""),
+            requested_model: Name::default(),
             route: None,
             tier: None,
             deployment: None,

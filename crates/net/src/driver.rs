@@ -38,6 +38,8 @@ impl Drop for Seat {
 /// Has a driver look at its connection, by the end of a poll that is sure to come.
 #[derive(Debug, Default)]
 pub(crate) struct Nudge {
+    /// A request was handed over since the last poll.
+    handed: AtomicBool,
     asked: AtomicBool,
     waker: AtomicWaker,
     looked: Notify,
@@ -48,6 +50,11 @@ impl Nudge {
     pub(crate) fn ask(&self) {
         self.asked.store(true, Ordering::SeqCst);
         self.waker.wake();
+    }
+
+    /// Says that a request is about to be handed to the connection.
+    pub(crate) fn hand_over(&self) {
+        self.handed.store(true, Ordering::Relaxed);
     }
 
     /// Asks and waits for the look, the first time; later calls cost a load.
@@ -86,6 +93,14 @@ impl Future for Http1Driver {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         self.nudge.waker.register(context.waker());
+        if self.nudge.handed.load(Ordering::Relaxed) {
+            // Whoever else is ready goes first, so that under load the requests of many connections are written one right
+            // after the other: a server that sleeps is then woken once for all of them. Waking it is the dearest part of
+            // a write. With nobody else ready this costs a fraction of a microsecond.
+            self.nudge.handed.store(false, Ordering::Relaxed);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match Pin::new(&mut self.connection).poll(context) {
             Poll::Pending => {
                 if self.nudge.asked.load(Ordering::SeqCst)

@@ -86,50 +86,57 @@ impl Transport {
     ///
     /// # Errors
     /// [`SendError`] says how far it came; [`SendError::is_unprocessed`] whether it may be sent again blindly.
-    pub async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse, SendError> {
+    pub fn send(
+        &self,
+        request: UpstreamRequest,
+    ) -> impl Future<Output = Result<UpstreamResponse, SendError>> + Send + '_ {
+        // Prepared here and not in the future, which would carry the request in both its forms.
         let start = now();
-        let pool = self.pool(&request.uri)?;
         let connect_timeout = request.connect_timeout.unwrap_or(self.shared.connect_timeout);
         let headers_timeout = request.headers_timeout;
+        let pool = self.pool(&request.uri);
         let mut outgoing = self.outgoing(request);
-        let (mut freshness, mut limit) = (Freshness::Any, connect_timeout);
-        loop {
-            let Granted { mut lease, dialed } = pool.acquire(freshness, limit).await?;
-            address(&mut outgoing, lease.protocol(), &pool);
-            let sent = now() - start;
-            match lease.exchange(outgoing, headers_timeout).await {
-                Exchange::Response(response) => {
-                    let first_byte = now() - start;
-                    let mut phases = Phases {
-                        queue: sent,
-                        resolve: None,
-                        connect: None,
-                        tls: None,
-                        sent,
-                        first_byte,
-                        reused: dialed.is_none(),
-                    };
-                    if let Some(times) = dialed {
-                        let dial = times.resolve + times.connect + times.tls.unwrap_or_default();
-                        phases.queue = sent.saturating_sub(dial);
-                        phases.resolve = Some(times.resolve);
-                        phases.connect = Some(times.connect);
-                        phases.tls = times.tls;
+        async move {
+            let pool = pool?;
+            let (mut freshness, mut limit) = (Freshness::Any, connect_timeout);
+            loop {
+                let Granted { mut lease, dialed } = pool.acquire(freshness, limit).await?;
+                address(&mut outgoing, lease.protocol(), &pool);
+                let sent = now() - start;
+                match lease.exchange(outgoing, headers_timeout).await {
+                    Exchange::Response(response) => {
+                        let first_byte = now() - start;
+                        let mut phases = Phases {
+                            queue: sent,
+                            resolve: None,
+                            connect: None,
+                            tls: None,
+                            sent,
+                            first_byte,
+                            reused: dialed.is_none(),
+                        };
+                        if let Some(times) = dialed {
+                            let dial = times.resolve + times.connect + times.tls.unwrap_or_default();
+                            phases.queue = sent.saturating_sub(dial);
+                            phases.resolve = Some(times.resolve);
+                            phases.connect = Some(times.connect);
+                            phases.tls = times.tls;
+                        }
+                        return accept(response, lease, phases);
                     }
-                    return accept(response, lease, phases);
-                }
-                Exchange::Returned(request, error) => {
-                    lease.discard();
-                    if freshness == Freshness::New {
-                        return Err(self.failure(&error, &pool, true));
+                    Exchange::Returned(request, error) => {
+                        lease.discard();
+                        if freshness == Freshness::New {
+                            return Err(self.failure(&error, &pool, true));
+                        }
+                        freshness = Freshness::New;
+                        limit = connect_timeout.saturating_sub(now() - start);
+                        outgoing = *request;
                     }
-                    freshness = Freshness::New;
-                    limit = connect_timeout.saturating_sub(now() - start);
-                    outgoing = *request;
-                }
-                Exchange::Failed(error) => return Err(self.failure(&error, &pool, false)),
-                Exchange::TimedOut(limit) => {
-                    return Err(SendError::HeadersTimeout { origin: pool.origin().to_string(), limit });
+                    Exchange::Failed(error) => return Err(self.failure(&error, &pool, false)),
+                    Exchange::TimedOut(limit) => {
+                        return Err(SendError::HeadersTimeout { origin: pool.origin().to_string(), limit });
+                    }
                 }
             }
         }

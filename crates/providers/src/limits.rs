@@ -43,6 +43,14 @@ pub fn retry_after(headers: &HeaderMap, now: u64) -> Option<Duration> {
 /// Reads whichever family of rate-limit headers is there; `None` when there is none. `now` is Unix seconds.
 #[must_use]
 pub fn rate_headers(headers: &HeaderMap, now: u64) -> Option<RateHeaders> {
+    // Most answers have none: their few names are looked at once instead of being searched for each of ours.
+    let has_any = headers.keys().any(|name| {
+        let name = name.as_str();
+        name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
+    });
+    if !has_any {
+        return None;
+    }
     let read = if headers.contains_key("anthropic-ratelimit-requests-limit")
         || headers.contains_key("anthropic-ratelimit-tokens-limit")
         || headers.contains_key("anthropic-ratelimit-input-tokens-limit")

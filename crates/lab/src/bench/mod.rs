@@ -9,7 +9,7 @@ mod intents;
 mod report;
 
 pub use experiments::{cross_validate, held_out_scores, nine_models, trained_on};
-pub use intents::{IntentFigures, Intents, MeasureIntents};
+pub use intents::{IntentFigures, IntentTexts, Intents, MeasureIntents, intents};
 pub use report::{ChoiceRow, Report, RoutingRow, Wanted};
 
 use crate::dataset::{Dataset, DatasetError, routellm, ulab};

@@ -2,7 +2,7 @@
 //!
 //! Owns its rows, what is published and wanted, and its text. Must not compute.
 
-use super::intents::Intents;
+use super::intents::{IntentFigures, Intents};
 use crate::measure::{Comparison, Interval};
 use serde::Serialize;
 use std::fmt;
@@ -142,7 +142,7 @@ impl ChoiceRow {
     /// Whether the wanted quality was reached.
     #[must_use]
     pub fn reached(&self) -> bool {
-        (self.quality.value * 1e3).round() / 1e3 >= self.wanted
+        is_at_least(self.quality.value, self.wanted)
     }
 
     /// The finding in words.
@@ -156,6 +156,34 @@ impl ChoiceRow {
             "NOT better than its own choices shuffled: do not switch it on for this"
         }
     }
+}
+
+impl Report {
+    /// Whether everything that was wanted and measured was reached.
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        let intents = match &self.intents {
+            Some(Intents::Measured(figures)) => intent_rows(figures)
+                .iter()
+                .all(|(_, _, wanted, found)| found.is_some_and(|found| is_at_least(found, *wanted))),
+            _ => true,
+        };
+        intents && self.routing.iter().all(|row| row.reached) && self.choices.iter().all(ChoiceRow::reached)
+    }
+}
+
+/// Name, published, wanted, found.
+const fn intent_rows(figures: &IntentFigures) -> [(&'static str, &'static str, f64, Option<f64>); 3] {
+    [
+        ("CLINC150 accuracy", ".927", 0.935, Some(figures.clinc150_accuracy)),
+        ("CLINC150 out-of-scope AUROC", ".908", 0.93, figures.clinc150_out_of_scope),
+        ("banking77 accuracy", "", 0.90, Some(figures.banking77_accuracy)),
+    ]
+}
+
+/// As figures are printed: to three digits.
+fn is_at_least(found: f64, wanted: f64) -> bool {
+    (found * 1e3).round() / 1e3 >= wanted
 }
 
 impl fmt::Display for Report {
@@ -249,18 +277,13 @@ fn write_intents(formatter: &mut fmt::Formatter<'_>, intents: Option<&Intents>) 
         Some(Intents::Absent(why)) => return writeln!(formatter, "  not measured: {why}"),
         Some(Intents::Measured(figures)) => figures,
     };
-    let rows = [
-        ("CLINC150 accuracy", ".927", 0.935, figures.clinc150_accuracy),
-        ("CLINC150 out-of-scope AUROC", ".908", 0.93, figures.clinc150_out_of_scope),
-        ("banking77 accuracy", "", 0.90, figures.banking77_accuracy),
-    ];
-    for (name, published, wanted, found) in rows {
+    for (name, published, wanted, found) in intent_rows(figures) {
         let published = if published.is_empty() { String::new() } else { format!("published {published}, ") };
         match found {
             Some(found) => writeln!(
                 formatter,
                 "  {name:<28} {published}wanted {wanted:.3}, found {found:.3}: {}",
-                mark((found * 1e3).round() / 1e3 >= wanted)
+                mark(is_at_least(found, wanted))
             )?,
             None => writeln!(formatter, "  {name:<28} {published}wanted {wanted:.3}, not measured")?,
         }

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
@@ -91,24 +93,32 @@ impl Lease {
     }
 
     /// Sends the request and waits for the response headers.
-    pub(crate) async fn exchange(
+    ///
+    /// The common case is one plain future, made here and not in an async function, which would carry the request both as
+    /// its argument and inside what it waits for; the others are boxed, so that nobody carries the room for them.
+    pub(crate) fn exchange(
         &mut self,
         request: Request<RequestBody>,
         limit: Option<Duration>,
-    ) -> Exchange {
-        if let Handle::Shared(handle) = &mut self.handle {
-            let exchange = within(limit, handle.sender.try_send_request(request)).await;
-            if matches!(exchange, Exchange::Response(_)) {
-                handle.nudge.ask_once().await;
-            }
-            return exchange;
+    ) -> impl Future<Output = Exchange> + Send + '_ {
+        if let Handle::Unused(handle) = &self.handle {
+            handle.nudge.hand_over();
+            self.handle = match std::mem::replace(&mut self.handle, Handle::Ended) {
+                Handle::Unused(handle) => Handle::InUse(handle),
+                other => other,
+            };
         }
-        self.handle = match std::mem::replace(&mut self.handle, Handle::Ended) {
-            Handle::Unused(handle) => Handle::InUse(handle),
-            other => other,
-        };
-        match &mut self.handle {
-            Handle::InUse(handle) => within(limit, handle.sender.try_send_request(request)).await,
+        match (&mut self.handle, limit) {
+            (Handle::InUse(handle), Some(limit)) => {
+                let sending = handle.sender.try_send_request(request);
+                let outcome = tokio::time::timeout(limit, sending)
+                    .map(move |sent| sent.map_or(Exchange::TimedOut(limit), told));
+                Either::Left(outcome)
+            }
+            (Handle::InUse(handle), None) => {
+                Either::Right(handle.sender.try_send_request(request).map(told).boxed())
+            }
+            (Handle::Shared(handle), limit) => Either::Right(shared(handle, request, limit).boxed()),
             _ => unreachable!("a lease is used for one exchange"),
         }
     }
@@ -144,14 +154,19 @@ impl Drop for Lease {
 
 type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
-async fn within(limit: Option<Duration>, sending: impl Future<Output = Sent>) -> Exchange {
-    let sent = match limit {
+async fn shared(handle: &mut Shared, request: Request<RequestBody>, limit: Option<Duration>) -> Exchange {
+    let sending = handle.sender.try_send_request(request).map(told);
+    let exchange = match limit {
         None => sending.await,
-        Some(limit) => match tokio::time::timeout(limit, sending).await {
-            Ok(sent) => sent,
-            Err(_) => return Exchange::TimedOut(limit),
-        },
+        Some(limit) => tokio::time::timeout(limit, sending).await.unwrap_or(Exchange::TimedOut(limit)),
     };
+    if matches!(exchange, Exchange::Response(_)) {
+        handle.nudge.ask_once().await;
+    }
+    exchange
+}
+
+fn told(sent: Sent) -> Exchange {
     match sent {
         Ok(response) => Exchange::Response(response),
         Err(mut error) => match error.take_message() {

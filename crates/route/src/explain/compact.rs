@@ -253,10 +253,9 @@ fn push_measure(out: &mut String, measure: f64) {
 /// As a text, because a reader that takes all numbers for doubles would change it.
 fn push_hexadecimal(out: &mut String, number: u64) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits: [u8; 16] = std::array::from_fn(|index| DIGITS[(number >> ((15 - index) * 4) & 15) as usize]);
     out.push('"');
-    for shift in (0..16).rev() {
-        out.push(char::from(DIGITS[(number >> (shift * 4) & 15) as usize]));
-    }
+    out.push_str(std::str::from_utf8(&digits).expect("digits are ASCII"));
     out.push('"');
 }
 
@@ -278,8 +277,13 @@ struct Escaped<'a>(&'a mut String);
 
 impl Escaped<'_> {
     fn push(&mut self, text: &str) {
+        let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        // Names hold nothing to escape; without an early exit the test is vector instructions.
+        if !text.bytes().fold(false, |found, byte| found | is_special(byte)) {
+            return self.0.push_str(text);
+        }
         let mut rest = text;
-        while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        while let Some(at) = rest.bytes().position(is_special) {
             self.0.push_str(&rest[..at]);
             match rest.as_bytes()[at] {
                 b'"' => self.0.push_str("\\\""),

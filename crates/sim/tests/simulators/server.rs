@@ -99,7 +99,7 @@ async fn characters_and_events_come_apart_when_writes_are_small() {
 #[tokio::test]
 async fn several_dialects_share_a_port() {
     // Mistral's paths and headers are OpenAI's: those two cannot share one.
-    let dialects = [DialectName::OpenAi, DialectName::Anthropic, DialectName::Gemini];
+    let dialects = [DialectName::OpenAi, DialectName::Anthropic, DialectName::Gemini, DialectName::Converse];
     let config = SimConfig { dialects: dialects.to_vec(), ..SimConfig::new(DialectName::OpenAi) };
     let simulator = Simulator::start(config).await.unwrap();
     let mut forms = Vec::new();

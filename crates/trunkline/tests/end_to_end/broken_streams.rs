@@ -91,3 +91,8 @@ async fn a_stream_of_an_anthropic_provider_that_breaks_ends_with_an_error_event(
 async fn a_stream_of_a_gemini_provider_that_breaks_ends_with_an_error_event() {
     every_break_is_told(DialectName::Gemini).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_a_bedrock_provider_that_breaks_ends_with_an_error_event() {
+    every_break_is_told(DialectName::Converse).await;
+}

@@ -175,6 +175,11 @@ async fn a_text_that_a_gemini_provider_broke_off_is_continued_elsewhere() {
     every_break_is_continued(DialectName::Gemini).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_a_bedrock_provider_broke_off_is_continued_elsewhere() {
+    every_break_is_continued(DialectName::Converse).await;
+}
+
 /// The client is told, as without continuation.
 async fn told(stage: &Stage, face: Face, body: &Value, attempts: usize) {
     let answer = stage.gateway.post(face.path(), body.to_string()).await;

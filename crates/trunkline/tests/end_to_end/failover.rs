@@ -24,7 +24,11 @@ fn slug(fault: Fault) -> String {
 
 /// A deployment and a route for each fault, so that none sees the breaker that another one opened.
 async fn configuration(dialect: DialectName, first: &trunkline_sim::Simulator, second: &str) -> String {
-    let path = if dialect == DialectName::Gemini { "/v1beta" } else { "/v1" };
+    let path = match dialect {
+        DialectName::Gemini => "/v1beta",
+        DialectName::Converse => "",
+        DialectName::OpenAi | DialectName::Anthropic | DialectName::Mistral => "/v1",
+    };
     let mut deployments = String::from("deployments:\n");
     let mut routes = String::from("routes:\n");
     for fault in Fault::ALL {
@@ -110,6 +114,11 @@ async fn a_second_deployment_hides_every_fault_of_an_anthropic_provider() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_deployment_hides_every_fault_of_a_gemini_provider() {
     every_fault_is_hidden(DialectName::Gemini).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_deployment_hides_every_fault_of_a_bedrock_provider() {
+    every_fault_is_hidden(DialectName::Converse).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,11 @@ async fn stage() -> Stage {
         "  chat: {{ preset: openai-compatible, url: \"{}/v1\", key: sim-key, models: [gpt-4.1-mini] }}\n",
         chat.base_url()
     );
+    let chat_only = chat_only
+        + &format!(
+            "  edge: {{ preset: openai-responses, url: \"{}/v1\", key: sim-key, models: [gpt-5-mini, gpt-4.1-mini] }}\n",
+            openai.base_url()
+        );
     let configuration = format!(
         "keys: {{ ann: {{ key: {ANN} }}, bob: {{ key: {BOB} }} }}\nproviders:\n{}{}{}{}{}routes:\n  \
          pair: {{ tiers: {{ first: {{ deployments: [oa/gpt-5-mini] }}, next: {{ deployments: [two/gpt-5-mini] }} }}, \
@@ -350,4 +355,38 @@ async fn a_broken_stream_ends_with_an_error_and_is_kept_as_failed() {
         let gone_on = json!({"model": model, "input": "x", "previous_response_id": kept["id"]});
         assert_eq!(stage.create(gone_on).await.status, 400, "a failed response cannot be gone on with");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_clients_conversations_go_to_a_responses_endpoint_where_there_is_no_other() {
+    let stage = stage().await;
+    let tool = json!({"type": "function", "function": {"name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}});
+    let mut messages = vec![json!({"role": "user", "content": "Use get_weather"})];
+    let body = |messages: &[Value]| json!({"model": "edge/gpt-5-mini", "messages": messages, "tools": [tool], "reasoning_effort": "low"});
+    let answer = ask(&stage.gateway, ANN, Method::POST, "/v1/chat/completions", Some(body(&messages))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let message = answer.json()["choices"][0]["message"].clone();
+    assert_eq!(message["tool_calls"][0]["function"]["name"], "get_weather");
+    // Sealed reasoning travels in the one place this client has for it, and is checked when it comes back.
+    assert!(
+        message["thinking_blocks"][0]["data"].as_str().unwrap().starts_with("trunkline:responses:"),
+        "{message}"
+    );
+    let id = message["tool_calls"][0]["id"].clone();
+    messages.push(message);
+    messages.push(json!({"role": "tool", "tool_call_id": id, "content": "21 degrees"}));
+    let answer = ask(&stage.gateway, ANN, Method::POST, "/v1/chat/completions", Some(body(&messages))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.text().contains("get_weather returned: 21 degrees"), "{}", answer.text());
+    let sent = stage.openai.last_request().unwrap();
+    assert_eq!(sent.path, "/v1/responses");
+    assert!(String::from_utf8_lossy(&sent.body).contains("\"encrypted_content\":\""));
+    let messages = json!({"model": "edge/gpt-4.1-mini", "max_tokens": 100, "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
+    let answer = ask(&stage.gateway, ANN, Method::POST, "/v1/messages", Some(messages)).await;
+    assert!(answer.text().contains("message_stop"), "{}", answer.text());
+    let contents = json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]});
+    let path = "/v1beta/models/edge%2Fgpt-4.1-mini:generateContent";
+    let answer = ask(&stage.gateway, ANN, Method::POST, path, Some(contents)).await;
+    assert!(answer.text().contains("Hello"), "{}", answer.text());
 }

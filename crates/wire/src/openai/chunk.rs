@@ -3,6 +3,7 @@
 //! Owns leniency: what look-alikes leave out, set to null, or write in another type is accepted here, so that the decoder
 //! sees one form. Must not interpret. Unknown fields are ignored; strings without escapes are not copied.
 
+use crate::scan::reader::{Fault, Kind, Reader};
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -294,7 +295,7 @@ impl<'de> Deserialize<'de> for Count {
 }
 
 /// Usage as the dialect and its look-alikes write it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct ChunkUsage {
     #[serde(default)]
     prompt_tokens: Count,
@@ -314,7 +315,7 @@ pub(super) struct ChunkUsage {
     cached_tokens: Count,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct PromptDetails {
     #[serde(default)]
     cached_tokens: Count,
@@ -322,13 +323,82 @@ struct PromptDetails {
     cache_write_tokens: Count,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct CompletionDetails {
     #[serde(default)]
     reasoning_tokens: Count,
 }
 
+impl Count {
+    /// Reads what [`Self::deserialize`] takes.
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Fault> {
+        Ok(Self(match reader.kind() {
+            Kind::Number => {
+                let digits = reader.number()?;
+                let float =
+                    || digits.parse().ok().filter(|number: &f64| *number >= 0.0).map(|number| number as u64);
+                digits.parse().ok().or_else(float)
+            }
+            Kind::Text => reader.string()?.resolve().parse().ok(),
+            Kind::Null | Kind::Boolean => {
+                reader.skip()?;
+                None
+            }
+            Kind::Array | Kind::Object | Kind::Invalid => return Err(reader.unexpected("a number")),
+        }))
+    }
+}
+
 impl ChunkUsage {
+    /// Reads the object in place: answers that pass untouched are not worth a deserializer. `None` for what is no usage.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let mut usage = Self::default();
+        let mut reader = Reader::new(text);
+        let details = |reader: &Reader<'_>| match reader.kind() {
+            Kind::Object => Ok(true),
+            Kind::Null => Ok(false),
+            _ => Err(reader.unexpected("an object")),
+        };
+        let read = reader.object(|reader, key| {
+            let count = match key.raw {
+                "prompt_tokens" => &mut usage.prompt_tokens,
+                "completion_tokens" => &mut usage.completion_tokens,
+                "total_tokens" => &mut usage.total_tokens,
+                "prompt_cache_hit_tokens" => &mut usage.prompt_cache_hit_tokens,
+                "cached_tokens" => &mut usage.cached_tokens,
+                "prompt_tokens_details" if details(reader)? => {
+                    let mut found = PromptDetails::default();
+                    reader.object(|reader, key| {
+                        match key.raw {
+                            "cached_tokens" => found.cached_tokens = Count::read(reader)?,
+                            "cache_write_tokens" => found.cache_write_tokens = Count::read(reader)?,
+                            _ => drop(reader.skip()?),
+                        }
+                        Ok(())
+                    })?;
+                    usage.prompt_tokens_details = Some(found);
+                    return Ok(());
+                }
+                "completion_tokens_details" if details(reader)? => {
+                    let mut found = CompletionDetails::default();
+                    reader.object(|reader, key| {
+                        match key.raw {
+                            "reasoning_tokens" => found.reasoning_tokens = Count::read(reader)?,
+                            _ => drop(reader.skip()?),
+                        }
+                        Ok(())
+                    })?;
+                    usage.completion_tokens_details = Some(found);
+                    return Ok(());
+                }
+                _ => return reader.skip().map(drop),
+            };
+            *count = Count::read(reader)?;
+            Ok(())
+        });
+        read.is_ok().then_some(usage)
+    }
+
     /// The disjoint classes: the dialect counts cached tokens inside the prompt and reasoning inside the completion.
     pub(super) fn classes(&self) -> Usage {
         let prompt = self.prompt_tokens.or_zero();

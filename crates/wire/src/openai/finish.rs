@@ -6,6 +6,10 @@ use trunkline_model::event::Finish;
 
 /// Reads a finish reason; `called` tells that the answer holds tool calls, for providers that say `stop` all the same.
 pub(super) fn finish_of(native: &str, called: bool) -> Finish {
+    // Nearly every answer ends with this word, as it stands.
+    if native == "stop" {
+        return if called { Finish::ToolCalls } else { Finish::Stop };
+    }
     let reason = match native.to_ascii_lowercase().as_str() {
         "length" | "max_tokens" | "model_length" | "max_output_tokens" => Finish::Length,
         "tool_calls" | "function_call" | "tool_use" | "tool_call" => Finish::ToolCalls,

@@ -49,7 +49,7 @@ impl Observer {
         if read.is_err() || vectors.is_error || vectors.strange || vectors.number == 0 {
             return Err(not_an_answer(text.as_bytes()));
         }
-        let usage = vectors.usage.and_then(|usage| serde_json::from_str::<ChunkUsage>(usage).ok());
+        let usage = vectors.usage.and_then(ChunkUsage::read);
         self.summary.usage = usage.map(|usage| usage.classes());
         self.summary.complete = true;
         Ok(SEMANTIC)
@@ -66,7 +66,7 @@ impl Observer {
         if is_plain && look.begun == 0 {
             return Err(malformed("the answer has no choices"));
         }
-        let usage = look.usage.and_then(|usage| serde_json::from_str::<ChunkUsage>(usage).ok());
+        let usage = look.usage.and_then(ChunkUsage::read);
         if let Some(usage) = &usage {
             self.summary.usage = Some(usage.classes());
         }

@@ -9,6 +9,7 @@ use super::error;
 use super::output::{Output, Status, write_refusal, write_summary, write_text};
 use crate::carried::{self, Place};
 use crate::codec::{Encode, EncodeContext};
+use crate::tally::Tally;
 use crate::write::{Object, array, whole};
 use bytes::BytesMut;
 use trunkline_model::content::Opaque;
@@ -31,6 +32,8 @@ pub(super) struct Encoder {
     logprobs: Vec<String>,
     /// State of another provider that hangs on the part under way.
     foreign: Option<Opaque>,
+    /// What the answer cost, for the last event.
+    tally: Option<Tally>,
 }
 
 /// The part under way, as its decoder announced it.
@@ -98,6 +101,7 @@ impl Encoder {
             item: Item::None,
             logprobs: Vec::new(),
             foreign: None,
+            tally: None,
         }
     }
 
@@ -567,6 +571,10 @@ impl Encode for Encoder {
         }
     }
 
+    fn tally(&mut self, tally: Tally) {
+        self.tally = Some(tally);
+    }
+
     fn finish(&mut self, out: &mut BytesMut) {
         self.start(out);
         self.part_end(out);
@@ -581,7 +589,12 @@ impl Encode for Encoder {
             "failed" => "response.failed",
             _ => "response.completed",
         };
-        self.emit(name, out, |this, event| this.output.write(&Status::Ended, event.key("response")));
+        self.emit(name, out, |this, event| {
+            this.output.write(&Status::Ended, event.key("response"));
+            if let Some(tally) = &this.tally {
+                tally.write_value(event.key("trunkline"));
+            }
+        });
     }
 
     fn fail(&mut self, failed: &ClientError, out: &mut BytesMut) {

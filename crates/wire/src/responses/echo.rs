@@ -41,7 +41,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("top_logprobs", "0"),
     ("top_p", "1.0"),
     ("truncation", "\"disabled\""),
-    ("user", "null"),
+    // Left out where not given: the specification has no null here.
+    ("user", ""),
 ];
 
 impl Echo {
@@ -56,6 +57,9 @@ impl Echo {
                 .and_then(|text| std::str::from_utf8(text).ok())
                 .filter(|text| *text != "null")
                 .unwrap_or(default);
+            if given.is_empty() {
+                continue;
+            }
             // Line breaks are layout: those of strings are escaped. An event is one line.
             let given: std::borrow::Cow<'_, str> = if given.contains(['\n', '\r']) {
                 given.replace(['\n', '\r'], " ").into()
@@ -74,7 +78,7 @@ impl Echo {
     /// What is shown where the request is not known.
     pub(super) fn unknown() -> Self {
         let mut echo = Self::default();
-        for (name, default) in FIELDS {
+        for (name, default) in FIELDS.iter().filter(|(_, default)| !default.is_empty()) {
             write!(echo.fields, "\"{name}\":{default},").expect("writing to a string cannot fail");
         }
         echo

@@ -63,7 +63,21 @@ fn logprobs(json: &Json) -> Vec<String> {
         content: Option<Vec<Json>>,
     }
     let entries = json.read::<Logprobs>().ok().and_then(|logprobs| logprobs.content).unwrap_or_default();
-    entries.iter().map(|entry| entry.text().replace(['\n', '\r'], " ")).collect()
+    entries.iter().filter_map(complete).collect()
+}
+
+/// An entry with the members that the specification demands; look-alikes leave some out.
+fn complete(entry: &Json) -> Option<String> {
+    let mut value = entry.value();
+    let fields = value.as_object_mut()?;
+    let bytes = fields.get("token")?.as_str()?.as_bytes().to_vec();
+    if fields.get("bytes").is_none_or(serde_json::Value::is_null) {
+        fields.insert("bytes".to_owned(), bytes.into());
+    }
+    if fields.get("top_logprobs").is_none_or(serde_json::Value::is_null) {
+        fields.insert("top_logprobs".to_owned(), serde_json::Value::Array(Vec::new()));
+    }
+    Some(value.to_string())
 }
 
 /// Whether an extra is an item of this dialect: its name is its type.

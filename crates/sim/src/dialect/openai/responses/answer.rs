@@ -39,7 +39,6 @@ const REPEATED: &[(&str, &str)] = &[
     ("top_logprobs", "0"),
     ("top_p", "1.0"),
     ("truncation", "\"disabled\""),
-    ("user", "null"),
 ];
 
 pub(super) fn write(request: &Request, body: &Map<String, Value>, context: &Context<'_>) -> Output {
@@ -98,6 +97,9 @@ fn object(id: &str, request: &Request, body: &Map<String, Value>, context: &Cont
     for (name, default) in REPEATED {
         let given = body.get(*name).filter(|value| !value.is_null()).cloned();
         object[*name] = given.unwrap_or_else(|| serde_json::from_str(default).unwrap_or_default());
+    }
+    if let Some(user) = body.get("user").filter(|value| value.is_string()) {
+        object["user"] = user.clone();
     }
     object
 }
