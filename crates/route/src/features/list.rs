@@ -135,14 +135,14 @@ pub enum FeatureCost {
 }
 
 impl FeatureCost {
-    /// The words of the reference page: typical time for a prompt of 100 words.
+    /// The words of the reference page.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Known => "none",
-            Self::Text => "text, 1 us",
-            Self::Language => "text, 20 us",
-            Self::System => "text, 1 us per KB",
+            Self::Text => "text",
+            Self::Language => "text, trigrams",
+            Self::System => "system text, hash",
         }
     }
 }

@@ -145,6 +145,9 @@ fn reference_pages_name_everything_there_is() {
     }
     for feature in trunkline_route::features::Feature::ALL {
         need("policy-language.md", feature.name());
+        let (kind, cost) = (feature.kind().name(), feature.cost().name());
+        let row = format!("| `{feature}` | {kind} | {cost} | {} |", feature.meaning());
+        assert!(page("policy-language.md").contains(&row), "the line of {feature} should be: {row}");
     }
     let source = include_str!("../../../gateway/src/exposition.rs");
     for name in source.split('"').filter(|text| text.starts_with("trunkline_") && !text.contains('{')) {

@@ -13,6 +13,7 @@ mod bedrock;
 mod broken_streams;
 mod cancellation;
 mod cascade;
+mod choosing;
 mod clouds;
 mod continuation;
 mod crash;
