@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn text(pieces: Rope) -> String {
+    fn text(pieces: &Rope) -> String {
         String::from_utf8(pieces.concat()).unwrap()
     }
 
@@ -71,14 +71,14 @@ mod tests {
 
     #[test]
     fn nothing_said_is_an_empty_array() {
-        assert_eq!(text(ArrayForm::new().close()), "[]");
+        assert_eq!(text(&ArrayForm::new().close()), "[]");
     }
 
     #[test]
     fn an_array_that_is_not_closed_is_no_json() {
         let mut form = ArrayForm::new();
-        let mut out = text(form.elements(rope("data: {\"a\":1}\r\n\r\n: waiting\n\n")));
-        out += &text(form.elements(rope("data: {\"error\":{}}\n\n")));
+        let mut out = text(&form.elements(rope("data: {\"a\":1}\r\n\r\n: waiting\n\n")));
+        out += &text(&form.elements(rope("data: {\"error\":{}}\n\n")));
         assert_eq!(out, "[{\"a\":1},\r\n{\"error\":{}}");
         assert!(serde_json::from_str::<serde_json::Value>(&out).is_err());
     }
@@ -102,10 +102,10 @@ mod tests {
                     break;
                 }
                 let (piece, later) = rest.split_at((*cut).min(rest.len()));
-                out += &text(form.elements(rope(piece)));
+                out += &text(&form.elements(rope(piece)));
                 rest = later;
             }
-            out += &text(form.close());
+            out += &text(&form.close());
             let array: Vec<serde_json::Value> = serde_json::from_str(&out).unwrap();
             let found: Vec<u64> = array.iter().map(|element| element["n"].as_u64().unwrap()).collect();
             prop_assert_eq!(found, numbers.iter().map(|number| u64::from(*number)).collect::<Vec<_>>());

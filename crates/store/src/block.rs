@@ -194,7 +194,6 @@ fn length(bytes: &[u8]) -> Result<usize, BlockError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use proptest::prelude::*;
     use trunkline_model::dialect::{Dialect, Operation};

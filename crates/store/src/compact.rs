@@ -380,7 +380,6 @@ impl ser::SerializeMap for Members<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use proptest::prelude::*;
     use serde::Serialize;

@@ -64,7 +64,7 @@ impl Scene {
     async fn explained(&self, route: &str, text: &str) -> Value {
         let body = json!({ "model": route, "messages": [{ "role": "user", "content": text }] });
         let answer = self.gateway.post("/v1/explain", body.to_string()).await;
-        serde_json::from_str(&answer.text()).unwrap()
+        serde_json::from_str(answer.text()).unwrap()
     }
 
     fn judged(&self) -> u64 {

@@ -63,7 +63,8 @@ async fn is_what_the_log_says(gateway: &Gateway, answer: &Answer, attempts: usiz
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_client_is_told_the_cost_by_every_provider() {
-    for dialect in DialectName::ALL.iter().copied() {
+    let providers = DialectName::ALL.iter().copied().filter(|dialect| *dialect != DialectName::Tokens);
+    for dialect in providers {
         let simulator = simulator(dialect).await;
         let gateway =
             Gateway::start(&format!("providers:\n{}", provider("only", dialect, &simulator.base_url())))

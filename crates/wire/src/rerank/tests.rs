@@ -23,7 +23,7 @@ fn read(body: &str) -> Result<Vec<Event>, String> {
     decoder
         .frame(Frame { event: "", data: body.as_bytes() }, &mut events)
         .map_err(|failure| failure.class.name().to_owned())?;
-    decoder.end(&mut events).map_err(|failure| failure.message.to_string())?;
+    decoder.end(&mut events).map_err(|failure| failure.message)?;
     Ok(events)
 }
 

@@ -111,7 +111,7 @@ pub(super) fn step(
     }
     let maps = matches!(kind, "semantic" | "classifier" | "hybrid");
     let idle = [("map", !step.map.is_empty() && !maps), ("sure", step.sure.is_some() && kind != "semantic")];
-    for (field, _) in idle.into_iter().filter(|(_, idle)| *idle) {
+    if let Some((field, _)) = idle.into_iter().find(|(_, idle)| *idle) {
         let hint = (field == "sure" && kind == "hybrid").then(|| "put it inside `hybrid`".to_owned());
         compiler.error(&below(path, field), format!("`{field}` has no effect in a step with `{kind}`"), hint);
         return None;
