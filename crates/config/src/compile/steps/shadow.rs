@@ -36,11 +36,12 @@ pub(crate) fn shadow(
         None => Some(0.05),
         written => compiler.read(&path("spend_cap"), written, scalar::share),
     };
+    let shadow = Shadow { deployment: deployment?, share: share?, spend_cap: spend_cap? };
     // Decisions name the candidate; until copies are sent nobody must believe that they are.
     compiler.warning(
         &["routes", route, "shadow"],
         "this has no effect yet: decisions name the shadow, and no copy is sent to it",
         None,
     );
-    Some(Shadow { deployment: deployment?, share: share?, spend_cap: spend_cap? })
+    Some(shadow)
 }
