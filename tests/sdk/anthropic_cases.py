@@ -61,7 +61,7 @@ def anthropic_message(target):
     assert answer._request_id and answer.id and answer.model, answer
 
 
-@case("anthropic")
+@case("anthropic", cohere="its simulated model has no price in the catalogue, so its cost is unknown")
 def anthropic_stream(target):
     events = list(ask(target, "Hello there", stream=True))
     kinds = [event.type for event in events if event.type != "ping"]
@@ -254,8 +254,7 @@ def anthropic_models(target):
     "anthropic",
     openai="only Bedrock signs its requests",
     anthropic="only Bedrock signs its requests",
-    gemini="only Bedrock signs its requests",
-)
+    gemini="only Bedrock signs its requests", mistral="Bedrock's own", cohere="Bedrock's own")
 def anthropic_signed_requests(target):
     for provider in ("signed", "profiled"):
         for how in (ask, streamed):

@@ -21,7 +21,7 @@ def client_of_version_one():
     return cohere.Client(api_key=KEY, base_url=Place.gateway, timeout=20)
 
 
-@case("cohere", **NONE)
+@case("cohere", **NONE, bedrock="no order of documents here")
 def cohere_rerank(target):
     model = target.model("rerank-v3.5")
     answer = client().rerank(model=model, query="weather in Oslo", documents=DOCUMENTS, top_n=2)
@@ -30,7 +30,7 @@ def cohere_rerank(target):
     same(answer.meta.billed_units.search_units, 1)
 
 
-@case("cohere", **NONE)
+@case("cohere", **NONE, bedrock="no order of documents here")
 def cohere_rerank_of_version_one(target):
     documents = [{"text": text} for text in DOCUMENTS]
     model = target.model("rerank-v3.5")
@@ -38,7 +38,7 @@ def cohere_rerank_of_version_one(target):
     same([result.index for result in answer.results], [0, 2, 1])
 
 
-@case("cohere", **NONE)
+@case("cohere", **NONE, bedrock="no order of documents here")
 def cohere_typed_errors(target):
     model = target.model("rerank-v3.5")
     raises(errors.BadRequestError, lambda: client().rerank(model=model, query="q", documents=[]), 400)

@@ -48,7 +48,7 @@ def gemini_content(target):
     same(usage.total_token_count, total)
 
 
-@case("gemini", anthropic="Anthropic gives one answer")
+@case("gemini", anthropic="Anthropic gives one answer", bedrock="one answer per request", cohere="one answer per request")
 def gemini_candidates(target):
     answer = ask(target, "Hi", candidate_count=2)
     same([candidate.index or 0 for candidate in answer.candidates], [0, 1])

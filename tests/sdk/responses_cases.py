@@ -140,7 +140,7 @@ def responses_custom_tool(target):
     holds("noted", second.output_text)
 
 
-@case("responses", mistral="the provider seals no reasoning", **{"chat-only": NO_REASONING})
+@case("responses", mistral="the provider seals no reasoning", **{"chat-only": NO_REASONING}, cohere="Cohere has no sealed reasoning")
 def responses_reasoning_over_two_turns(target):
     items = [{"role": "user", "content": "Use get_weather"}]
     more = {"reasoning": {"effort": "medium", "summary": "auto"}, "include": ["reasoning.encrypted_content"], "store": False}
@@ -189,7 +189,7 @@ def responses_limit(target):
     same(events[-1].type, "response.incomplete")
 
 
-@case("responses", mistral="the provider declines in plain text")
+@case("responses", mistral="the provider declines in plain text", cohere="Cohere refuses in plain text")
 def responses_refusal(target):
     response = create(target, "[[sim: refuse]]")
     parts = [part for item in response.output if item.type == "message" for part in item.content]

@@ -32,7 +32,8 @@ fn a_shadow_is_kept_with_its_bounds() {
     let text =
         route(&format!("{TIERS}shadow: {{ deployment: openai/gpt-5-nano, share: 2%, spend_cap: 3% }}"));
     assert!(warnings(&text).contains("no copy is sent to it"), "{}", warnings(&text));
-    let snapshot = load_one(&text).ok().expect("it loads with a warning").snapshot;
+    let Ok(loaded) = load_one(&text) else { panic!("it loads with a warning") };
+    let snapshot = loaded.snapshot;
     let shadow = snapshot.routes.find("support").unwrap().shadow.unwrap();
     assert_eq!((shadow.share, shadow.spend_cap), (0.02, 0.03));
     assert_eq!(&*snapshot.fleet.deployment(shadow.deployment).id, "openai/gpt-5-nano");
