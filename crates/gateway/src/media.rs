@@ -52,7 +52,7 @@ impl Supply {
             let message = format!(
                 "the target takes no URLs, and at most {MOST_FILES} files are fetched for one request"
             );
-            return Err(wrong(file, message));
+            return Err(wrong(file, &message));
         }
         if !missing.is_empty() {
             let fetcher = generation.fetcher(gateway)?;
@@ -84,10 +84,10 @@ pub(crate) fn fetcher(gateway: &Gateway, generation: &Generation) -> Result<Fetc
 }
 
 fn refused(file: &Needed<'_>, error: &FetchError) -> Failure {
-    wrong(file, format!("failed to fetch the file, which the target takes as bytes only: {error}"))
+    wrong(file, &format!("failed to fetch the file, which the target takes as bytes only: {error}"))
 }
 
-fn wrong(file: &Needed<'_>, message: String) -> Failure {
+fn wrong(file: &Needed<'_>, message: &str) -> Failure {
     let mut failure = Failure::new(FailureClass::BadRequest, format!("{}: {message}", file.path));
     failure.parameter = Some(file.path.clone());
     failure

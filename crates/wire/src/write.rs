@@ -6,6 +6,11 @@
 use crate::scan::reader::plain_prefix;
 use bytes::BytesMut;
 
+/// Why a request to see the reasoning is not passed on where the protocol has no word for it.
+pub(crate) const SHOWN_BY_DEFAULT: &str = "the target shows reasoning or not as it does by default";
+/// What becomes of leaving the amount of reasoning to the model where the protocol has no word for it.
+pub(crate) const OWN_DEFAULT: &str = "how much is the model's own default";
+
 /// Where JSON is written to.
 pub(crate) trait Sink {
     /// Appends bytes.

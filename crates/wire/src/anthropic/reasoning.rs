@@ -91,6 +91,9 @@ pub(super) fn plan(
     }
     let asks = reasoning.effort.is_some() || reasoning.budget_tokens.is_some() || reasoning.adaptive;
     if !asks {
+        if reasoning.visible == Some(true) {
+            warnings.push(Warning::dropped("reasoning visibility", "the model is not asked to reason"));
+        }
         return Thinking::default();
     }
     let by_budget = match profile.reasoning {

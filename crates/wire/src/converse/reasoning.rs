@@ -123,6 +123,9 @@ pub(super) fn plan(
         return if family == Family::Claude && !refused { Plan::Disabled } else { Plan::Unsaid };
     }
     if reasoning.effort.is_none() && reasoning.budget_tokens.is_none() && !reasoning.adaptive {
+        if reasoning.visible == Some(true) {
+            warnings.push(Warning::dropped("reasoning visibility", "the model is not asked to reason"));
+        }
         return Plan::Unsaid;
     }
     if refused {

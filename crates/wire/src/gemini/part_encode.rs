@@ -221,6 +221,9 @@ fn write_media(
         let feature = format!("{}.detail", path());
         target.warnings.push(Warning::dropped(feature, "Gemini sets the resolution for the whole request"));
     }
+    if matches!(content, Content::Document(_)) && media.name.is_some() {
+        target.warnings.push(Warning::dropped(format!("{} name", path()), "Gemini's files have no names"));
+    }
     match &media.source {
         MediaSource::Base64(data) => {
             let Some(media_type) = media.media_type.as_deref().or_else(|| type_of(data)).or(general) else {

@@ -248,6 +248,11 @@ fn usable(block: &Block<'_>, warnings: &mut Vec<Warning>) -> bool {
     }
     match &block.part.content {
         Content::Text(text) | Content::Refusal(text) => own || !text.is_empty(),
+        Content::Thinking(_) if block.part.opaque.is_none() => {
+            let reason = "a thought that Gemini did not sign is nothing it could go on with";
+            warnings.push(Warning::dropped(block.path(), reason));
+            false
+        }
         Content::Thinking(_) | Content::RedactedThinking => own,
         Content::Other { origin, kind, .. } if *origin != Dialect::Gemini => {
             let reason = format!("`{kind}` is known to {origin} only");

@@ -250,6 +250,9 @@ impl Parameters<'_, '_> {
             }
             return;
         }
+        if reasoning.visible == Some(true) {
+            self.warnings.emulated("reasoning visibility", crate::write::SHOWN_BY_DEFAULT);
+        }
         let effort = match (reasoning.effort, reasoning.budget_tokens) {
             (Some(Effort::Max), _) => {
                 self.warnings.emulated("reasoning effort", "`xhigh` is the most the target knows");
@@ -260,8 +263,12 @@ impl Parameters<'_, '_> {
                 self.warnings.emulated("reasoning budget", "the token budget became a level of effort");
                 crate::openai::effort_of(budget)
             }
-            // The model's own default is how much it chooses.
-            (None, None) => return,
+            (None, None) => {
+                if reasoning.adaptive {
+                    self.warnings.emulated("reasoning", crate::write::OWN_DEFAULT);
+                }
+                return;
+            }
         };
         self.write("reasoning_effort", "reasoning_effort", |out| string(out, effort.name()));
     }

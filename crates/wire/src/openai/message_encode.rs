@@ -250,6 +250,9 @@ impl<'m> Writer<'_, 'm> {
                 Content::Text(text) => texts.push(text),
                 Content::Refusal(text) => refusal = Some(text),
                 Content::ToolCall(call) => calls.push(Call::Function(call)),
+                Content::Thinking(_) if part.opaque.is_none() => {
+                    self.warnings.dropped(path(), "the target takes no reasoning back");
+                }
                 Content::Thinking(_) | Content::RedactedThinking | Content::ToolResult(_) => {}
                 // Calls of the dialect's custom tools.
                 Content::Other { origin: Dialect::OpenAi, kind, json } if kind == "custom" => {

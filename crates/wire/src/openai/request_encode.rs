@@ -276,6 +276,9 @@ impl Parameters<'_, '_> {
     fn reasoning(&mut self, reasoning: &Reasoning) {
         const NO_REASONING: &str = "the model cannot reason";
         const BY_BUDGET: &str = "the token budget became a level of effort";
+        if reasoning.visible == Some(true) && self.profile.reasoning != ReasoningStyle::None {
+            self.warnings.emulated("reasoning visibility", crate::write::SHOWN_BY_DEFAULT);
+        }
         match self.profile.reasoning {
             ReasoningStyle::None => {
                 if reasoning.effort != Some(Effort::None) {
@@ -305,8 +308,12 @@ impl Parameters<'_, '_> {
                         self.warnings.emulated("reasoning budget", BY_BUDGET);
                         effort_of(budget)
                     }
-                    // The model's own default is how much it chooses.
-                    (None, None) => return,
+                    (None, None) => {
+                        if reasoning.adaptive {
+                            self.warnings.emulated("reasoning", crate::write::OWN_DEFAULT);
+                        }
+                        return;
+                    }
                 };
                 self.write("reasoning_effort", |out| string(out, effort.name()));
             }

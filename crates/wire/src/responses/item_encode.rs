@@ -57,6 +57,10 @@ impl Writer<'_> {
                 self.result(&format!("messages[{index}].content[{position}]"), result)?;
             }
         }
+        if message.name.is_some() {
+            let feature = format!("messages[{index}].name");
+            self.warnings.push(Warning::dropped(feature, "the target's items have no names"));
+        }
         match message.role {
             Role::Tool => Ok(()),
             Role::Assistant => self.assistant(index, message),
@@ -120,7 +124,10 @@ impl Writer<'_> {
             match (&part.content, own) {
                 (Content::Thinking(text), Some(state)) => self.reasoning(text, state),
                 (Content::RedactedThinking, Some(state)) => self.reasoning("", state),
-                // Unsealed reasoning is nothing the provider could go on with.
+                (Content::Thinking(_), None) if part.opaque.is_none() => {
+                    let reason = "reasoning that is not sealed is nothing the target could go on with";
+                    self.warnings.push(Warning::dropped(path(), reason));
+                }
                 (Content::Thinking(_) | Content::RedactedThinking | Content::ToolResult(_), _) => {}
                 (Content::Text(text), _) if text.is_empty() => {}
                 (Content::Text(text), _) => {

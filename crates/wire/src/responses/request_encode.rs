@@ -225,8 +225,12 @@ impl Parameters<'_, '_> {
                 self.warnings.push(Warning::emulated("reasoning budget", reason));
                 Some(openai::effort_of(budget))
             }
-            // The model's own default is how much it chooses.
-            (None, None) => None,
+            (None, None) => {
+                if reasoning.adaptive {
+                    self.warnings.push(Warning::emulated("reasoning", crate::write::OWN_DEFAULT));
+                }
+                None
+            }
         };
         let is_visible = reasoning.visible == Some(true);
         if effort.is_none() && !is_visible {
