@@ -234,6 +234,8 @@ pub struct RouteSettings {
     pub hedge: Option<HedgeSettings>,
     /// Refuse instead of warn when a parameter cannot be passed on.
     pub strict: Option<bool>,
+    /// Use only deployments that neither drop nor refuse anything of a request.
+    pub require_parameters: Option<bool>,
     /// Continue a plain-text answer that broke off on another deployment, marked in the response.
     pub continuation: Option<bool>,
     /// A candidate that gets copies of some requests.

@@ -86,6 +86,7 @@ pub(crate) async fn accept(
     case.record.request_bytes = body.len() as u64;
     let envelope = dispatch::envelope(arrival.dialect, arrival.operation, &body, &arrival.path)
         .map_err(BadRequest::into_client_error)?;
+    envelope.refuse_repeated(&body).map_err(BadRequest::into_client_error)?;
     let shape = &envelope.shape;
     case.record.delivery = shape.delivery;
     case.record.requested_model = clipped(&shape.model).into();

@@ -6,19 +6,22 @@
 use crate::accept::Accepted;
 use crate::authenticate::Identified;
 use crate::case::Case;
+use crate::clock;
 use crate::endpoint::StreamForm;
 use crate::learn;
+use crate::makers::Maker;
 use crate::media::Supply;
 use crate::options::Options;
 use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
+use crate::support;
 use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::{Arc, OnceLock};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
-use trunkline_route::caller::{AllowList, Caller};
+use trunkline_route::caller::{AllowList, Caller, Fallbacks, ParameterSupport};
 use trunkline_route::limit::{Account, Estimate, Reservation};
 use trunkline_route::policy::{Route, RouteKind};
 use trunkline_wire::codec::{Envelope, PathParts};
@@ -54,6 +57,8 @@ pub(crate) struct Admitted {
     pub turn: Option<Arc<Turn>>,
     /// What the answer repeats of the request, where that is not what its body says.
     pub echo: Option<Arc<Echo>>,
+    /// Who made the sealed state in its conversation, where that is known.
+    pub maker: Option<Maker>,
     /// Files that were fetched for it.
     pub supply: OnceLock<Arc<Supply>>,
 }
@@ -77,6 +82,7 @@ impl Admitted {
             strict: self.strict,
             turn: self.turn.clone(),
             echo: self.echo.clone(),
+            maker: self.maker.clone(),
             supply: self.supply.clone(),
         }
     }
@@ -110,7 +116,21 @@ pub(crate) fn admit(
         caller.history = gateway.sessions.find(caller.key.as_deref(), &route.name, session);
         case.remember_session();
     }
+    let has_state = accepted.envelope.shape.has_opaque_state;
+    let maker = has_state.then(|| generation.makers.of(&accepted.body, clock::unix_seconds())).flatten();
+    // With fallbacks refused, an order would be a limit: who asks for that gets the route's own first choice.
+    if let Some(maker) = &maker
+        && caller.preferences.order.is_empty()
+        && caller.preferences.fallbacks == Fallbacks::Allowed
+    {
+        caller.preferences.order.push(Name::clone(&maker.deployment));
+    }
     check_models(generation, &caller)?;
+    let sure = caller.preferences.parameters == ParameterSupport::MustBeSure;
+    if sure || accepted.options.require_parameters || route.require_parameters {
+        let Caller { preferences, pin, .. } = &caller;
+        caller.unsupported = support::unsupported(generation, &accepted, &route, preferences, pin.as_ref());
+    }
     check_allowed(&caller, &route)?;
     case.record.route = Some(Arc::clone(&route.name));
     if let Some(limiter) = identified.key.as_ref().and_then(|key| generation.limiter(&key.name)) {
@@ -142,6 +162,7 @@ pub(crate) fn admit(
         strict,
         echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
         turn: accepted.turn.map(Arc::from),
+        maker,
         supply: OnceLock::new(),
     }))
 }

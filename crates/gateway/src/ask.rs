@@ -175,6 +175,7 @@ fn request(asked_for: &Admitted, question: &Question) -> Result<Admitted, Failur
         strict: false,
         turn: None,
         echo: None,
+        maker: None,
         supply: OnceLock::new(),
     })
 }

@@ -23,6 +23,7 @@ mod exposition;
 mod inspect;
 mod learn;
 mod limit_headers;
+mod makers;
 mod media;
 mod metrics;
 mod models;
@@ -43,6 +44,7 @@ mod sign;
 mod spend;
 mod state;
 mod subject;
+mod support;
 
 pub use clock::Clock;
 pub use prompt::BodyPrompt;

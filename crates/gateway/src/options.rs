@@ -27,6 +27,8 @@ pub(crate) struct Options {
     pub timeout: Option<Duration>,
     /// Hard demands on every deployment.
     pub require: Vec<Requirement>,
+    /// Only deployments that neither drop nor refuse anything of the request.
+    pub require_parameters: bool,
     /// Refuse instead of warn.
     pub strict: Option<bool>,
     /// Send nothing, answer with the decision.
@@ -69,10 +71,18 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<Options, ClientError> {
                 options.timeout = Some(Duration::from_millis(milliseconds));
             }
             "require" => {
-                options.require =
-                    text.split(',').map(Requirement::parse).collect::<Option<_>>().ok_or_else(|| {
-                        wrong(option, "a list of `zdr`, `no-train`, `baa` and `region:NAME`")
-                    })?;
+                for word in text.split(',') {
+                    match Requirement::parse(word) {
+                        Some(requirement) => options.require.push(requirement),
+                        None if word.trim() == "parameters" => options.require_parameters = true,
+                        None => {
+                            return Err(wrong(
+                                option,
+                                "a list of `zdr`, `no-train`, `baa`, `region:NAME` and `parameters`",
+                            ));
+                        }
+                    }
+                }
             }
             "strict" => options.strict = Some(flag(option, text)?),
             "dry-run" => options.dry_run = flag(option, text)?,
@@ -159,17 +169,18 @@ mod tests {
         let read_one = |name, value| read(&headers(&[(name, value)]));
         let options = read(&headers(&[
             ("x-trunkline-tags", "team=search, env=prod"),
-            ("x-trunkline-require", "zdr,region:EU"),
+            ("x-trunkline-require", "zdr,region:EU, parameters"),
             ("x-trunkline-timeout-ms", "1500"),
             ("x-trunkline-strict", "true"),
         ]))
         .unwrap();
         assert_eq!(options.tags, [("env".into(), "prod".into()), ("team".into(), "search".into())]);
         assert_eq!(options.require, [Requirement::Zdr, Requirement::Region("eu".into())]);
+        assert!(options.require_parameters);
         assert_eq!(options.timeout, Some(Duration::from_millis(1_500)));
         assert_eq!(options.strict, Some(true));
         insta::assert_snapshot!(read_one("x-trunkline-timeout-ms", "soon").unwrap_err().message, @"the header `x-trunkline-timeout-ms` takes milliseconds from 1 to 86400000");
-        insta::assert_snapshot!(read_one("x-trunkline-require", "nice").unwrap_err().message, @"the header `x-trunkline-require` takes a list of `zdr`, `no-train`, `baa` and `region:NAME`");
+        insta::assert_snapshot!(read_one("x-trunkline-require", "nice").unwrap_err().message, @"the header `x-trunkline-require` takes a list of `zdr`, `no-train`, `baa`, `region:NAME` and `parameters`");
         insta::assert_snapshot!(read_one("x-trunkline-strict", "maybe").unwrap_err().message, @"the header `x-trunkline-strict` takes `true` or `false`");
         insta::assert_snapshot!(read_one("x-trunkline-tags", "a").unwrap_err().message, @"the header `x-trunkline-tags` takes `name=value,name=value`, at most 16");
         insta::assert_snapshot!(read_one("x-trunkline-rout", "a").unwrap_err().message, @"the header `x-trunkline-rout` takes nothing: there is no such option; there are route, pin, tags, user, session, timeout-ms, require, strict and dry-run");

@@ -81,7 +81,8 @@ fn asked(admitted: &Admitted) -> Asked {
         strict: caller.strict,
         more: !caller.headers.is_empty()
             || !caller.metadata.is_empty()
-            || caller.preferences != Preferences::default(),
+            || caller.preferences != Preferences::default()
+            || !caller.unsupported.is_empty(),
         ..Asked::of(&admitted.envelope.shape)
     }
 }

@@ -7,6 +7,7 @@
 use crate::body::Rope;
 use crate::continuation::{Prose, Splice, Unfinished};
 use crate::inspect::Inspector;
+use crate::makers::Watch;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use trunkline_model::catalogue::{ModelEntry, ServiceTier, TokenCounts, price};
@@ -47,6 +48,8 @@ pub(crate) struct RelayContext {
     pub delivery: Delivery,
     /// The client asked for usage in the stream.
     pub stream_usage: bool,
+    /// Whose sealed state the answer may hold.
+    pub watch: Option<Watch>,
     /// Tool names the provider got in another form; the client gets its own back.
     pub names: FittedNames,
     /// What the answer costs, for the end of a stream.
@@ -107,6 +110,7 @@ pub(crate) struct Relay {
     /// The upstream said that the answer is complete, and the client was told.
     closed: bool,
     inspector: Option<Box<Inspector>>,
+    watch: Option<Watch>,
 }
 
 enum Way {
@@ -157,6 +161,7 @@ impl Relay {
             bill: context.bill.clone(),
             closed: false,
             inspector: context.inspects.then(|| Box::new(Inspector::new(context))),
+            watch: context.watch.clone(),
         }
     }
 
@@ -268,6 +273,7 @@ impl Relay {
         translation.names = context.names.clone();
         translation.prose = None;
         translation.splice = Some(Splice::new(part));
+        self.watch.clone_from(&context.watch);
         self.bill.entry.clone_from(&context.bill.entry);
         self.framer = Framer::new(dispatch::framing(context.provider, context.delivery), LARGEST_FRAME);
     }
@@ -298,6 +304,9 @@ impl Relay {
     }
 
     fn frame(&mut self, frame: RawFrame, out: &mut Rope) -> Result<bool, Failure> {
+        if let Some(watch) = &self.watch {
+            watch.frame(frame.frame().data);
+        }
         match &mut self.way {
             Way::Pass(observer) => {
                 if !frame.has_data() {

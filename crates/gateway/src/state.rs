@@ -6,6 +6,7 @@
 use crate::classify::Answers;
 use crate::clock::Clock;
 use crate::learn::{self, Sessions};
+use crate::makers::Makers;
 use crate::media;
 use crate::metrics::Metrics;
 use crate::responses::Running;
@@ -73,6 +74,8 @@ pub struct Generation {
     rotations: HashMap<Name, Box<[AtomicU64]>>,
     audits: HashMap<Name, Arc<AuditBook>>,
     direct: Vec<OnceLock<Arc<Route>>>,
+    /// Who made the sealed state of conversations. Outlives a reload: conversations do.
+    pub(crate) makers: Arc<Makers>,
     /// Made by the first request with a file to fetch.
     fetcher: OnceLock<Fetcher>,
     /// Routes of models that several deployments serve, by the model's name.
@@ -224,6 +227,7 @@ impl Generation {
                 (Arc::clone(name), book.unwrap_or_default())
             })
             .collect();
+        let makers = before.map(|generation| Arc::clone(&generation.makers)).unwrap_or_default();
         let direct = snapshot.fleet.iter().map(|_| OnceLock::new()).collect();
         Self {
             snapshot,
@@ -233,6 +237,7 @@ impl Generation {
             rotations,
             audits,
             direct,
+            makers,
             fetcher: OnceLock::new(),
             shared: RwLock::default(),
         }

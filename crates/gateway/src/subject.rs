@@ -6,6 +6,7 @@
 use crate::admit::Admitted;
 use crate::clock;
 use crate::continuation;
+use crate::makers::{Maker, Watch};
 use crate::media::Files;
 use crate::relay::{Before, Bill, RelayContext};
 use crate::state::{Gateway, Generation};
@@ -32,7 +33,8 @@ use trunkline_wire::codec::{BadRequest, EmbeddingForm, EncodeContext, EncodeErro
 use trunkline_wire::dispatch;
 use trunkline_wire::media::{self, Needed};
 use trunkline_wire::names::FittedNames;
-use trunkline_wire::responses::{Echo, strip_state};
+use trunkline_wire::responses::Echo;
+use trunkline_wire::sealed;
 
 /// One request, seen from its attempts.
 pub(crate) struct Subject<'a> {
@@ -228,6 +230,7 @@ impl<'a> Subject<'a> {
             passes: passes && !self.continues,
             keeps_text: self.continues,
             inspects: self.inspects(tier),
+            watch: self.watch(index),
             names: if passes { FittedNames::default() } else { self.fitted_names(index) },
             operation: self.admitted.operation,
             delivery: self.delivery(),
@@ -246,6 +249,20 @@ impl<'a> Subject<'a> {
                 echo: self.echo(),
             },
         }
+    }
+
+    /// Where the answer may hold sealed state, whose that is.
+    fn watch(&self, index: DeploymentIndex) -> Option<Watch> {
+        let makes_state = match self.dialect(self.upstream(index)) {
+            Dialect::Anthropic | Dialect::Gemini | Dialect::Responses | Dialect::Converse => true,
+            Dialect::OpenAi | Dialect::Mistral | Dialect::Cohere => false,
+        };
+        (makes_state && self.admitted.operation == Operation::Chat).then(|| {
+            let deployment = self.generation().snapshot.fleet.deployment(index);
+            let maker =
+                Maker { deployment: Arc::clone(&deployment.id), provider: Arc::clone(&deployment.provider) };
+            Watch { makers: Arc::clone(&self.generation().makers), maker, at: self.created }
+        })
     }
 
     /// What the relay must know of the answer that goes on with another: its request is always translated.
@@ -336,8 +353,10 @@ impl<'a> Subject<'a> {
     /// Whether sealed state in the conversation was made by another provider of the same dialect.
     fn is_foreign(&self, index: DeploymentIndex) -> bool {
         let provider = &self.generation().snapshot.fleet.deployment(index).provider;
-        let turn = self.admitted.turn.as_ref();
-        self.admitted.envelope.shape.has_opaque_state && turn.is_some_and(|turn| turn.is_foreign(provider))
+        let Admitted { turn, maker, envelope, .. } = self.admitted;
+        envelope.shape.has_opaque_state
+            && (turn.as_ref().is_some_and(|turn| turn.is_foreign(provider))
+                || maker.as_ref().is_some_and(|maker| maker.provider != *provider))
     }
 
     fn fitted_names(&self, index: DeploymentIndex) -> FittedNames {
@@ -387,7 +406,7 @@ impl<'a> Subject<'a> {
         let upstream = self.upstream(index);
         let mut warnings = Vec::new();
         if self.is_foreign(index) {
-            warnings = strip_state(request.to_mut());
+            warnings = sealed::strip(request.to_mut(), self.dialect(upstream));
         }
         for concession in &self.conceded {
             warnings.push(concede(*concession, request.to_mut(), upstream.profile.max_output_tokens));

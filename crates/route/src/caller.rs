@@ -4,6 +4,7 @@
 //! preferences a request can state in its body. Must not know how a key was checked or a header parsed. Everything here is
 //! given by the gateway; a decision never looks anything up.
 
+use crate::fleet::DeploymentIndex;
 use crate::pattern::Pattern;
 use std::time::Duration;
 use trunkline_model::facts::Requirement;
@@ -43,6 +44,17 @@ pub struct Caller {
     pub total_timeout: Option<Duration>,
     /// Preferences stated in the body.
     pub preferences: Preferences,
+    /// Where support of everything in the request is demanded: the deployments that lack some of it, with what they lack.
+    pub unsupported: Vec<Unsupported>,
+}
+
+/// A deployment that would leave something of the request out, or refuse it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// Which.
+    pub deployment: DeploymentIndex,
+    /// What would be left out and why, as a sentence.
+    pub what: Name,
 }
 
 /// What is remembered of a session: only for routes whose rules read it, and only in this process.

@@ -95,6 +95,8 @@ pub struct Route {
     pub continuation: bool,
     /// Refuse rather than drop or emulate what a deployment cannot do.
     pub strict: bool,
+    /// Only deployments that neither drop nor refuse anything of the request.
+    pub require_parameters: bool,
     /// Whether answers may come from a cache.
     pub cache: CachePolicy,
     /// A cheap answer first, a better model when it is found wanting.
@@ -221,6 +223,7 @@ impl Route {
             hedge: None,
             continuation: false,
             strict: false,
+            require_parameters: false,
             cache: CachePolicy::Off,
             cascade: None,
             demand: None,
@@ -268,6 +271,7 @@ impl Route {
             hedge: None,
             continuation: false,
             strict: false,
+            require_parameters: false,
             cache: CachePolicy::Off,
             cascade: None,
             demand: None,

@@ -7,6 +7,8 @@
 use crate::responses::Echo;
 use crate::tally::Tally;
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use trunkline_model::capability::Support;
@@ -73,6 +75,37 @@ impl Envelope {
     pub fn field(&self, body: &[u8], name: &str) -> Option<&Field> {
         self.fields.iter().rev().find(|field| body.get(field.name.clone()) == Some(name.as_bytes()))
     }
+
+    /// Refuses a body with a top-level field twice. What is decided here is decided by one of the two, and a provider might
+    /// read the other.
+    ///
+    /// # Errors
+    /// The field and where it stands.
+    pub fn refuse_repeated(&self, body: &[u8]) -> Result<(), BadRequest> {
+        let mut seen: SmallVec<[(Cow<'_, [u8]>, usize); 24]> = SmallVec::new();
+        seen.extend(self.fields.iter().map(|field| (plain(&body[field.name.clone()]), field.name.start)));
+        seen.sort_unstable();
+        let repeated = seen.windows(2).find_map(|pair| match pair {
+            [first, second] if first.0 == second.0 => Some((first, second)),
+            _ => None,
+        });
+        let Some((first, second)) = repeated else { return Ok(()) };
+        let name: String = String::from_utf8_lossy(&first.0).chars().take(100).collect();
+        let (one, other) = (first.1, second.1);
+        let message =
+            format!("`{name}` stands in the body twice, at byte {one} and at byte {other}; leave one out");
+        Err(BadRequest { message, path: Some(name), offset: Some(other) })
+    }
+}
+
+/// A name without its escapes.
+fn plain(name: &[u8]) -> Cow<'_, [u8]> {
+    if !name.contains(&b'\\') {
+        return Cow::Borrowed(name);
+    }
+    let quoted = [&b"\""[..], name, b"\""].concat();
+    serde_json::from_slice::<String>(&quoted)
+        .map_or(Cow::Borrowed(name), |name| Cow::Owned(name.into_bytes()))
 }
 
 /// A top-level field of a JSON object, by place.

@@ -26,6 +26,7 @@ pub mod openai;
 mod rerank;
 pub mod responses;
 pub mod scan;
+pub mod sealed;
 pub mod splice;
 pub mod tally;
 mod tree;

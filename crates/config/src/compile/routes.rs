@@ -119,6 +119,7 @@ fn route(
     route.downgrade = cascade::downgrade(name, settings, compiler);
     route.continuation = settings.continuation.unwrap_or(false);
     route.strict = settings.strict.unwrap_or(false);
+    route.require_parameters = settings.require_parameters.unwrap_or(false);
     warn_route(name, &route, fleet, compiler);
     Some(route)
 }

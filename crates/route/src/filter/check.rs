@@ -61,6 +61,7 @@ impl<'a> Checks<'a> {
         self.list_reason(index, deployment)
             .or_else(|| self.compliance_reason(&deployment.facts))
             .or_else(|| self.ability_reason(deployment))
+            .or_else(|| self.support_reason(index))
             .or_else(|| self.size_reason(deployment))
             .or_else(|| self.limit_reason(deployment))
             .or_else(|| self.price_reason(deployment, self.route.max_price))
@@ -119,6 +120,11 @@ impl<'a> Checks<'a> {
             Support::No => Some(Reason::CapabilityMissing { capability }),
             Support::Unknown => sure.then_some(Reason::CapabilityUnconfirmed { capability }),
         })
+    }
+
+    fn support_reason(&self, index: DeploymentIndex) -> Option<Reason> {
+        let lacking = self.caller.unsupported.iter().find(|unsupported| unsupported.deployment == index)?;
+        Some(Reason::ParameterUnsupported { what: Name::clone(&lacking.what) })
     }
 
     fn size_reason(&self, deployment: &Deployment) -> Option<Reason> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use trunkline_model::capability::Capability;
 use trunkline_model::dialect::Operation;
 use trunkline_model::facts::Requirement;
+use trunkline_model::id::Name;
 use trunkline_model::money::{NanoDollars, PricePerMillion};
 
 /// Why a deployment may not serve a request.
@@ -48,6 +49,11 @@ pub enum Reason {
     CapabilityUnconfirmed {
         /// What is not confirmed.
         capability: Capability,
+    },
+    /// It would leave something of the request out or refuse it, and support of everything is demanded.
+    ParameterUnsupported {
+        /// What and why.
+        what: Name,
     },
     /// The prompt is longer than it takes.
     PromptTooLong {
@@ -164,6 +170,7 @@ impl Reason {
             Self::Operation { .. } => "operation",
             Self::CapabilityMissing { .. } => "capability_missing",
             Self::CapabilityUnconfirmed { .. } => "capability_unconfirmed",
+            Self::ParameterUnsupported { .. } => "parameter_unsupported",
             Self::PromptTooLong { .. } => "prompt_too_long",
             Self::AnswerTooLong { .. } => "answer_too_long",
             Self::ContextTooSmall { .. } => "context_too_small",
@@ -198,6 +205,9 @@ impl fmt::Display for Reason {
                     formatter,
                     "nobody has confirmed that it can do {capability}, and the request wants to be sure"
                 )
+            }
+            Self::ParameterUnsupported { what } => {
+                write!(formatter, "support of every parameter is required: {what}")
             }
             Self::PromptTooLong { estimated, limit } => {
                 write!(formatter, "the prompt of about {estimated} tokens exceeds its limit of {limit}")

@@ -240,3 +240,19 @@ fn only_missing_credentials_are_an_availability_that_rejects() {
     the quota of our account with the provider is used up; it is tried again in 3 s
     ");
 }
+
+#[test]
+fn what_lacks_a_parameter_is_rejected_by_name() {
+    use crate::caller::Unsupported;
+    use crate::fleet::DeploymentIndex;
+    let lacking = |index| Caller {
+        unsupported: vec![Unsupported {
+            deployment: DeploymentIndex(index),
+            what: "seed dropped: there is nothing like it".into(),
+        }],
+        ..Caller::default()
+    };
+    let told = said(deployment("acme", "large"), &chat(), &lacking(0), &RouteDemands::NONE);
+    insta::assert_snapshot!(told, @"parameter_unsupported: support of every parameter is required: seed dropped: there is nothing like it");
+    assert_eq!(said(deployment("acme", "large"), &chat(), &lacking(1), &RouteDemands::NONE), "");
+}

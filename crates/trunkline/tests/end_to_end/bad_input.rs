@@ -48,6 +48,7 @@ fn bodies(face: Face) -> Vec<(&'static str, Vec<u8>)> {
         ("no body", Vec::new()),
         ("not JSON", b"model=support".to_vec()),
         ("a comma too many", br#"{"model": "support", "messages": [],, "stream": true}"#.to_vec()),
+        ("a field twice", br#"{"model": "support", "messages": [], "mod\u0065l": "other"}"#.to_vec()),
         ("cut off", good.to_string().into_bytes()[..40].to_vec()),
         ("two documents", [good.to_string(), good.to_string()].concat().into_bytes()),
         ("a list", b"[1, 2]".to_vec()),
@@ -257,4 +258,36 @@ async fn nothing_secret_is_in_errors_or_logs() {
             assert!(!place.contains(secret), "{secret} in {place}");
         }
     }
+}
+
+/// A combination that the provider would refuse is explained before it is sent, whoever asks in whatever protocol.
+#[tokio::test(flavor = "multi_thread")]
+async fn combinations_that_cannot_be_are_explained_before_they_are_sent() {
+    let mut shown = String::new();
+    for dialect in [DialectName::Anthropic, DialectName::Converse] {
+        let simulator = simulator(dialect).await;
+        let providers = provider("only", dialect, &simulator.base_url());
+        let gateway = Gateway::start(&format!("providers:\n{providers}")).await;
+        let named = format!("only/{}", model(dialect));
+        for face in Face::BOTH {
+            let mut body = face.value(&named, "Hello", false);
+            body["max_tokens"] = json!(4000);
+            match face {
+                Face::OpenAi => {
+                    body["reasoning_effort"] = json!("high");
+                    body["tools"] = json!([{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]);
+                    body["tool_choice"] = json!("required");
+                }
+                Face::Anthropic => {
+                    body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
+                    body["tools"] = json!([{"name": "look", "input_schema": {"type": "object"}}]);
+                    body["tool_choice"] = json!({"type": "any"});
+                }
+            }
+            let answer = gateway.post(face.path(), body.to_string()).await;
+            shown.push_str(&format!("## {dialect:?}, {}\n{}\n\n", face.name(), answer.shown()));
+        }
+        assert_eq!(simulator.requests().len(), 0);
+    }
+    insta::assert_snapshot!(shown);
 }

@@ -13,7 +13,11 @@ use trunkline_model::warning::Warning;
 /// Whether a request body may pass to a provider as it is: reasoning made elsewhere (unsigned, or carrying another
 /// provider's state) must be taken out by translation first, because Anthropic refuses it.
 #[must_use]
-pub fn may_pass(_operation: Operation, _envelope: &Envelope, body: &[u8]) -> bool {
+pub fn may_pass(_operation: Operation, envelope: &Envelope, body: &[u8]) -> bool {
+    // The encoder explains why that cannot be, before anything is sent.
+    if envelope.shape.forces_tool && envelope.shape.wants_reasoning {
+        return false;
+    }
     // One search settles nearly every body: both kinds of reasoning blocks have this in their type.
     memmem::find(body, b"thinking\"").is_none()
         || (memmem::find(body, MARK.as_bytes()).is_none() && !has_unsigned_thinking(body))

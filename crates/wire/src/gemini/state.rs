@@ -47,12 +47,14 @@ pub(super) fn signature(opaque: &Opaque, place: Place) -> Cow<'_, str> {
 
 /// The state a client's signature stands for: Gemini's own, or another's that was written there.
 pub(super) fn opaque(signature: String) -> (Opaque, Place) {
-    let carried =
-        signature.starts_with(MARK_BASE64).then(|| standard(Cow::Borrowed(&signature))).and_then(|text| {
-            let bytes = LENIENT.decode(text).ok()?;
-            carried::unpack(std::str::from_utf8(&bytes).ok()?)
-        });
+    let carried = unwrapped(&signature).and_then(|text| carried::unpack(&text));
     carried.unwrap_or((Opaque { origin: Dialect::Gemini, value: signature }, Place::Own))
+}
+
+/// The text in base64 that a signature is where it carries another's state.
+pub(crate) fn unwrapped(signature: &str) -> Option<String> {
+    let text = signature.starts_with(MARK_BASE64).then(|| standard(Cow::Borrowed(signature)))?;
+    String::from_utf8(LENIENT.decode(text).ok()?).ok()
 }
 
 /// Whether a body holds state of another provider.

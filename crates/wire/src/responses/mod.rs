@@ -17,7 +17,6 @@ mod output;
 mod pass;
 mod request_decode;
 mod request_encode;
-mod state;
 mod stored;
 mod usage;
 
@@ -35,7 +34,6 @@ pub use error::{decode_error, encode_error, encode_error_frame};
 pub use pass::{may_pass, pass_edits};
 pub use request_decode::decode_request;
 pub use request_encode::encode_request;
-pub use state::strip_state;
 pub use stored::{Patch, failed, input_items, patch_event, patch_response, replay, response_id, stable_tail};
 
 /// What stands between the parts of a summary that become one text.

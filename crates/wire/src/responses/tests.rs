@@ -3,9 +3,9 @@
 use super::*;
 use crate::codec::{Frame, PathParts, Profile};
 use crate::frame::Framing;
-use crate::scan;
 use crate::splice::join_rope;
 use crate::testing::{answer, chat_request, context, frames};
+use crate::{scan, sealed};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -366,7 +366,8 @@ fn an_answer_repeats_its_request() {
 fn state_of_another_provider_is_taken_out_and_said() {
     let body = br#"{"model":"m","input":[{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"A"},{"type":"reasoning","id":"s","summary":[],"encrypted_content":"B"},{"role":"assistant","content":"x"}]}"#;
     let mut request = Request::Chat(Box::new(read(body)));
-    let warnings: Vec<String> = strip_state(&mut request).iter().map(ToString::to_string).collect();
+    let warnings: Vec<String> =
+        sealed::strip(&mut request, Dialect::Responses).iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(warnings.join("\n"), @"input[].encrypted_content dropped: 2 pieces made by another provider than the one that answers now");
     let Request::Chat(chat) = request else { panic!("a chat") };
     let parts: Vec<&Content> = chat.messages[0].parts.iter().map(|part| &part.content).collect();

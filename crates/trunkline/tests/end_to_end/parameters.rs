@@ -1,0 +1,69 @@
+//! Support of everything in a request, demanded: who would drop or refuse something is not chosen, and says what.
+
+use crate::support::{Answer, Face, Gateway, model, provider, simulator};
+use bytes::Bytes;
+use http_body_util::Full;
+use serde_json::{Value, json};
+use trunkline_sim::DialectName;
+
+async fn gateway(settings: &str) -> (trunkline_sim::Simulator, trunkline_sim::Simulator, Gateway) {
+    let first = simulator(DialectName::Anthropic).await;
+    let second = simulator(DialectName::OpenAi).await;
+    let providers = provider("first", DialectName::Anthropic, &first.base_url())
+        + &provider("second", DialectName::OpenAi, &second.base_url());
+    let gateway = Gateway::start(&format!(
+        "providers:\n{providers}routes:\n  both:\n    {settings}tiers: {{ one: {{ deployments: [first/{}] }}, two: {{ deployments: [second/{}] }} }}\n    fallback: {{ error: [two] }}\n",
+        model(DialectName::Anthropic),
+        model(DialectName::OpenAi)
+    ))
+    .await;
+    (first, second, gateway)
+}
+
+async fn send(gateway: &Gateway, body: &Value, header: Option<(&str, &str)>) -> Answer {
+    let mut request = gateway.builder("/v1/chat/completions");
+    if let Some((name, value)) = header {
+        request = request.header(name, value);
+    }
+    gateway.send(request.body(Full::new(Bytes::from(body.to_string()))).unwrap()).await
+}
+
+fn seeded(model: &str) -> Value {
+    let mut body = Face::OpenAi.value(model, "Hello", false);
+    body["seed"] = json!(4711);
+    body
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_would_drop_a_parameter_is_passed_over_in_every_way_of_asking() {
+    let (first, _second, open) = gateway("").await;
+    let warned = send(&open, &seeded("both"), None).await;
+    assert_eq!(warned.header("x-trunkline-provider"), "first");
+    assert!(warned.header("x-trunkline-warnings").contains("seed dropped"), "{:?}", warned.headers);
+    let seen = first.requests().len();
+    let by_header = send(&open, &seeded("both"), Some(("x-trunkline-require", "parameters"))).await;
+    assert_eq!(by_header.status, 200, "{}", by_header.text());
+    assert_eq!(by_header.header("x-trunkline-provider"), "second");
+    let (first_too, _second, always) = gateway("require_parameters: true\n    ").await;
+    let by_route = send(&always, &seeded("both"), None).await;
+    assert_eq!(by_route.header("x-trunkline-provider"), "second");
+    let plain = send(&always, &Face::OpenAi.value("both", "Hello", false), None).await;
+    assert_eq!(plain.header("x-trunkline-provider"), "first", "nothing of it would be dropped");
+    assert_eq!((first.requests().len(), first_too.requests().len()), (seen, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reason_names_the_parameter() {
+    let (_first, _second, gateway) = gateway("").await;
+    let name = format!("first/{}", model(DialectName::Anthropic));
+    let answer = send(&gateway, &seeded(&name), Some(("x-trunkline-require", "parameters"))).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(
+        answer.text().contains("support of every parameter is required: seed dropped: "),
+        "{}",
+        answer.text()
+    );
+    let answer = send(&gateway, &seeded(&name), Some(("x-trunkline-strict", "true"))).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.text().contains("seed dropped: "), "{}", answer.text());
+}
