@@ -1,4 +1,4 @@
-//! Workspace chores: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench`.
+//! Workspace chores: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench`, `cargo xtask fuzz`.
 //!
 //! Owns what keeps the repository honest: the invariants as checks, the one command that runs every test, and the
 //! benchmark. It must not hold anything the shipped binary needs: nothing depends on this crate. It is a program
@@ -6,6 +6,7 @@
 
 mod bench;
 mod catalogue;
+mod fuzz;
 mod suite;
 mod tidy;
 mod workspace;
@@ -32,6 +33,8 @@ enum Chore {
     Catalogue(catalogue::Arguments),
     /// Measure the gateway beside a plain reverse proxy and print the table of figures.
     Bench(bench::Options),
+    /// Fuzz every decoder, with coverage, for a minute each.
+    Fuzz(fuzz::Options),
     /// One process of the benchmark; started by `bench`, not by hand.
     #[command(hide = true)]
     BenchPart {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => suite::run(&options),
         Chore::Catalogue(arguments) => catalogue::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::BenchPart { part } => bench::run_part(part),
     };
     result.unwrap_or_else(|error| {

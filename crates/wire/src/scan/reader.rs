@@ -263,12 +263,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Visits the fields of an object; the next byte is its brace. The visitor must read the value, which comes next.
+    /// Visits the fields of an object; anything but its brace is a syntax error. The visitor must read the value, which comes next.
     pub(crate) fn object(
         &mut self,
         mut visit: impl FnMut(&mut Self, Text<'a>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        self.descend()?;
+        self.descend(b'{')?;
         self.blanks();
         if self.byte() == Some(b'}') {
             return self.ascend();
@@ -295,12 +295,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Visits the elements of an array; the next byte is its bracket. The visitor must read the element, which comes next.
+    /// Visits the elements of an array; anything but its bracket is a syntax error. The visitor must read the element, which comes next.
     pub(crate) fn array(
         &mut self,
         mut visit: impl FnMut(&mut Self, usize) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        self.descend()?;
+        self.descend(b'[')?;
         self.blanks();
         if self.byte() == Some(b']') {
             return self.ascend();
@@ -319,7 +319,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn descend(&mut self) -> Result<(), Fault> {
+    fn descend(&mut self, bracket: u8) -> Result<(), Fault> {
+        if self.byte() != Some(bracket) {
+            return Err(self.unexpected("a JSON value"));
+        }
         if self.depth == DEPTH_LIMIT {
             return Err(Box::new(BadRequest {
                 message: format!("JSON nested deeper than {DEPTH_LIMIT} levels at byte {}", self.at),
