@@ -249,9 +249,7 @@ impl Case {
             self.gateway.sessions.add(&self.record);
         }
         self.gateway.metrics.closed(&self.record);
-        let empty = RequestRecord::new(self.record.id, self.record.client, self.record.operation, 0);
-        let record = std::mem::replace(&mut *self.record, empty);
-        self.gateway.recorder.record(record);
+        self.gateway.recorder.record(&mut *self.record);
     }
 
     /// Adds to the route's day, and tells its hedge budget what was spent: a share of it is what hedges may cost.

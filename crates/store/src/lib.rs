@@ -4,6 +4,7 @@
 //! backends, search and retention; and the stored responses. Must not know how a request is served. Requests only ever push into bounded memory: no
 //! database call, lock wait or disk wait is in their path.
 
+mod batch;
 mod block;
 mod compact;
 mod journal;
