@@ -22,6 +22,8 @@ pub struct File {
     pub server: Option<ServerSettings>,
     /// How long the request log is kept.
     pub log: Option<LogSettings>,
+    /// Files that clients name by URL, where a provider takes only their bytes.
+    pub media: Option<MediaSettings>,
     /// Pepper of the virtual-key digests, usually `${TRUNKLINE_KEY_SECRET}`: the value `trunkline key` had when it made them.
     pub key_secret: Option<String>,
     /// Upstream accounts that serve models, by the name used in `provider/model`.
@@ -64,6 +66,22 @@ pub struct LogSettings {
     pub keep: Option<String>,
     /// Largest database, for example `2GB` (default); the oldest records go first.
     pub max_size: Option<String>,
+}
+
+/// Files that clients name by URL, where a provider takes only their bytes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MediaSettings {
+    /// Whether they are fetched here. Default `true`; otherwise such requests go to other providers or are refused.
+    pub fetch: Option<bool>,
+    /// The only hosts to fetch from, for example `files.example.com` or `*.example.com`. Default every public host.
+    pub allow_hosts: Vec<String>,
+    /// Hosts that may have private or loopback addresses. Metadata services stay out of reach. Default none.
+    pub allow_private: Vec<String>,
+    /// Most bytes of all files of one request together, for example `20MB` (default).
+    pub max_bytes: Option<String>,
+    /// Longest time for all files of one request. Default `10s`.
+    pub timeout: Option<String>,
 }
 
 /// An upstream account.

@@ -8,12 +8,13 @@ use crate::authenticate::Identified;
 use crate::case::Case;
 use crate::endpoint::StreamForm;
 use crate::learn;
+use crate::media::Supply;
 use crate::options::Options;
 use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use bytes::Bytes;
 use http::HeaderMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
@@ -53,6 +54,8 @@ pub(crate) struct Admitted {
     pub turn: Option<Arc<Turn>>,
     /// What the answer repeats of the request, where that is not what its body says.
     pub echo: Option<Arc<Echo>>,
+    /// Files that were fetched for it.
+    pub supply: OnceLock<Arc<Supply>>,
 }
 
 impl Admitted {
@@ -74,6 +77,7 @@ impl Admitted {
             strict: self.strict,
             turn: self.turn.clone(),
             echo: self.echo.clone(),
+            supply: self.supply.clone(),
         }
     }
 }
@@ -138,6 +142,7 @@ pub(crate) fn admit(
         strict,
         echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
         turn: accepted.turn.map(Arc::from),
+        supply: OnceLock::new(),
     }))
 }
 

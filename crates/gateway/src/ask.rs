@@ -15,7 +15,7 @@ use crate::subject::Subject;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::Name;
@@ -175,5 +175,6 @@ fn request(asked_for: &Admitted, question: &Question) -> Result<Admitted, Failur
         strict: false,
         turn: None,
         echo: None,
+        supply: OnceLock::new(),
     })
 }

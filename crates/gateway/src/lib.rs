@@ -23,6 +23,7 @@ mod exposition;
 mod inspect;
 mod learn;
 mod limit_headers;
+mod media;
 mod metrics;
 mod models;
 mod options;

@@ -6,6 +6,7 @@
 use crate::classify::Answers;
 use crate::clock::Clock;
 use crate::learn::{self, Sessions};
+use crate::media;
 use crate::metrics::Metrics;
 use crate::responses::Running;
 use crate::spend::DaySpend;
@@ -15,8 +16,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 use trunkline_config::{KeyLimits, Snapshot};
+use trunkline_model::failure::Failure;
 use trunkline_model::id::Name;
-use trunkline_net::{Keeper, Transport};
+use trunkline_net::{Fetcher, Keeper, Transport};
 use trunkline_route::cascade::AuditBook;
 use trunkline_route::fleet::{Deployment, DeploymentIndex};
 use trunkline_route::health::{FleetHealth, HealthPolicy, Identity};
@@ -71,6 +73,8 @@ pub struct Generation {
     rotations: HashMap<Name, Box<[AtomicU64]>>,
     audits: HashMap<Name, Arc<AuditBook>>,
     direct: Vec<OnceLock<Arc<Route>>>,
+    /// Made by the first request with a file to fetch.
+    fetcher: OnceLock<Fetcher>,
     /// Routes of models that several deployments serve, by the model's name.
     shared: RwLock<HashMap<Name, Arc<Route>>>,
 }
@@ -221,7 +225,17 @@ impl Generation {
             })
             .collect();
         let direct = snapshot.fleet.iter().map(|_| OnceLock::new()).collect();
-        Self { snapshot, health, limiters, hedges, rotations, audits, direct, shared: RwLock::default() }
+        Self {
+            snapshot,
+            health,
+            limiters,
+            hedges,
+            rotations,
+            audits,
+            direct,
+            fetcher: OnceLock::new(),
+            shared: RwLock::default(),
+        }
     }
 
     /// What a route may spend on hedges; `None` for one that does not hedge.
@@ -246,6 +260,18 @@ impl Generation {
     #[must_use]
     pub fn limiter(&self, key: &str) -> Option<&Arc<Limiter>> {
         self.limiters.get(key)
+    }
+
+    /// What fetches the files of requests.
+    ///
+    /// # Errors
+    /// When the transport's settings do not serve it.
+    pub(crate) fn fetcher(&self, gateway: &Gateway) -> Result<&Fetcher, Failure> {
+        if let Some(fetcher) = self.fetcher.get() {
+            return Ok(fetcher);
+        }
+        let made = media::fetcher(gateway, self)?;
+        Ok(self.fetcher.get_or_init(|| made))
     }
 
     /// The route of a deployment that is named directly.

@@ -6,14 +6,17 @@
 use crate::admit::Admitted;
 use crate::clock;
 use crate::continuation;
+use crate::media::Files;
 use crate::relay::{Before, Bill, RelayContext};
-use crate::state::Generation;
+use crate::state::{Gateway, Generation};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use trunkline_model::capability::Support;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::RequestId;
@@ -27,6 +30,7 @@ use trunkline_route::fleet::DeploymentIndex;
 use trunkline_route::plan::Plan;
 use trunkline_wire::codec::{BadRequest, EmbeddingForm, EncodeContext, EncodeError};
 use trunkline_wire::dispatch;
+use trunkline_wire::media::{self, Needed};
 use trunkline_wire::names::FittedNames;
 use trunkline_wire::responses::{Echo, strip_state};
 
@@ -254,10 +258,16 @@ impl<'a> Subject<'a> {
     ///
     /// # Errors
     /// `Unsupported` when the deployment cannot express the request, `BadRequest` when the request contradicts itself.
-    pub(crate) fn prepare(&self, index: DeploymentIndex, so_far: Option<&str>) -> Result<Prepared, Failure> {
+    pub(crate) fn prepare(
+        &self,
+        index: DeploymentIndex,
+        so_far: Option<&str>,
+        files: Option<&Files>,
+    ) -> Result<Prepared, Failure> {
         let upstream = self.upstream(index);
         let same = so_far.is_none() && self.passes(index);
-        let (body, warnings) = if same { self.passed(upstream) } else { self.translated(index, so_far)? };
+        let (body, warnings) =
+            if same { self.passed(upstream) } else { self.translated(index, so_far, files)? };
         if self.admitted.strict && !warnings.is_empty() {
             let list: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             let message = format!(
@@ -270,6 +280,48 @@ impl<'a> Subject<'a> {
         Ok(Prepared { body, headers: self.headers(upstream, same), warnings })
     }
 
+    /// The files that a deployment needs as bytes and the request names by URL. Empty where they are not fetched: then the
+    /// deployment refuses the request, or its provider does.
+    #[must_use]
+    pub(crate) fn needed(&self, index: DeploymentIndex) -> Vec<Needed<'_>> {
+        let shape = &self.admitted.envelope.shape;
+        let has_files = shape.images + shape.documents + shape.audio + shape.videos > 0;
+        // A strict request asks for nothing but the real thing.
+        if !has_files || self.admitted.strict || !self.generation().snapshot.server.media.is_fetched {
+            return Vec::new();
+        }
+        let upstream = self.upstream(index);
+        let dialect = self.dialect(upstream);
+        // Whoever writes Gemini's own form for Gemini knows which models read public URLs.
+        let is_own_form = dialect == self.admitted.dialect && dialect == Dialect::Gemini;
+        if is_own_form || (dialect == self.admitted.dialect && upstream.profile.image_urls != Support::No) {
+            return Vec::new();
+        }
+        match self.decoded() {
+            Ok(request) => media::needed(dialect, request, &upstream.profile),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// The files that a deployment needs, fetched unless an earlier attempt did; `None` when it needs none.
+    ///
+    /// # Errors
+    /// Which file cannot be had.
+    pub(crate) async fn files(
+        &self,
+        gateway: &Gateway,
+        index: DeploymentIndex,
+        patience: Duration,
+    ) -> Result<Option<Files>, Failure> {
+        let needed = self.needed(index);
+        if needed.is_empty() {
+            return Ok(None);
+        }
+        let supply = self.admitted.supply.get_or_init(Arc::default);
+        // Boxed, because few requests need it and every request would carry the room for it.
+        Box::pin(supply.obtain(gateway, self.generation(), &needed, patience)).await.map(Some)
+    }
+
     /// Whether bytes pass untouched, both ways.
     fn passes(&self, index: DeploymentIndex) -> bool {
         let Admitted { envelope, body, dialect, operation, .. } = self.admitted;
@@ -278,6 +330,7 @@ impl<'a> Subject<'a> {
             && !self.is_foreign(index)
             && self.dialect(self.upstream(index)) == *dialect
             && dispatch::may_pass(*dialect, *operation, envelope, body)
+            && self.needed(index).is_empty()
     }
 
     /// Whether sealed state in the conversation was made by another provider of the same dialect.
@@ -319,6 +372,7 @@ impl<'a> Subject<'a> {
         &self,
         index: DeploymentIndex,
         so_far: Option<&str>,
+        files: Option<&Files>,
     ) -> Result<(RequestBody, Vec<Warning>), Failure> {
         let request = self.decoded().as_ref().map_err(|error| {
             let mut failure = Failure::new(FailureClass::BadRequest, error.message.clone());
@@ -338,8 +392,12 @@ impl<'a> Subject<'a> {
         for concession in &self.conceded {
             warnings.push(concede(*concession, request.to_mut(), upstream.profile.max_output_tokens));
         }
-        let request = request.as_ref();
         let dialect = self.dialect(upstream);
+        if let Some(files) = files {
+            let find = |url: &str, kind| files.get(&(url.to_owned(), kind)).cloned();
+            warnings.extend(media::supply(dialect, request.to_mut(), &upstream.profile, &find));
+        }
+        let request = request.as_ref();
         let encoded = match self.admitted.operation {
             Operation::CountTokens => dispatch::encode_count_request(dialect, request, &upstream.profile),
             Operation::Chat | Operation::Embeddings | Operation::Rerank => {

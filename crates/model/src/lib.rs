@@ -15,6 +15,7 @@ pub mod facts;
 pub mod failure;
 mod fingerprint;
 pub mod headroom;
+pub mod host;
 pub mod id;
 pub mod json;
 pub mod moment;

@@ -100,7 +100,7 @@ impl Dialer {
             tls_timeout: config.tls_timeout,
             tcp_keep_alive: config.tcp_keep_alive,
             prior_knowledge: config.http2_prior_knowledge.clone(),
-            resolver: Resolver::new(config.dns_overrides.clone(), config.dns_ttl),
+            resolver: Resolver::new(config.dns_overrides.clone(), config.dns_ttl, config.guard.clone()),
             tls: TlsSettings::new(config)?,
             http1: http1_builder(config),
             http2: http2_builder(config),

@@ -20,6 +20,7 @@ pub mod dispatch;
 pub mod frame;
 pub mod gemini;
 mod json_text;
+pub mod media;
 pub mod mistral;
 pub mod names;
 pub mod openai;

@@ -11,6 +11,7 @@ mod fleet;
 mod identity;
 mod keys;
 mod learned;
+mod media;
 mod providers;
 mod routes;
 mod server;

@@ -25,6 +25,7 @@ mod hedging;
 mod lab;
 mod lifecycle;
 mod limits;
+mod media;
 mod passthrough;
 mod record;
 mod rerank;
