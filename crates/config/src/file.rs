@@ -228,6 +228,26 @@ pub struct RouteSettings {
     pub answer: Option<AnswerSettings>,
     /// What may be given up, in this order, when no deployment can do all that a request asks for.
     pub downgrade: Vec<Downgrade>,
+    /// What of its prompts is kept to learn from. Without it: nothing.
+    pub learn: Option<LearnSettings>,
+}
+
+/// What of a route's prompts is kept to learn from.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LearnSettings {
+    /// What is kept of each prompt, beside the log and as long as its record.
+    pub keep: Option<KeepSetting>,
+}
+
+/// What is kept of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeepSetting {
+    /// What it looks like: a vector and counts, from which no text can be read back.
+    Vectors,
+    /// The text of the user's last turn, up to 32 KiB: routers learn more from it.
+    Text,
 }
 
 /// A cascade: answers of one tier are checked, and another answers when they are found wanting.

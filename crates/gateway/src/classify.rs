@@ -7,6 +7,7 @@
 use crate::admit::Admitted;
 use crate::ask;
 use crate::case::Case;
+use crate::learn;
 use crate::planning;
 use crate::state::Gateway;
 use parking_lot::Mutex;
@@ -32,6 +33,9 @@ pub(crate) async fn plan(gateway: &Arc<Gateway>, admitted: &Admitted, case: &mut
         decision = Box::pin(asked(gateway, admitted, case, decision)).await;
     }
     planning::note(admitted, &decision, case);
+    if decision.plan.is_ok() && !admitted.options.dry_run {
+        learn::keep_prompt(gateway, admitted, case.id());
+    }
     decision
 }
 

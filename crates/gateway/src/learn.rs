@@ -1,19 +1,24 @@
 //! What a finished request teaches the step that chose for it, and what is remembered of sessions.
 //!
-//! Owns telling a bandit how its choice ended, and the bounded book of sessions. Must not judge answers: without feedback an
+//! Owns telling a bandit how its choice ended, what is kept of prompts, and the bounded book of sessions. Must not judge answers: without feedback an
 //! answer that was served by the chosen tier is good and anything else of the provider's making is not. A client that went away
 //! teaches nothing.
 
+use crate::admit::Admitted;
+use crate::prompt::BodyPrompt;
+use crate::state::Gateway;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use trunkline_model::id::Name;
+use trunkline_model::id::{Name, RequestId};
 use trunkline_model::record::{Outcome as Ended, RequestRecord};
 use trunkline_route::caller::SessionHistory;
 use trunkline_route::decision::{DecidedBy, Decision};
-use trunkline_route::features::Feature;
+use trunkline_route::features::{Feature, Prompt};
+use trunkline_route::learned::KeptPrompt;
 use trunkline_route::policy::Route;
 use trunkline_route::steps::{ArmStatistics, Bandit, Outcome, Step, StepKind};
+use trunkline_store::StoredPrompt;
 
 /// The most sessions remembered.
 const MOST_SESSIONS: usize = 20_000;
@@ -73,6 +78,17 @@ pub(crate) fn carry_over(before: &Route, after: &Route) {
     }
 }
 
+/// Keeps of the prompt what the route wants to learn from. Nothing is read for routes that keep nothing.
+pub(crate) fn keep_prompt(gateway: &Gateway, admitted: &Admitted, id: RequestId) {
+    let Some(keep) = admitted.route.learn else { return };
+    let prompt = BodyPrompt::new(admitted.dialect, admitted.operation, &admitted.envelope, &admitted.body);
+    let text = prompt.last_user_text();
+    if !text.trim().is_empty() {
+        let body = KeptPrompt::of(&text, keep).to_bytes();
+        gateway.learning.keep_prompt(StoredPrompt { id, body });
+    }
+}
+
 /// Whether a rule of the route reads what sessions did before.
 #[must_use]
 pub(crate) fn reads_history(route: &Route) -> bool {
@@ -129,7 +145,6 @@ impl Sessions {
 mod tests {
     use super::*;
     use trunkline_model::dialect::{Dialect, Operation};
-    use trunkline_model::id::RequestId;
 
     fn record(session: &str, outcome: Ended, tier: &str) -> RequestRecord {
         let mut record = RequestRecord::new(RequestId::new(1, 2), Dialect::OpenAi, Operation::Chat, 0);

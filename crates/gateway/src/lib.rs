@@ -20,6 +20,7 @@ mod continuation;
 mod endpoint;
 mod explain;
 mod exposition;
+mod feedback;
 mod inspect;
 mod learn;
 mod limit_headers;

@@ -24,7 +24,7 @@ use trunkline_route::hedge::HedgeBudget;
 use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
-use trunkline_store::{Recorder, Responses};
+use trunkline_store::{Learning, Recorder, Responses};
 
 /// Everything that serves requests.
 pub struct Gateway {
@@ -46,6 +46,8 @@ pub struct Gateway {
     pub(crate) spend: DaySpend,
     /// Stored responses.
     pub responses: Responses,
+    /// Feedback, and what else is learned from.
+    pub learning: Learning,
     /// Responses that run in the background.
     pub(crate) running: Running,
     /// Labels that classifier models gave.
@@ -79,19 +81,20 @@ pub struct Generation {
 const MOST_SHARED: usize = 4_096;
 
 impl Gateway {
-    /// A gateway that serves a configuration and keeps responses in memory.
+    /// A gateway that serves a configuration and keeps responses and feedback in memory.
     #[must_use]
     pub fn new(snapshot: Snapshot, transport: Transport, recorder: Recorder) -> Arc<Self> {
-        Self::with_responses(snapshot, transport, recorder, Responses::in_memory())
+        Self::with_stores(snapshot, transport, recorder, Responses::in_memory(), Learning::in_memory())
     }
 
     /// A gateway that serves a configuration.
     #[must_use]
-    pub fn with_responses(
+    pub fn with_stores(
         snapshot: Snapshot,
         transport: Transport,
         recorder: Recorder,
         responses: Responses,
+        learning: Learning,
     ) -> Arc<Self> {
         let clock = Clock::start();
         let generation = Generation::new(snapshot, None);
@@ -105,6 +108,7 @@ impl Gateway {
             background: Arc::new(Semaphore::new(MOST_BACKGROUND)),
             spend: DaySpend::default(),
             responses,
+            learning,
             running: Running::default(),
             answers: Answers::default(),
             sessions: Sessions::default(),

@@ -10,6 +10,7 @@ mod fallback;
 mod fleet;
 mod identity;
 mod keys;
+mod learn;
 mod learned;
 mod providers;
 mod routes;

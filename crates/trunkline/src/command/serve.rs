@@ -18,7 +18,9 @@ use trunkline_config::{Severity, Snapshot, Store};
 use trunkline_gateway::Gateway;
 use trunkline_gateway::server::{self, Drained};
 use trunkline_net::{Transport, TransportConfig};
-use trunkline_store::{Recorder, ResponseSettings, Responses, Settings, StoreKind};
+use trunkline_store::{
+    Learning, LearningSettings, Recorder, ResponseSettings, Responses, Settings, StoreKind,
+};
 
 /// Options of `serve`.
 #[derive(Debug, Args)]
@@ -87,6 +89,7 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
     let drained = server::run(Arc::clone(&gateway), listener, stop()).await;
     gateway.recorder.flush();
     gateway.responses.flush();
+    gateway.learning.flush();
     Ok(if drained == Drained::Completely { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
@@ -109,6 +112,11 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         keep: settings.keep,
         max_bytes: settings.max_bytes,
     })?;
+    let learning = Learning::open(&LearningSettings {
+        kind: settings.kind.clone(),
+        keep: settings.keep,
+        max_bytes: settings.max_bytes,
+    })?;
     let recorder = Recorder::open(settings)?;
     let cleartext = snapshot.upstreams.iter().filter(|upstream| upstream.http2_cleartext);
     let mut prior_knowledge: Vec<trunkline_net::Origin> =
@@ -119,7 +127,7 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         http2_prior_knowledge: prior_knowledge,
         ..TransportConfig::default()
     })?;
-    Ok(Gateway::with_responses(snapshot, transport, recorder, responses))
+    Ok(Gateway::with_stores(snapshot, transport, recorder, responses, learning))
 }
 
 /// Resolves at the first SIGTERM or SIGINT.
