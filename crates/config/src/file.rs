@@ -448,6 +448,8 @@ pub struct ClassifierSettings {
     pub timeout: Option<String>,
     /// How long an answer is kept for the same text. Default `1h`; `0s` asks every time.
     pub keep: Option<String>,
+    /// Dollars it may cost per day (UTC); when they are used up, its steps leave requests to the next.
+    pub spend_cap: Option<String>,
 }
 
 /// A choice by how hard a prompt looks.

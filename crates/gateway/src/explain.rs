@@ -2,14 +2,15 @@
 //!
 //! Owns the answers of dry runs, `POST /v1/explain` and `GET /v1/decisions/{id}`. Must not decide: it shows what `decide` made.
 
+use crate::admit::Admitted;
 use crate::body::AnswerBody;
 use crate::case::Case;
+use crate::planning;
 use crate::respond;
 use crate::state::Gateway;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use std::sync::Arc;
-use trunkline_config::VirtualKey;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::RequestId;
@@ -57,7 +58,7 @@ async fn find(
 ) -> Result<serde_json::Value, ClientError> {
     let generation = gateway.generation();
     let key = crate::authenticate::check(&generation, headers, query, Dialect::OpenAi)?;
-    let record = record_of(gateway, id, key.as_deref()).await?;
+    let record = record_of(gateway, id, key.as_ref().map(|key| &*key.name)).await?;
     let (learning, asked) = (gateway.learning.clone(), record.id);
     let feedback = tokio::task::spawn_blocking(move || learning.feedback(asked))
         .await
@@ -74,6 +75,31 @@ async fn find(
     Ok(value)
 }
 
+/// What a client is told that wants a request to be served as another one was decided.
+pub(crate) fn only_dry() -> ClientError {
+    let message = "the header `x-trunkline-as` goes with `x-trunkline-dry-run: true` or `POST /v1/explain`: providers are asked by \
+                   decisions of now";
+    ClientError::new(ErrorCode::InvalidRequest, message).at("x-trunkline-as")
+}
+
+/// Decides a request as another one was decided: with the seed, the time and the state that its decision tells of.
+///
+/// # Errors
+/// There is no such decision, or it is another key's.
+pub(crate) async fn again(
+    gateway: &Arc<Gateway>,
+    admitted: &Admitted,
+    id: &str,
+) -> Result<Decision, ClientError> {
+    let record = record_of(gateway, id, admitted.caller.key.as_deref()).await?;
+    let old = record.decision.as_deref().and_then(|decision| serde_json::from_str(decision).ok());
+    let Some(old) = old else {
+        let message = format!("the request `{id}` was refused before anything was decided");
+        return Err(ClientError::new(ErrorCode::NotFound, message).at("x-trunkline-as"));
+    };
+    Ok(planning::decide_as(gateway, admitted, &record, &old))
+}
+
 /// The record of a past request, as far as a key may see it. Reads the log.
 ///
 /// # Errors
@@ -81,7 +107,7 @@ async fn find(
 pub(crate) async fn record_of(
     gateway: &Arc<Gateway>,
     id: &str,
-    key: Option<&VirtualKey>,
+    key: Option<&str>,
 ) -> Result<RequestRecord, ClientError> {
     let unknown = || {
         let shown: String = id.chars().take(64).collect();
@@ -109,7 +135,7 @@ pub(crate) async fn record_of(
     .map_err(|error| failed(format!("failed to {error}")))?;
     let record = page.records.into_iter().next().ok_or_else(unknown)?;
     // A key sees its own requests: another's are as good as not there.
-    if key.is_some_and(|key| record.key.as_deref() != Some(&*key.name)) {
+    if key.is_some_and(|key| record.key.as_deref() != Some(key)) {
         return Err(unknown());
     }
     Ok(record)

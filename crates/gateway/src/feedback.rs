@@ -6,6 +6,7 @@
 use crate::accept;
 use crate::body::AnswerBody;
 use crate::explain;
+use crate::learn;
 use crate::respond;
 use crate::state::Gateway;
 use crate::{authenticate, clock};
@@ -58,16 +59,22 @@ async fn keep(
     let body = accept::read_small(body, headers, LARGEST_BODY, silence).await?;
     let mut feedback = read(&body)?;
     let named = feedback.id.to_string();
-    let record = explain::record_of(gateway, &named, key.as_deref()).await?;
+    let record = explain::record_of(gateway, &named, key.as_ref().map(|key| &*key.name)).await?;
     feedback.given = clock::unix_milliseconds();
     feedback.key = key.map(|key| Arc::clone(&key.name));
     let (learning, given) = (gateway.learning.clone(), feedback.clone());
-    tokio::task::spawn_blocking(move || learning.give(given))
-        .await
-        .map_err(|error| {
-            ClientError::new(ErrorCode::Internal, format!("the feedback could not be kept: {error}"))
-        })?
-        .map_err(|error| not_kept(&error))?;
+    let before = tokio::task::spawn_blocking(move || {
+        // What was said before is taken back; where it cannot be read, that it cannot be written will be said.
+        let before = learning.feedback(given.id).ok().flatten();
+        learning.give(given).map(|()| before)
+    })
+    .await
+    .map_err(|error| {
+        ClientError::new(ErrorCode::Internal, format!("the feedback could not be kept: {error}"))
+    })?
+    .map_err(|error| not_kept(&error))?;
+    // Most requests were not chosen by a bandit: then there is nobody to tell.
+    let _ = learn::heard(&generation.snapshot, &record, before.as_ref(), &feedback);
     gateway.metrics.feedback(record.route.as_deref().unwrap_or_default(), feedback.word());
     Ok(feedback)
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admit;
+mod allowance;
 mod answer;
 mod array;
 mod ask;
@@ -45,5 +46,6 @@ mod state;
 mod subject;
 
 pub use clock::Clock;
+pub use learn::restore_bandits;
 pub use prompt::BodyPrompt;
 pub use state::{Gateway, Generation};

@@ -16,7 +16,9 @@ mod recorder;
 mod responses;
 mod sqlite;
 
-pub use learning::{Learning, LearningFile, LearningSettings, NotKept, StoredPrompt, learning_file};
+pub use learning::{
+    Learning, LearningFile, LearningSettings, NotKept, StoredArms, StoredPrompt, learning_file,
+};
 pub use query::{Page, Query};
 pub use recorder::{Recorder, RecorderStats, Settings, StoreError, StoreKind, search_file};
 pub use responses::{ResponseSettings, Responses, StoredResponse};

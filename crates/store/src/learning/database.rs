@@ -3,7 +3,7 @@
 //! Owns their schema, reads, writes and retention. Must not know queues or threads. Ids are kept as their 16 bytes, most
 //! significant first: they sort by the arrival of the request, so that retention needs no further index.
 
-use super::StoredPrompt;
+use super::{StoredArms, StoredPrompt};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +18,9 @@ CREATE TABLE IF NOT EXISTS feedback (
     id BLOB PRIMARY KEY, given INTEGER NOT NULL, key TEXT, score REAL, label TEXT, comment TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS prompts (id BLOB PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS arms (
+    route TEXT NOT NULL, step TEXT NOT NULL, saved INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (route, step)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 ";
 
@@ -108,11 +111,33 @@ pub(super) fn prompt(connection: &Connection, id: RequestId) -> rusqlite::Result
     statement.query_row([key(id)], |row| row.get(0)).optional()
 }
 
+pub(super) fn put_arms(connection: &Connection, arms: &StoredArms) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("INSERT OR REPLACE INTO arms VALUES (?1, ?2, ?3, ?4)")?;
+    let saved = i64::try_from(arms.saved).unwrap_or(i64::MAX);
+    statement.execute(params![arms.route, arms.step, saved, arms.state])?;
+    Ok(())
+}
+
+pub(super) fn arms(connection: &Connection) -> rusqlite::Result<Vec<StoredArms>> {
+    let mut statement =
+        connection.prepare("SELECT route, step, saved, state FROM arms ORDER BY route, step")?;
+    let rows = statement.query_map([], |row| {
+        Ok(StoredArms {
+            route: row.get(0)?,
+            step: row.get(1)?,
+            saved: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+            state: row.get(3)?,
+        })
+    })?;
+    rows.collect()
+}
+
 /// Deletes what belongs to requests that arrived before a time in Unix milliseconds, then the oldest until what is left fits.
 pub(super) fn retain(connection: &Connection, oldest: u64, max_bytes: u64) -> rusqlite::Result<()> {
     for table in ["feedback", "prompts"] {
         connection.execute(&format!("DELETE FROM {table} WHERE id < ?1"), [first_key(oldest)])?;
     }
+    connection.execute("DELETE FROM arms WHERE saved < ?1", [i64::try_from(oldest).unwrap_or(i64::MAX)])?;
     // Prompts first: they are large, and most of them nobody ever scores.
     for table in ["prompts", "feedback"] {
         let statement =

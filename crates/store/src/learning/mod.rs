@@ -1,4 +1,4 @@
-//! What is learned from beyond the record: feedback, and prompts as far as a route keeps them.
+//! What is learned from beyond the record: feedback, prompts as far as a route keeps them, and what bandits made of it.
 //!
 //! Owns it, in memory or in an SQLite file beside the log, and the one thread that writes that file. Must not know what feedback
 //! is good for. It is a file of its own because two writers of one file would wait for each other, and because it is written
@@ -44,6 +44,19 @@ pub struct StoredPrompt {
     pub id: RequestId,
     /// What is kept of it, in a form of whoever reads it.
     pub body: Vec<u8>,
+}
+
+/// What a bandit has learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredArms {
+    /// Its route.
+    pub route: String,
+    /// Its step.
+    pub step: String,
+    /// When, in Unix milliseconds.
+    pub saved: u64,
+    /// What it learned, in a form of whoever reads it.
+    pub state: String,
 }
 
 /// Why feedback was not kept. Reads after "failed to".
@@ -139,6 +152,28 @@ impl Learning {
         }
     }
 
+    /// Keeps what bandits have learned, in place of what was kept before. Never waits; false when it was not taken. Without a
+    /// file nothing is kept.
+    #[must_use]
+    pub fn keep_arms(&self, arms: Vec<StoredArms>) -> bool {
+        match &*self.inner {
+            Inner::Memory(_) => true,
+            Inner::Sqlite { writer, .. } => writer.arms(arms),
+        }
+    }
+
+    /// What bandits had learned. Reads the database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn arms(&self) -> Result<Vec<StoredArms>, StoreError> {
+        match &*self.inner {
+            Inner::Memory(_) => Ok(Vec::new()),
+            Inner::Sqlite { path, reader, .. } => database::arms(&reader.lock())
+                .map_err(|source| StoreError::Database { path: path.clone(), source }),
+        }
+    }
+
     /// Prompts that could not be kept so far.
     #[must_use]
     pub fn lost_prompts(&self) -> u64 {
@@ -193,6 +228,14 @@ impl LearningFile {
     /// When the database cannot be read.
     pub fn all_feedback(&self, since: u64, show: impl FnMut(Feedback)) -> Result<(), StoreError> {
         database::all(&self.connection, since, show).map_err(|source| self.failed(source))
+    }
+
+    /// What bandits had learned when it was last kept.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn arms(&self) -> Result<Vec<StoredArms>, StoreError> {
+        database::arms(&self.connection).map_err(|source| self.failed(source))
     }
 
     /// The kept prompt of a request, as its bytes.

@@ -125,3 +125,22 @@ fn prompts_are_written_without_anybody_waiting_and_go_with_their_requests() {
     assert_eq!((there(3), there(5), there(1_999)), (false, false, true));
     assert!(beside.feedback(prompt(5).id).unwrap().is_some(), "prompts go first");
 }
+
+#[test]
+fn what_bandits_learned_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let arms = |state: &str| StoredArms {
+        route: "main".to_owned(),
+        step: "bandit-0".to_owned(),
+        saved: now(),
+        state: state.to_owned(),
+    };
+    let learning = Learning::open(&settings(folder.path())).unwrap();
+    assert_eq!(learning.arms().unwrap(), []);
+    assert!(learning.keep_arms(vec![arms("one")]));
+    assert!(learning.keep_arms(vec![arms("two")]));
+    drop(learning);
+    let learning = Learning::open(&settings(folder.path())).unwrap();
+    let states: Vec<String> = learning.arms().unwrap().into_iter().map(|arms| arms.state).collect();
+    assert_eq!(states, ["two"]);
+}

@@ -4,7 +4,7 @@
 //! outcome; a thread that is gone or a queue that is full is an error for whoever asks, not a loss later.
 
 use super::prompts::Waiting;
-use super::{LearningSettings, NotKept, StoredPrompt, database};
+use super::{LearningSettings, NotKept, StoredArms, StoredPrompt, database};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -24,6 +24,7 @@ type Outcome = Result<(), String>;
 enum Order {
     Feedback(Feedback, SyncSender<Outcome>),
     Flush(SyncSender<Outcome>),
+    Arms(Vec<StoredArms>),
     /// Prompts are waiting.
     Wake,
     Close,
@@ -58,6 +59,11 @@ impl Writer {
             Err(RecvTimeoutError::Timeout) => Err(NotKept::Slow),
             Err(RecvTimeoutError::Disconnected) => Err(NotKept::Refused("its writer has ended".to_owned())),
         }
+    }
+
+    /// Whether there was room.
+    pub(super) fn arms(&self, arms: Vec<StoredArms>) -> bool {
+        self.orders.try_send(Order::Arms(arms)).is_ok()
     }
 
     pub(super) fn wake(&self) {
@@ -131,6 +137,11 @@ fn write(connection: &Connection, batch: &[Order], prompts: &[StoredPrompt]) -> 
     for order in batch {
         match order {
             Order::Feedback(feedback, _) => database::put(&transaction, feedback)?,
+            Order::Arms(all) => {
+                for arms in all {
+                    database::put_arms(&transaction, arms)?;
+                }
+            }
             Order::Flush(_) | Order::Wake | Order::Close => {}
         }
     }

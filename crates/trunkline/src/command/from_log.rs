@@ -6,9 +6,11 @@
 use super::{log, outcome};
 use clap::Args;
 use std::collections::HashMap;
+use std::path::Path;
 use trunkline_lab::from_log::{Gathered, Logged};
 use trunkline_model::feedback::Feedback;
 use trunkline_model::id::RequestId;
+use trunkline_model::record::{JudgedAnswer, Outcome, RequestRecord};
 use trunkline_route::learned::KeptPrompt;
 use trunkline_store::{LearningFile, Query};
 
@@ -64,4 +66,32 @@ impl Stretch {
         }
         Ok(gathered)
     }
+}
+
+/// How good the answers of a log were found to be: by judges, over them by feedback, over both by a file of scores.
+///
+/// # Errors
+/// A file or log that cannot be read.
+pub(crate) fn scores(
+    log: &Path,
+    records: &[RequestRecord],
+    file: Option<&Path>,
+) -> anyhow::Result<HashMap<RequestId, f64>> {
+    let given = outcome::scores(file)?;
+    let mut scores = HashMap::new();
+    for record in records.iter().filter(|record| record.outcome == Outcome::Served) {
+        let served = |judged: &&JudgedAnswer| Some(&judged.deployment) == record.deployment.as_ref();
+        if let Some(judged) = record.judged.iter().rev().find(served) {
+            scores.insert(record.id, judged.score);
+        }
+    }
+    if let (Some(learning), Some(first)) = (LearningFile::beside(log)?, records.first()) {
+        learning.all_feedback(first.id.unix_milliseconds(), |said| {
+            if let Some(quality) = said.quality() {
+                scores.insert(said.id, quality);
+            }
+        })?;
+    }
+    scores.extend(given);
+    Ok(scores)
 }

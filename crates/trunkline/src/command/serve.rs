@@ -38,6 +38,8 @@ pub(crate) struct Options {
 
 /// How often the configuration's files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often what bandits have learned is kept: a killed process forgets at most this much.
+const KEEP_LEARNED: Duration = Duration::from_secs(10);
 /// Changes of a file within this time are one change.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -86,11 +88,26 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
         "serving"
     );
     watch(&gateway, origin)?;
+    keep_learned(&gateway);
     let drained = server::run(Arc::clone(&gateway), listener, stop()).await;
+    gateway.keep_learned();
     gateway.recorder.flush();
     gateway.responses.flush();
     gateway.learning.flush();
     Ok(if drained == Drained::Completely { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// Keeps what is learned now and then, for as long as the process lives.
+fn keep_learned(gateway: &Arc<Gateway>) {
+    let gateway = Arc::clone(gateway);
+    tokio::spawn(async move {
+        let mut due = tokio::time::interval(KEEP_LEARNED);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            due.tick().await;
+            gateway.keep_learned();
+        }
+    });
 }
 
 /// Puts a gateway together.

@@ -187,3 +187,120 @@ async fn labels_of_feedback_become_examples_of_a_semantic_step() {
         "{decided}"
     );
 }
+
+const BANDIT: &str = "    decide: [{ bandit: { tiers: [cheap, strong], explore: 40%, spend_cap: 100% } }]\n";
+
+impl Scene {
+    /// Asks a route whose bandit chooses; the answer's decision.
+    async fn drawn(&self, text: &str) -> Value {
+        let answer = self.gateway.post(Face::OpenAi.path(), Face::OpenAi.body("main", text, false)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        self.gateway.get(&format!("/v1/decisions/{}", answer.id())).await.json()["decision"].clone()
+    }
+}
+
+fn id(decision: &Value) -> &str {
+    decision["id"].as_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bandit_hears_feedback_and_remembers_it_over_a_restart() {
+    let mut scene = Scene::new(BANDIT).await;
+    let mut drawn = Vec::new();
+    for _ in 0..30 {
+        let decision = scene.drawn("hello").await;
+        let good = decision["tier"] == "strong";
+        scene.say(json!({"decision": id(&decision), "label": if good { "good" } else { "bad" }})).await;
+        drawn.push(decision);
+    }
+    let measured = |decision: &Value, name: &str| decision["steps"][0]["measures"][name].as_f64().unwrap();
+    let first = &drawn[0];
+    assert!(
+        (measured(first, "cheap") - 0.5).abs() < 0.2 && measured(first, "outcomes seen") == 0.0,
+        "{first}"
+    );
+    let learned = scene.decided("hello").await;
+    assert!(measured(&learned, "strong") >= 0.6, "{learned}");
+    assert!(measured(&learned, "cheap quality") < 0.01, "what it was taken for is taken back: {learned}");
+    assert!(
+        measured(&learned, "strong quality") > 0.99 && measured(&learned, "outcomes seen") == 30.0,
+        "{learned}"
+    );
+    // Second thoughts replace the first ones.
+    let cheap = drawn.iter().find(|decision| decision["tier"] == "cheap").unwrap();
+    scene.say(json!({"decision": id(cheap), "score": 1})).await;
+    scene.say(json!({"decision": id(cheap), "score": 0})).await;
+    let again = scene.decided("hello").await;
+    assert!(measured(&again, "cheap quality") < 0.01 && measured(&again, "outcomes seen") == 30.0, "{again}");
+    scene.gateway.signal("TERM");
+    scene.gateway.ended().await;
+    std::fs::write(scene.file("request.json"), Face::OpenAi.body("main", "hello", false)).unwrap();
+    let explain = ["explain", "request.json", "--config", "trunkline.yaml", "--json"];
+    let (_, offline) = scene.trunkline(&explain);
+    let offline: Value = serde_json::from_str(&offline).unwrap();
+    assert_eq!(
+        offline["steps"][0]["measures"], again["steps"][0]["measures"],
+        "the command line knows it too"
+    );
+    scene.gateway = scene.gateway.again().await;
+    let restarted = scene.decided("hello").await;
+    assert_eq!(restarted["steps"][0]["measures"], again["steps"][0]["measures"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_past_decision_can_be_made_again_by_server_and_command_line() {
+    let scene = Scene::new(BANDIT).await;
+    let mut drawn = Vec::new();
+    for _ in 0..12 {
+        drawn.push(scene.drawn("hello").await);
+        scene.say(json!({"decision": id(drawn.last().unwrap()), "score": 0.3})).await;
+    }
+    let body = Face::OpenAi.body("main", "hello", false);
+    std::fs::write(scene.file("request.json"), &body).unwrap();
+    for past in &drawn {
+        let mut request = scene.gateway.builder("/v1/explain");
+        request = request.header("x-trunkline-as", id(past));
+        let answer =
+            scene.gateway.send(request.body(http_body_util::Full::new(body.clone().into())).unwrap()).await;
+        let told: Value = serde_json::from_str(answer.text()).unwrap();
+        let (_, offline) = scene.trunkline(&[
+            "explain",
+            "request.json",
+            "--config",
+            "trunkline.yaml",
+            "--key",
+            "app",
+            "--decision",
+            id(past),
+            "--json",
+        ]);
+        let offline: Value =
+            serde_json::from_str(&offline).unwrap_or_else(|error| panic!("{error}: {offline}"));
+        for again in [&told, &offline] {
+            for part in ["id", "tier", "decided_by", "propensity", "plan", "seed", "config_version"] {
+                assert_eq!(again[part], past[part], "{part} of {again}");
+            }
+            let measures = |decision: &Value| {
+                let mut measures = decision["steps"][0]["measures"].clone();
+                measures.as_object_mut().unwrap().remove("outcomes seen");
+                measures
+            };
+            assert_eq!(measures(again), measures(past));
+        }
+    }
+    let tiers: std::collections::BTreeSet<&str> =
+        drawn.iter().map(|decision| decision["tier"].as_str().unwrap()).collect();
+    assert_eq!(tiers.len(), 2, "both were drawn, or the test shows nothing");
+    let (replayed, output) =
+        scene.trunkline(&["replay", "--log", "log.db", "--policy", "trunkline.yaml", "--json"]);
+    assert!(replayed, "{output}");
+    let replayed: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(
+        (&replayed["replayed"], replayed["changes"].as_array().map(Vec::len)),
+        (&json!(12), Some(0)),
+        "{output}"
+    );
+    let served = scene.gateway.builder(Face::OpenAi.path()).header("x-trunkline-as", id(&drawn[0]));
+    let refused = scene.gateway.send(served.body(http_body_util::Full::new(body.into())).unwrap()).await;
+    assert_eq!((refused.status, refused.error_code()), (400, "invalid_request"), "{}", refused.text());
+}
