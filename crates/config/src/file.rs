@@ -416,6 +416,8 @@ pub struct IntentsSettings {
     /// A file of further examples: `.jsonl` with `text` and `label` on each line, or YAML with a list of texts by label. A
     /// relative path starts at the folder of the configuration.
     pub file: Option<String>,
+    /// Labels whose further examples come from the log: texts that feedback gave this label, on routes with `learn: { keep: text }`.
+    pub from_log: Vec<String>,
     /// How labels are told apart.
     pub head: Option<IntentsHead>,
     /// The share of texts that belong which are taken for such, above 0 and at most 1. Default 0.95; higher lets more through

@@ -132,6 +132,11 @@ pub(super) fn arms(connection: &Connection) -> rusqlite::Result<Vec<StoredArms>>
     rows.collect()
 }
 
+/// Moves what is in the write-ahead log into the file itself, as far as no reader holds it.
+pub(super) fn publish(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
 /// Deletes what belongs to requests that arrived before a time in Unix milliseconds, then the oldest until what is left fits.
 pub(super) fn retain(connection: &Connection, oldest: u64, max_bytes: u64) -> rusqlite::Result<()> {
     for table in ["feedback", "prompts"] {

@@ -19,6 +19,9 @@ const BATCH: usize = 256;
 /// How often old rows are looked for.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long after feedback the file itself changes, which is what tells those who watch it. What comes until then comes along.
+const PUBLISH_AFTER: Duration = Duration::from_secs(5);
+
 type Outcome = Result<(), String>;
 
 enum Order {
@@ -96,6 +99,7 @@ impl Drop for Writer {
 fn run(connection: &Connection, orders: &Receiver<Order>, waiting: &Waiting, keep: Duration, max_bytes: u64) {
     let mut next_retention = Instant::now();
     let mut batch = Vec::new();
+    let mut publish_at: Option<Instant> = None;
     loop {
         if Instant::now() >= next_retention {
             next_retention = Instant::now() + RETENTION_INTERVAL;
@@ -106,12 +110,22 @@ fn run(connection: &Connection, orders: &Receiver<Order>, waiting: &Waiting, kee
                 tracing::error!(%error, "old feedback cannot be deleted");
             }
         }
-        match orders.recv_timeout(next_retention.saturating_duration_since(Instant::now())) {
+        if publish_at.is_some_and(|due| Instant::now() >= due) {
+            publish_at = None;
+            if let Err(error) = database::publish(connection) {
+                tracing::warn!(%error, "new feedback is not yet seen by who watches its file");
+            }
+        }
+        let due = publish_at.map_or(next_retention, |due| due.min(next_retention));
+        match orders.recv_timeout(due.saturating_duration_since(Instant::now())) {
             Ok(order) => batch.push(order),
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         }
         batch.extend(orders.try_iter().take(BATCH - 1));
+        if publish_at.is_none() && batch.iter().any(|order| matches!(order, Order::Feedback(..))) {
+            publish_at = Some(Instant::now() + PUBLISH_AFTER);
+        }
         let closing = batch.iter().any(|order| matches!(order, Order::Close));
         let prompts = waiting.take();
         let outcome = write(connection, &batch, &prompts).map_err(|error| error.to_string());

@@ -186,6 +186,49 @@ async fn labels_of_feedback_become_examples_of_a_semantic_step() {
         (&json!("strong"), &json!("semantic-0")),
         "{decided}"
     );
+    // The same without a file in between.
+    let top = "intents: { topics: { from_log: [billing, legal] } }\n";
+    let store = format!("store: sqlite:{}\n", scene.gateway.database().display());
+    let text = store + &configuration(&scene.models, top, semantic);
+    std::fs::write(scene.file("hoped.yaml"), text).unwrap();
+    let body = Face::OpenAi.body("main", "is this contract clause about liability enforceable?", false);
+    std::fs::write(scene.file("request.json"), body).unwrap();
+    let (_, output) = scene.trunkline(&["explain", "request.json", "--config", "hoped.yaml", "--json"]);
+    let decided: Value = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"));
+    assert_eq!(
+        (&decided["tier"], &decided["decided_by"]),
+        (&json!("strong"), &json!("semantic-0")),
+        "{decided}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_of_the_log_are_learned_by_the_running_server() {
+    let route = "    decide: [{ semantic: topics, map: { travel: strong } }, { use: cheap }]\n    learn: { keep: text }\n";
+    let top = "intents:
+  topics:
+    from_log: [travel, billing]
+    examples:
+      billing: [why was I charged twice this month, I want a refund for my last invoice, can I get a receipt]
+      legal: [please review this contract clause, is the liability limit enforceable, draft an agreement]
+";
+    let models = simulator(DialectName::OpenAi).await;
+    let gateway = Gateway::start(&configuration(&models, top, route)).await;
+    let scene = Scene { gateway, models };
+    let wanted = "book me a hotel room near the beach";
+    assert_eq!(scene.decided(wanted).await["tier"], "cheap");
+    for text in [
+        "book a flight to Lisbon for two",
+        "which hotel near the beach has a pool",
+        "I need a hotel room for three nights",
+        "rent a car at the airport",
+        "find a train to the mountains",
+    ] {
+        let id = scene.ask(text, false).await;
+        scene.say(json!({"decision": id, "label": "travel"})).await;
+    }
+    eventually("the new label", async || (scene.decided(wanted).await["tier"] == "strong").then_some(()))
+        .await;
 }
 
 const BANDIT: &str = "    decide: [{ bandit: { tiers: [cheap, strong], explore: 40%, spend_cap: 100% } }]\n";
