@@ -293,6 +293,7 @@ fn configuration(data: &[u8]) {
         environment: &|name| (name == "OPENAI_API_KEY").then(|| "sk-openai".to_owned()),
         today: Date::from_unix_seconds(1_795_132_800),
         files: &|_| Err("there are no files".to_owned()),
+        labelled: &|_| trunkline_config::Labelled { file: String::new(), texts: Ok(Vec::new()) },
     };
     let source = trunkline_config::Source { path: "fuzz.yaml".to_owned(), text: text.to_owned() };
     let (problems, sources) = match trunkline_config::load(vec![source], &inputs) {

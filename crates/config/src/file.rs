@@ -246,6 +246,26 @@ pub struct RouteSettings {
     pub answer: Option<AnswerSettings>,
     /// What may be given up, in this order, when no deployment can do all that a request asks for.
     pub downgrade: Vec<Downgrade>,
+    /// What of its prompts is kept to learn from. Without it: nothing.
+    pub learn: Option<LearnSettings>,
+}
+
+/// What of a route's prompts is kept to learn from.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LearnSettings {
+    /// What is kept of each prompt, beside the log and as long as its record.
+    pub keep: Option<KeepSetting>,
+}
+
+/// What is kept of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeepSetting {
+    /// What it looks like: a vector and counts, from which no text can be read back.
+    Vectors,
+    /// The text of the user's last turn, up to 32 KiB: routers learn more from it.
+    Text,
 }
 
 /// A cascade: answers of one tier are checked, and another answers when they are found wanting.
@@ -414,6 +434,8 @@ pub struct IntentsSettings {
     /// A file of further examples: `.jsonl` with `text` and `label` on each line, or YAML with a list of texts by label. A
     /// relative path starts at the folder of the configuration.
     pub file: Option<String>,
+    /// Labels whose further examples come from the log: texts that feedback gave this label, on routes with `learn: { keep: text }`.
+    pub from_log: Vec<String>,
     /// How labels are told apart.
     pub head: Option<IntentsHead>,
     /// The share of texts that belong which are taken for such, above 0 and at most 1. Default 0.95; higher lets more through
@@ -446,6 +468,8 @@ pub struct ClassifierSettings {
     pub timeout: Option<String>,
     /// How long an answer is kept for the same text. Default `1h`; `0s` asks every time.
     pub keep: Option<String>,
+    /// Dollars it may cost per day (UTC); when they are used up, its steps leave requests to the next.
+    pub spend_cap: Option<String>,
 }
 
 /// A choice by how hard a prompt looks.

@@ -126,6 +126,26 @@ fn check_head(headers: &HeaderMap) -> Result<(), ClientError> {
     }
 }
 
+/// Reads a body with a small bound of its own, whatever the configured one is.
+///
+/// # Errors
+/// As for any body.
+pub(crate) async fn read_small(
+    body: Incoming,
+    headers: &HeaderMap,
+    limit: usize,
+    silence: Duration,
+) -> Result<Bytes, ClientError> {
+    check_head(headers)?;
+    read_body(body, headers, limit, silence).await.map_err(|error| match error.code {
+        ErrorCode::RequestTooLarge => {
+            let message = format!("the body is larger than the {limit} bytes that are taken here");
+            ClientError { message, ..error }
+        }
+        _ => error,
+    })
+}
+
 async fn read_body(
     mut body: Incoming,
     headers: &HeaderMap,

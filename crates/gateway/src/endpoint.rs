@@ -29,6 +29,8 @@ pub(crate) enum Endpoint {
     Explain,
     /// A past decision.
     Decision(String),
+    /// What a client says of an answer.
+    Feedback,
     /// Alive.
     Health,
     /// Able to serve.
@@ -115,6 +117,7 @@ pub(crate) fn find(
             (Endpoint::Models(if path == "/v1beta/models" { Dialect::Gemini } else { spoken() }), Method::GET)
         }
         "/v1/explain" => (Endpoint::Explain, Method::POST),
+        "/v1/feedback" => (Endpoint::Feedback, Method::POST),
         "/healthz" => (Endpoint::Health, Method::GET),
         "/readyz" => (Endpoint::Ready, Method::GET),
         "/metrics" => (Endpoint::Metrics, Method::GET),

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admit;
+mod allowance;
 mod answer;
 mod array;
 mod ask;
@@ -20,6 +21,7 @@ mod continuation;
 mod endpoint;
 mod explain;
 mod exposition;
+mod feedback;
 mod inspect;
 mod learn;
 mod limit_headers;
@@ -45,5 +47,6 @@ mod state;
 mod subject;
 
 pub use clock::Clock;
+pub use learn::restore_bandits;
 pub use prompt::BodyPrompt;
 pub use state::{Gateway, Generation};

@@ -32,6 +32,7 @@ pub struct Metrics {
     overhead: Histogram,
     checks: Family<CheckLabels, Counter>,
     audits: Family<CheckLabels, Counter>,
+    feedback: Family<CheckLabels, Counter>,
     request_bytes: Counter,
     reloads: Counter,
     open: Gauge<i64, AtomicI64>,
@@ -152,6 +153,7 @@ impl Metrics {
             ]),
             checks: Family::default(),
             audits: Family::default(),
+            feedback: Family::default(),
             request_bytes: Counter::default(),
             reloads: Counter::default(),
             open: Gauge::default(),
@@ -195,6 +197,11 @@ impl Metrics {
             "Answers that passed and were answered by the better tier as well, by whether it agreed",
             self.audits.clone(),
         );
+        registry.register(
+            "feedback",
+            "Feedback taken, by route and `good` (a score from 0.5 on), `bad` or `class`",
+            self.feedback.clone(),
+        );
         registry.register("request_bytes", "Bytes of request bodies", self.request_bytes.clone());
         registry.register(
             "config_reloads",
@@ -235,6 +242,11 @@ impl Metrics {
     pub fn audited(&self, route: &str, agreed: bool) {
         let result = if agreed { "agreed" } else { "differed" };
         self.audits.get_or_create(&CheckLabels { route: route.to_owned(), result }).inc();
+    }
+
+    /// Feedback was kept.
+    pub fn feedback(&self, route: &str, result: &'static str) {
+        self.feedback.get_or_create(&CheckLabels { route: route.to_owned(), result }).inc();
     }
 
     /// A new configuration is in force.

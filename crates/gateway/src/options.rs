@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub strict: Option<bool>,
     /// Send nothing, answer with the decision.
     pub dry_run: bool,
+    /// Decide as this request was decided; on dry runs only.
+    pub decide_as: Option<Name>,
 }
 
 /// The longest value of an option, in bytes.
@@ -76,10 +78,11 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<Options, ClientError> {
             }
             "strict" => options.strict = Some(flag(option, text)?),
             "dry-run" => options.dry_run = flag(option, text)?,
+            "as" => options.decide_as = Some(text.into()),
             _ => {
                 return Err(wrong(
                     option,
-                    "nothing: there is no such option; there are route, pin, tags, user, session, timeout-ms, require, strict and dry-run",
+                    "nothing: there is no such option; there are route, pin, tags, user, session, timeout-ms, require, strict, dry-run and as",
                 ));
             }
         }
@@ -172,7 +175,7 @@ mod tests {
         insta::assert_snapshot!(read_one("x-trunkline-require", "nice").unwrap_err().message, @"the header `x-trunkline-require` takes a list of `zdr`, `no-train`, `baa` and `region:NAME`");
         insta::assert_snapshot!(read_one("x-trunkline-strict", "maybe").unwrap_err().message, @"the header `x-trunkline-strict` takes `true` or `false`");
         insta::assert_snapshot!(read_one("x-trunkline-tags", "a").unwrap_err().message, @"the header `x-trunkline-tags` takes `name=value,name=value`, at most 16");
-        insta::assert_snapshot!(read_one("x-trunkline-rout", "a").unwrap_err().message, @"the header `x-trunkline-rout` takes nothing: there is no such option; there are route, pin, tags, user, session, timeout-ms, require, strict and dry-run");
+        insta::assert_snapshot!(read_one("x-trunkline-rout", "a").unwrap_err().message, @"the header `x-trunkline-rout` takes nothing: there is no such option; there are route, pin, tags, user, session, timeout-ms, require, strict, dry-run and as");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Owns the gateway value: the current generation (configuration, health, limits), transport, record, metrics. Must not know
 //! any stage. A request takes one generation at its start and keeps it: a reload never changes the rules under it.
 
+use crate::allowance::Allowances;
 use crate::classify::Answers;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::learn::{self, Sessions};
 use crate::media;
 use crate::metrics::Metrics;
@@ -13,7 +14,7 @@ use crate::spend::DaySpend;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 use trunkline_config::{KeyLimits, Snapshot};
 use trunkline_model::failure::Failure;
@@ -26,7 +27,7 @@ use trunkline_route::hedge::HedgeBudget;
 use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
-use trunkline_store::{Recorder, Responses};
+use trunkline_store::{Learning, Recorder, Responses, StoredArms};
 
 /// Everything that serves requests.
 pub struct Gateway {
@@ -48,12 +49,17 @@ pub struct Gateway {
     pub(crate) spend: DaySpend,
     /// Stored responses.
     pub responses: Responses,
+    /// Feedback, and what else is learned from.
+    pub learning: Learning,
     /// Responses that run in the background.
     pub(crate) running: Running,
+    /// What classifier models have cost today.
+    pub(crate) allowances: Allowances,
     /// Labels that classifier models gave.
     pub(crate) answers: Answers,
     /// What sessions did before.
     pub(crate) sessions: Sessions,
+    kept_arms: Mutex<Vec<StoredArms>>,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
@@ -83,21 +89,26 @@ pub struct Generation {
 const MOST_SHARED: usize = 4_096;
 
 impl Gateway {
-    /// A gateway that serves a configuration and keeps responses in memory.
+    /// A gateway that serves a configuration and keeps responses and feedback in memory.
     #[must_use]
     pub fn new(snapshot: Snapshot, transport: Transport, recorder: Recorder) -> Arc<Self> {
-        Self::with_responses(snapshot, transport, recorder, Responses::in_memory())
+        Self::with_stores(snapshot, transport, recorder, Responses::in_memory(), Learning::in_memory())
     }
 
     /// A gateway that serves a configuration.
     #[must_use]
-    pub fn with_responses(
+    pub fn with_stores(
         snapshot: Snapshot,
         transport: Transport,
         recorder: Recorder,
         responses: Responses,
+        learning: Learning,
     ) -> Arc<Self> {
         let clock = Clock::start();
+        match learning.arms() {
+            Ok(stored) => learn::restore_bandits(&snapshot, &stored),
+            Err(error) => tracing::warn!(%error, "what bandits had learned cannot be read; they start anew"),
+        }
         let generation = Generation::new(snapshot, None);
         Arc::new(Self {
             retry_budget: Arc::new(RetryBudget::new(RetryBudgetPolicy::default(), clock.now())),
@@ -109,9 +120,12 @@ impl Gateway {
             background: Arc::new(Semaphore::new(MOST_BACKGROUND)),
             spend: DaySpend::default(),
             responses,
+            learning,
             running: Running::default(),
+            allowances: Allowances::default(),
             answers: Answers::default(),
             sessions: Sessions::default(),
+            kept_arms: Mutex::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),
@@ -148,6 +162,25 @@ impl Gateway {
         let before = self.open.fetch_add(1, Ordering::Relaxed);
         let place = Place { gateway: Arc::clone(self) };
         (before < most).then_some(place)
+    }
+
+    /// Keeps what bandits have learned since the last time, so that a restart forgets little. Never waits.
+    pub fn keep_learned(&self) {
+        let mut kept = self.kept_arms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new = learn::learned(&self.generation.load().snapshot, clock::unix_milliseconds());
+        new.retain(|arms| {
+            let before = kept.iter().find(|before| before.route == arms.route && before.step == arms.step);
+            before.is_none_or(|before| before.state != arms.state)
+        });
+        if new.is_empty() {
+            return;
+        }
+        if !self.learning.keep_arms(new.clone()) {
+            tracing::warn!("what bandits have learned was not kept: too much is waiting to be written");
+            return;
+        }
+        kept.retain(|before| !new.iter().any(|arms| before.route == arms.route && before.step == arms.step));
+        kept.append(&mut new);
     }
 
     /// Open requests.

@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod facts;
 pub mod failure;
+pub mod feedback;
 mod fingerprint;
 pub mod headroom;
 pub mod host;

@@ -77,6 +77,9 @@ pub struct RequestRecord {
     /// Every upstream call, in order.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub attempts: Vec<AttemptRecord>,
+    /// What judges said of answers, in order; not only of the one that was served.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub judged: Vec<JudgedAnswer>,
     /// What translation did not pass.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<Warning>,
@@ -132,6 +135,7 @@ impl RequestRecord {
             usage_source: UsageSource::Unknown,
             cost: Cost::NOTHING,
             attempts: Vec::new(),
+            judged: Vec::new(),
             warnings: Vec::new(),
             first_token_us: None,
             total_us: 0,
@@ -220,6 +224,17 @@ impl AttemptRecord {
             _ => true,
         }
     }
+}
+
+/// What a judge said of an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgedAnswer {
+    /// Who gave the answer.
+    pub deployment: Name,
+    /// The tier it was asked in.
+    pub tier: Name,
+    /// How good the answer is, 0 to 1.
+    pub score: f64,
 }
 
 /// Why there was an attempt.

@@ -9,6 +9,7 @@ use crate::caller::PriceCap;
 use crate::cascade::{Cascade, Concession, Demand};
 use crate::filter::RouteDemands;
 use crate::fleet::DeploymentIndex;
+use crate::learned::KeepPrompts;
 use crate::pattern::Pattern;
 use crate::plan::{Hedge, Timeouts};
 use crate::steps::{Step, StepKind, Target};
@@ -105,6 +106,8 @@ pub struct Route {
     pub downgrade: Vec<Concession>,
     /// A candidate that gets copies of some requests.
     pub shadow: Option<Shadow>,
+    /// What of prompts is kept to learn from.
+    pub learn: Option<KeepPrompts>,
     tiers: Vec<Tier>,
     steps: Vec<Step>,
     candidates: Vec<DeploymentIndex>,
@@ -226,6 +229,7 @@ impl Route {
             demand: None,
             downgrade: Vec::new(),
             shadow: None,
+            learn: None,
             tiers,
             steps,
             candidates,
@@ -273,6 +277,7 @@ impl Route {
             demand: None,
             downgrade: Vec::new(),
             shadow: None,
+            learn: None,
             tiers: vec![tier],
             steps: Vec::new(),
             candidates,

@@ -1,7 +1,7 @@
 //! The record: what happened to every request, kept across crashes, searchable.
 //!
 //! Owns the queue between requests and disk, the journal that catches what the database cannot take, the SQLite and memory
-//! backends, search and retention; and the stored responses. Must not know how a request is served. Requests only ever push into bounded memory: no
+//! backends, search and retention; the stored responses; and what is learned from. Must not know how a request is served. Requests only ever push into bounded memory: no
 //! database call, lock wait or disk wait is in their path.
 
 mod batch;
@@ -9,6 +9,7 @@ mod block;
 mod compact;
 mod journal;
 mod keeper;
+mod learning;
 mod legacy;
 mod memory;
 mod query;
@@ -16,6 +17,9 @@ mod recorder;
 mod responses;
 mod sqlite;
 
+pub use learning::{
+    Learning, LearningFile, LearningSettings, NotKept, StoredArms, StoredPrompt, learning_file,
+};
 pub use query::{Page, Query};
 pub use recorder::{Recorder, RecorderStats, Settings, StoreError, StoreKind, search_file};
 pub use responses::{ResponseSettings, Responses, StoredResponse};

@@ -37,6 +37,7 @@ fn record(number: u64) -> RequestRecord {
         usage_source: UsageSource::Reported,
         cost: Cost::exact(NanoDollars(1_234)),
         attempts: Vec::new(),
+        judged: Vec::new(),
         asked: None,
         warnings: Vec::new(),
         first_token_us: Some(1),

@@ -10,6 +10,7 @@ use crate::compile::cascade;
 use crate::compile::fallback::{fallback, position_of, warn_unused_tiers};
 use crate::compile::fleet::CompiledFleet;
 use crate::compile::keys::requirements;
+use crate::compile::learn::learn;
 use crate::compile::learned::{Routers, Surroundings, learned, learned_settings, routers};
 use crate::compile::providers::CompiledProviders;
 use crate::compile::steps;
@@ -46,7 +47,9 @@ pub(crate) fn compile(
         if fleet.fleet.find(name).is_some() {
             compiler.error(&["routes", name], format!("`{name}` is already the name of a deployment"), None);
         }
-        if let Some(route) = route(name, settings, fleet, (&routers, &named), compiler) {
+        let learn = learn(name, settings, file, compiler);
+        if let Some(mut route) = route(name, settings, fleet, (&routers, &named), compiler) {
+            route.learn = learn;
             routes.insert(Name::from(name.as_str()), Arc::new(route));
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::support::{errors, load_one, loaded, route, warnings};
 use insta::assert_snapshot;
+use trunkline_route::learned::KeepPrompts;
 
 const TIERS: &str =
     "tiers:\n  cheap: { deployments: [openai/gpt-5-mini] }\n  strong: { deployments: [openai/gpt-5] }\n";
@@ -70,10 +71,49 @@ fn examples_and_classifiers_say_what_is_missing() {
         "classifiers: { a: { labels: { b: c, d: e } } }\n",
         "classifiers: { a: { deployment: openai/gpt-5-nano, labels: { b: c } } }\n",
         "classifiers: { a: { deployment: openai/gpt-5-nano, timeout: 10m, labels: { b: c, d: e } } }\n",
+        "classifiers: { a: { deployment: openai/gpt-5-nano, spend_cap: much, labels: { b: c, d: e } } }\n",
+        "classifiers: { a: { deployment: openai/gpt-5-nano, spend_cap: \"0\", labels: { b: c, d: e } } }\n",
     ];
     assert_snapshot!(texts.map(|text| errors(&with(text))).join("\n"));
+    let capped = "classifiers: { a: { deployment: openai/own, spend_cap: \"1\", labels: { b: c, d: e } } }\n";
+    let unpriced = with(capped).replace("openai: {}", "openai: { models: [own] }");
+    assert_snapshot!("a_cap_without_prices", errors(&unpriced));
     let shadow = route(&format!("{TIERS}shadow: {{ deployment: openai/gpt-9, share: 0% }}"));
     assert_snapshot!("shadow", errors(&shadow));
+}
+
+#[test]
+fn what_is_kept_to_learn_from_has_to_be_said_and_needs_a_file() {
+    let learn = |setting: &str, top: &str| format!("{top}{}", route(&format!("{TIERS}learn: {setting}")));
+    let kept = |setting| loaded(&learn(setting, "")).snapshot.routes.find("support").unwrap().learn;
+    assert_eq!(kept("{ keep: vectors }"), Some(KeepPrompts::Vectors));
+    assert_eq!(kept("{ keep: text }"), Some(KeepPrompts::Text));
+    let wrong = [learn("{}", ""), learn("{ keep: all }", ""), learn("{ keep: text }", "store: memory\n")];
+    assert_snapshot!(wrong.map(|text| errors(&text)).join("\n"));
+}
+
+#[test]
+fn examples_come_from_the_log_too_and_are_part_of_the_version() {
+    let with = |store: &str, labels: &str| {
+        let steps = route(&format!(
+            "{TIERS}decide: [{{ semantic: a, map: {{ billing: cheap }} }}, {{ use: cheap }}]"
+        ));
+        let examples = "examples: { billing: [refund, invoice, receipt], legal: [contract, clause, lease] }";
+        format!("store: {store}\n{steps}intents: {{ a: {{ from_log: [{labels}], {examples} }} }}\n")
+    };
+    let without = load_one(&with("sqlite:none.db", "billing")).unwrap();
+    let both = loaded(&with("sqlite:labels.db", "billing"));
+    assert_eq!(both.snapshot.files, ["/labels.db"]);
+    assert_ne!(both.snapshot.version, without.snapshot.version);
+    assert_snapshot!(
+        [
+            warnings(&with("sqlite:none.db", "billing, legal")),
+            errors(&with("sqlite:broken.db", "billing")),
+            errors(&with("memory", "billing")),
+            errors(&format!("{}intents: {{ a: {{ from_log: [billing] }} }}\n", route(TIERS))),
+        ]
+        .join("\n")
+    );
 }
 
 #[test]

@@ -103,6 +103,7 @@ fn model() -> Arc<ClassifierModel> {
         labels: vec![label("simple", "small talk"), label("hard", "needs thought")],
         instructions: None,
         timeout: Duration::from_secs(2),
+        spend_cap: None,
         keep: Duration::from_secs(600),
     })
 }
@@ -357,5 +358,33 @@ proptest! {
             prop_assert!(allowed(shadow.deployment.index()));
         }
         prop_assert!((0.0..=1.0).contains(&decision.propensity));
+    }
+}
+
+proptest! {
+    /// An outcome that was first taken for something else weighs as if it had been known at once.
+    #[test]
+    fn second_thoughts_count_as_if_they_had_been_the_first(
+        outcomes in prop::collection::vec((0usize..2, 0.0f64..=1.0, 0.0f64..=1.0), 1..40),
+        discount in 0.9f64..=1.0,
+    ) {
+        let (revised, known) = (ArmStatistics::new(2, discount), ArmStatistics::new(2, discount));
+        let mut seen = Vec::new();
+        for (arm, first, second) in &outcomes {
+            seen.push(revised.seen());
+            revised.observe(*arm, Outcome { quality: *first, dollars: None });
+            known.observe(*arm, Outcome { quality: *second, dollars: None });
+        }
+        for ((arm, first, second), seen) in outcomes.iter().zip(seen) {
+            revised.revise(*arm, seen, *first, *second);
+        }
+        for (one, other) in revised.view().iter().zip(&known.view()) {
+            prop_assert!((one.quality - other.quality).abs() < 1e-9 && one.weight == other.weight);
+            prop_assert!((one.variance - other.variance).abs() < 1e-9);
+        }
+        let restored = ArmStatistics::new(2, discount);
+        prop_assert!(restored.restore(&revised.saved()));
+        prop_assert_eq!(restored.view(), revised.view());
+        prop_assert!(!ArmStatistics::new(3, discount).restore(&revised.saved()));
     }
 }

@@ -162,6 +162,14 @@ async fn a_judge_decides_and_its_cost_is_part_of_the_request() {
         assert_eq!(judged.len(), 1);
         assert_eq!(&*judged[0].deployment, "judge/judge-model");
         assert!(judged[0].usage.total() > 0);
+        let scores: Vec<_> =
+            record.judged.iter().map(|judged| (&*judged.tier, &*judged.deployment, judged.score)).collect();
+        let expected = match said {
+            "{\"score\":9}" => vec![("cheap", "cheap/gpt-4.1-mini", 0.9)],
+            "{\"score\":2}" => vec![("cheap", "cheap/gpt-4.1-mini", 0.2)],
+            _ => Vec::new(),
+        };
+        assert_eq!(scores, expected, "what a judge said is kept, and no nonsense");
     }
     let unsure = scene.ask(Face::OpenAi, "Where to? [[sim: only=judge say=fine]]", false).await;
     let warnings = unsure.header("x-trunkline-warnings").to_owned();
