@@ -530,8 +530,15 @@ pub struct ShadowSettings {
     pub deployment: String,
     /// The share of the requests that are copied, for example `1%` (default).
     pub share: Option<String>,
-    /// The share of the route's spending that copies may add, for example `5%` (default).
+    /// The share of the route's spending of the day that copies may add, for example `5%`: the default where `spend_per_day` is
+    /// not given.
     pub spend_cap: Option<String>,
+    /// The most that copies may cost a day (of UTC), in dollars, for example `"2.50"`. With both caps, both hold.
+    pub spend_per_day: Option<String>,
+    /// Answers at least this similar agree, 0 to 1. Default 0.8.
+    pub agree: Option<f64>,
+    /// Keep the text of both answers in the copy's record. Default false: only how they compare is kept.
+    pub keep_answers: Option<bool>,
 }
 
 /// One decision step. Exactly one of `when` (with `use`), `pin`, `semantic`, `complexity`, `classifier`, `hybrid`, `bandit`,

@@ -59,13 +59,16 @@ impl Admitted {
     /// The same request once more, to be sent beside.
     #[must_use]
     pub(crate) fn duplicate(&self) -> Self {
+        let mut headers = self.headers.clone();
+        // A provider would give the answer it already gave.
+        headers.remove("idempotency-key");
         Self {
             generation: Arc::clone(&self.generation),
             dialect: self.dialect,
             operation: self.operation,
             path: self.path.clone(),
             stream_form: self.stream_form,
-            headers: self.headers.clone(),
+            headers,
             options: self.options.clone(),
             body: self.body.clone(),
             envelope: self.envelope.clone(),

@@ -95,6 +95,7 @@ fn plain(
     if let Some(call) = call {
         call.succeeded(facts.usage.map(|usage| usage.total()), now);
     }
+    case.note_answer(relay.answer());
     case.end(attempt.number, facts.end(None));
     drive.succeeded(attempt.number);
     let mut headers = head(admitted, &case);
@@ -451,6 +452,7 @@ impl Streaming {
         self.seal();
         let summary = self.relay.summary();
         self.case.record.finish = summary.finish.map(|finish| word(finish.name()));
+        self.case.note_answer(self.relay.answer());
         self.end_attempt(None);
         self.drive.succeeded(self.attempt.number);
         self.body = None;

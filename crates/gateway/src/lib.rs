@@ -38,6 +38,7 @@ mod responses;
 mod series;
 pub mod server;
 mod service;
+mod shadow;
 mod sign;
 mod spend;
 mod state;

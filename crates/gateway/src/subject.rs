@@ -37,6 +37,8 @@ pub(crate) struct Subject<'a> {
     created: u64,
     /// A stream that breaks off may be continued elsewhere.
     continues: bool,
+    /// Answers are read as they pass.
+    listens: bool,
     /// How answers are looked at before the client gets them.
     inspection: Option<Box<Inspection>>,
     /// What of the request is given up.
@@ -87,12 +89,19 @@ impl<'a> Subject<'a> {
             id,
             created: clock::unix_seconds(),
             continues,
+            listens: false,
             inspection: plan.inspection.clone(),
             conceded: plan.conceded.clone(),
             decoded,
             expected,
             before: Mutex::new(Before::NONE),
         }
+    }
+
+    /// The same with answers read as they pass, for a comparison.
+    #[must_use]
+    pub(crate) fn listening(self, listens: bool) -> Self {
+        Self { listens, ..self }
     }
 
     /// Notes which attempts are over: the next one's stream tells what all of them cost.
@@ -108,6 +117,7 @@ impl<'a> Subject<'a> {
             id,
             created: clock::unix_seconds(),
             continues: false,
+            listens: false,
             inspection: Some(Inspection::reading()),
             conceded: SmallVec::new(),
             decoded: OnceLock::new(),
@@ -224,6 +234,7 @@ impl<'a> Subject<'a> {
             passes: passes && !self.continues,
             keeps_text: self.continues,
             inspects: self.inspects(tier),
+            listens: self.listens,
             names: if passes { FittedNames::default() } else { self.fitted_names(index) },
             operation: self.admitted.operation,
             delivery: self.delivery(),

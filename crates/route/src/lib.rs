@@ -27,6 +27,7 @@ pub mod pattern;
 pub mod plan;
 pub mod policy;
 pub mod retry_budget;
+pub mod shadow;
 pub mod steps;
 pub mod sticky;
 pub mod view;

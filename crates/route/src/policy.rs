@@ -11,6 +11,7 @@ use crate::filter::RouteDemands;
 use crate::fleet::DeploymentIndex;
 use crate::pattern::Pattern;
 use crate::plan::{Hedge, Timeouts};
+use crate::shadow::ShadowCaps;
 use crate::steps::{Step, StepKind, Target};
 use crate::sticky::Sticky;
 use smallvec::SmallVec;
@@ -117,8 +118,12 @@ pub struct Shadow {
     pub deployment: DeploymentIndex,
     /// The share of the requests that are copied, above 0 and at most 1.
     pub share: f64,
-    /// The share of the route's spending that copies may add, 0 to 1.
-    pub spend_cap: f64,
+    /// What copies may cost.
+    pub caps: ShadowCaps,
+    /// Answers at least this similar agree, 0 to 1.
+    pub agree: f64,
+    /// Whether both texts are kept in the record.
+    pub keeps_answers: bool,
 }
 
 /// Where a route comes from.

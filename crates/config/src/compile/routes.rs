@@ -317,6 +317,14 @@ fn warn_route(name: &str, route: &Route, fleet: &CompiledFleet, compiler: &mut C
             ),
         );
     }
+    if let Some(shadow) = route.shadow.filter(|shadow| !satisfied(&shadow.deployment)) {
+        let message = format!(
+            "no copy is ever sent to `{}`: it does not satisfy the route's `require`",
+            fleet.fleet.deployment(shadow.deployment).id
+        );
+        let hint = "state the facts under the provider's `data` where they hold".to_owned();
+        compiler.error(&["routes", name, "shadow", "deployment"], message, Some(hint));
+    }
     for (position, tier) in route.tiers().iter().enumerate() {
         for index in &tier.deployments {
             let deployment = fleet.fleet.deployment(*index);

@@ -2,6 +2,8 @@
 
 use crate::support::{errors, load_one, loaded, route, warnings};
 use insta::assert_snapshot;
+use trunkline_model::money::NanoDollars;
+use trunkline_route::shadow::ShadowCaps;
 
 const TIERS: &str =
     "tiers:\n  cheap: { deployments: [openai/gpt-5-mini] }\n  strong: { deployments: [openai/gpt-5] }\n";
@@ -29,14 +31,39 @@ fn every_kind_of_step_loads_and_keeps_its_kind_as_name() {
 
 #[test]
 fn a_shadow_is_kept_with_its_bounds() {
-    let text =
-        route(&format!("{TIERS}shadow: {{ deployment: openai/gpt-5-nano, share: 2%, spend_cap: 3% }}"));
-    assert!(warnings(&text).contains("no copy is sent to it"), "{}", warnings(&text));
-    let Ok(loaded) = load_one(&text) else { panic!("it loads with a warning") };
-    let snapshot = loaded.snapshot;
-    let shadow = snapshot.routes.find("support").unwrap().shadow.unwrap();
-    assert_eq!((shadow.share, shadow.spend_cap), (0.02, 0.03));
-    assert_eq!(&*snapshot.fleet.deployment(shadow.deployment).id, "openai/gpt-5-nano");
+    let kept = |settings: &str| {
+        let text = route(&format!("{TIERS}shadow: {{ deployment: openai/gpt-5-nano{settings} }}"));
+        let snapshot = loaded(&text).snapshot;
+        let shadow = snapshot.routes.find("support").unwrap().shadow.unwrap();
+        assert_eq!(&*snapshot.fleet.deployment(shadow.deployment).id, "openai/gpt-5-nano");
+        shadow
+    };
+    let plain = kept("");
+    assert_eq!((plain.share, plain.agree, plain.keeps_answers), (0.01, 0.8, false));
+    assert_eq!(plain.caps, ShadowCaps { share: Some(0.05), daily: None });
+    let daily = Some(NanoDollars(2_500_000_000));
+    let full = kept(", share: 2%, spend_cap: 3%, spend_per_day: \"2.50\", agree: 0.9, keep_answers: true");
+    assert_eq!((full.share, full.agree, full.keeps_answers), (0.02, 0.9, true));
+    assert_eq!(full.caps, ShadowCaps { share: Some(0.03), daily });
+    assert_eq!(kept(", spend_per_day: \"2.50\"").caps, ShadowCaps { share: None, daily });
+}
+
+#[test]
+fn a_shadow_that_could_never_get_a_copy_is_a_mistake() {
+    let with = |settings: &str| errors(&route(&format!("{TIERS}shadow: {{ {settings} }}")));
+    let texts = [
+        with("deployment: openai/gpt-5-nano, spend_cap: 0%, agree: 1.5"),
+        with("deployment: openai/gpt-5-nano, spend_per_day: \"0\""),
+        with("deployment: openai/gpt-5-nano, spend_per_day: much"),
+        errors(
+            "providers:\n  openai: { key: sk-example, data: { zdr: true } }\n  anthropic: { key: sk-example }\n  \
+             own: { preset: openai-compatible, url: \"http://127.0.0.1:9/v1\", models: [small] }\nroutes:\n  \
+             strict:\n    require: [zdr]\n    tiers: { main: { deployments: [openai/gpt-5] } }\n    \
+             shadow: { deployment: anthropic/claude-sonnet-4-5 }\n  unpriced:\n    \
+             tiers: { main: { deployments: [openai/gpt-5] } }\n    shadow: { deployment: own/small }\n",
+        ),
+    ];
+    assert_snapshot!(texts.join("\n"));
 }
 
 #[test]

@@ -29,4 +29,5 @@ mod passthrough;
 mod record;
 mod rerank;
 mod responses;
+mod shadow;
 mod stream_costs;
