@@ -192,6 +192,26 @@ pub struct DeploymentSettings {
     pub concurrency: Option<u32>,
 }
 
+/// How deeply to reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// As little as the model can.
+    Minimal,
+    /// Little.
+    Low,
+    /// The usual amount.
+    Medium,
+    /// Much.
+    High,
+    /// More than `high`.
+    Xhigh,
+    /// All the model can do.
+    Max,
+}
+
 /// A route: what happens to requests that put its name in `model`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -220,6 +240,8 @@ pub struct RouteSettings {
     pub continuation: Option<bool>,
     /// A candidate that gets copies of some requests.
     pub shadow: Option<ShadowSettings>,
+    /// How deeply to reason, whatever the body says.
+    pub effort: Option<Effort>,
     /// Keep requests of one session or user on one deployment.
     pub sticky: Option<Sticky>,
     /// A cheap answer first, a better tier when a check finds it wanting.
@@ -358,6 +380,8 @@ pub struct TierSettings {
     pub deployments: Vec<String>,
     /// How requests are spread.
     pub balance: Option<Balance>,
+    /// How deeply to reason when this tier answers, over the route's.
+    pub effort: Option<Effort>,
 }
 
 /// How requests are spread over a tier.
@@ -553,6 +577,8 @@ pub struct StepSettings {
     pub tier: Option<String>,
     /// Honour the `x-trunkline-pin` header here.
     pub pin: Option<bool>,
+    /// How deeply to reason when this step decides, over the tier's and the route's.
+    pub effort: Option<Effort>,
     /// Chooses by meaning: examples, by their name under `intents`; with `map`.
     pub semantic: Option<String>,
     /// Chooses by asking a model: its name under `classifiers`; with `map`.
@@ -652,6 +678,8 @@ pub struct KeySettings {
     pub tokens_per_minute: Option<u64>,
     /// Requests open at the same time.
     pub concurrency: Option<u32>,
+    /// How deeply its requests reason, whatever body, header and route say.
+    pub effort: Option<Effort>,
     /// Labels kept with every request.
     pub tags: IndexMap<String, String>,
     /// Revoked keys are refused as such.

@@ -6,6 +6,7 @@
 use crate::accept::Accepted;
 use crate::authenticate::Identified;
 use crate::case::Case;
+use crate::effort::EffortOrder;
 use crate::endpoint::StreamForm;
 use crate::learn;
 use crate::options::Options;
@@ -49,6 +50,8 @@ pub(crate) struct Admitted {
     pub caller: Caller,
     /// Refuse instead of warn.
     pub strict: bool,
+    /// How deeply it is to reason, where somebody else than its body says so.
+    pub effort: EffortOrder,
     /// What it is beyond its conversation, in the responses API.
     pub turn: Option<Arc<Turn>>,
     /// What the answer repeats of the request, where that is not what its body says.
@@ -75,6 +78,7 @@ impl Admitted {
             route: Arc::clone(&self.route),
             caller: self.caller.clone(),
             strict: self.strict,
+            effort: self.effort.clone(),
             turn: self.turn.clone(),
             echo: self.echo.clone(),
         }
@@ -91,7 +95,7 @@ const ASSUMED_OUTPUT: u64 = 4_096;
 pub(crate) fn admit(
     gateway: &Gateway,
     generation: &Arc<Generation>,
-    accepted: Accepted,
+    mut accepted: Accepted,
     identified: &Identified,
     case: &mut Case,
 ) -> Result<Box<Admitted>, ClientError> {
@@ -124,6 +128,12 @@ pub(crate) fn admit(
         })?;
         case.reserve(reservation);
     }
+    let effort =
+        EffortOrder::new(identified.key.as_ref().and_then(|key| key.effort), accepted.options.effort);
+    if effort.is_off(route.efforts.route) {
+        // What does not reason may answer then.
+        accepted.envelope.shape.wants_reasoning = false;
+    }
     let strict = accepted.options.strict.unwrap_or(route.strict);
     // Boxed at once: it lives as long as the answer, and every move of it would be a copy.
     Ok(Box::new(Admitted {
@@ -139,6 +149,7 @@ pub(crate) fn admit(
         route,
         caller,
         strict,
+        effort,
         echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
         turn: accepted.turn.map(Arc::from),
     }))

@@ -475,7 +475,8 @@ impl Streaming {
     /// What the client is told otherwise.
     async fn resume(&mut self, failure: Failure) -> Result<(), ClientError> {
         let continues = self.drive.plan().continuation;
-        let subject = Subject::new(&self.admitted, self.case.id(), self.drive.plan());
+        let subject = Subject::new(&self.admitted, self.case.id(), self.drive.plan())
+            .decided_by(self.case.record.decided_by.as_ref());
         let unfinished = if subject.may_be_continued() { self.relay.unfinished() } else { None };
         if continues && unfinished.is_none() {
             return Err(perform::tell(&mut self.case, &Verdict { failure, why: Why::Committed }));

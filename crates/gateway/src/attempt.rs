@@ -149,7 +149,7 @@ pub(crate) async fn open_into(
         Ok(call) => call,
         Err(failure) => return Err(Box::new(Lost { attempt, failure, facts: Facts::default() })),
     };
-    let Prepared { body, headers, warnings } = match subject.prepare(attempt.leg.deployment.index(), so_far) {
+    let Prepared { body, headers, warnings } = match subject.prepare(&attempt.leg, so_far) {
         Ok(prepared) => prepared,
         Err(failure) => {
             call.not_sent();

@@ -17,6 +17,7 @@ mod case;
 mod classify;
 mod clock;
 mod continuation;
+mod effort;
 mod endpoint;
 mod explain;
 mod exposition;

@@ -111,7 +111,14 @@ impl Mirror {
         let mut second =
             Case::open_beside(Arc::clone(gateway), place, case::new_id(), dialect, operation, version);
         note(&mut second, record, &admitted);
-        let copy = Mirrored { gateway: Arc::clone(gateway), admitted, leg, timeouts, answer };
+        let copy = Mirrored {
+            gateway: Arc::clone(gateway),
+            admitted,
+            leg,
+            timeouts,
+            decided_by: record.decided_by.clone(),
+            answer,
+        };
         runtime.spawn(async move {
             let _permit = permit;
             copy.run(second, reservation).await;
@@ -163,6 +170,8 @@ struct Mirrored {
     admitted: Admitted,
     leg: ShadowLeg,
     timeouts: Timeouts,
+    /// The step that decided.
+    decided_by: Option<Name>,
     /// The answer the client got.
     answer: Answer,
 }
@@ -170,7 +179,7 @@ struct Mirrored {
 impl Mirrored {
     async fn run(self, mut second: Case, reservation: ShadowReservation) {
         let route = Arc::clone(&self.admitted.route.name);
-        let subject = Subject::beside(&self.admitted, second.id());
+        let subject = Subject::beside(&self.admitted, second.id()).decided_by(self.decided_by.as_ref());
         let attempt = self.attempt();
         ask::note_begun(&subject, &mut second, &attempt);
         note_candidate(&subject, &mut second, &attempt.leg);

@@ -11,6 +11,7 @@ pub mod cel;
 pub mod decide;
 pub mod decision;
 pub mod drive;
+pub mod effort;
 pub mod estimate;
 pub mod explain;
 pub mod features;

@@ -7,6 +7,7 @@
 use crate::balance::Balance;
 use crate::caller::PriceCap;
 use crate::cascade::{Cascade, Concession, Demand};
+use crate::effort::Efforts;
 use crate::filter::RouteDemands;
 use crate::fleet::DeploymentIndex;
 use crate::pattern::Pattern;
@@ -106,6 +107,8 @@ pub struct Route {
     pub downgrade: Vec<Concession>,
     /// A candidate that gets copies of some requests.
     pub shadow: Option<Shadow>,
+    /// How deeply to reason, whatever the body says.
+    pub efforts: Efforts,
     tiers: Vec<Tier>,
     steps: Vec<Step>,
     candidates: Vec<DeploymentIndex>,
@@ -231,6 +234,7 @@ impl Route {
             demand: None,
             downgrade: Vec::new(),
             shadow: None,
+            efforts: Efforts::default(),
             tiers,
             steps,
             candidates,
@@ -278,6 +282,7 @@ impl Route {
             demand: None,
             downgrade: Vec::new(),
             shadow: None,
+            efforts: Efforts::default(),
             tiers: vec![tier],
             steps: Vec::new(),
             candidates,

@@ -7,6 +7,7 @@ use crate::compile::Compiler;
 use crate::compile::auto::{AUTO, auto};
 use crate::compile::bounds::{attempts, hedge, price_cap, timeouts};
 use crate::compile::cascade;
+use crate::compile::effort;
 use crate::compile::fallback::{fallback, position_of, warn_unused_tiers};
 use crate::compile::fleet::CompiledFleet;
 use crate::compile::keys::requirements;
@@ -108,6 +109,7 @@ fn route(
         }
     };
     route.shadow = shadow;
+    route.efforts = effort::efforts(name, settings, &route, fleet, compiler);
     route.require = require;
     route.max_price = max_price;
     route.fallback = fallback;

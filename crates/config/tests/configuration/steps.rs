@@ -2,6 +2,7 @@
 
 use crate::support::{errors, load_one, loaded, route, warnings};
 use insta::assert_snapshot;
+use trunkline_model::catalogue::ReasoningEffort;
 use trunkline_model::money::NanoDollars;
 use trunkline_route::shadow::ShadowCaps;
 
@@ -107,4 +108,30 @@ fn examples_and_classifiers_say_what_is_missing() {
 fn what_nobody_uses_is_told() {
     assert_snapshot!(warnings(&format!("{}{EXAMPLES}", route(TIERS))));
     assert!(load_one(&format!("{}intents: {{ a: {{ file: good.jsonl }} }}\n", route(TIERS))).is_ok());
+}
+
+#[test]
+fn an_effort_is_kept_where_it_stands() {
+    let text = format!(
+        "{}keys: {{ batch: {{ key: sk-batch-0123456789abcdef, effort: minimal }} }}\n",
+        route(
+            "effort: low\ntiers:\n  cheap: { deployments: [openai/gpt-5-mini] }\n  \
+             strong: { deployments: [openai/gpt-5], effort: xhigh }\ndecide:\n  \
+             - { when: \"request.tools > 0\", use: strong, effort: none }\n  - { use: cheap }\n"
+        )
+    );
+    let snapshot = loaded(&text).snapshot;
+    let efforts = &snapshot.routes.find("support").unwrap().efforts;
+    assert_eq!(efforts.route, Some(ReasoningEffort::Low));
+    assert_eq!(efforts.tiers, [("strong".into(), ReasoningEffort::ExtraHigh)]);
+    assert_eq!(efforts.steps, [("when-0".into(), ReasoningEffort::None)]);
+    let key = snapshot.keys.find("sk-batch-0123456789abcdef").unwrap();
+    assert_eq!(key.effort, Some(ReasoningEffort::Minimal));
+}
+
+#[test]
+fn an_effort_that_nobody_can_reach_is_told() {
+    let text = route("effort: high\ntiers:\n  only: { deployments: [openai/gpt-4.1-mini], effort: max }\n");
+    assert_snapshot!(warnings(&text));
+    assert_snapshot!("wrong_effort", errors(&route(&format!("{TIERS}effort: deep\n"))));
 }

@@ -18,6 +18,7 @@ mod clouds;
 mod continuation;
 mod crash;
 mod decisions;
+mod effort;
 mod eval;
 mod failover;
 mod full_disk;

@@ -47,7 +47,7 @@ pub(crate) fn shadow(
     let candidate = fleet.fleet.deployment(deployment);
     if worst_cost(candidate, &Shape::new(Dialect::OpenAi, Operation::Chat)).is_none() {
         let hint = format!(
-            "give them, for example `models: {{ {}/{}: {{ prices: {{ input: \"0.25\", output: \"2\" }} }} }}`",
+            "give them, for example `models: {{ {}/{}: {{ price: {{ input: \"0.25\", output: \"2\" }} }} }}`",
             candidate.provider, candidate.model
         );
         let message = format!(
