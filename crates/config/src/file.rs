@@ -210,6 +210,26 @@ pub struct DeploymentSettings {
     pub concurrency: Option<u32>,
 }
 
+/// How deeply to reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// As little as the model can.
+    Minimal,
+    /// Little.
+    Low,
+    /// The usual amount.
+    Medium,
+    /// Much.
+    High,
+    /// More than `high`.
+    Xhigh,
+    /// All the model can do.
+    Max,
+}
+
 /// A route: what happens to requests that put its name in `model`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -238,6 +258,8 @@ pub struct RouteSettings {
     pub continuation: Option<bool>,
     /// A candidate that gets copies of some requests.
     pub shadow: Option<ShadowSettings>,
+    /// How deeply to reason, whatever the body says.
+    pub effort: Option<Effort>,
     /// Keep requests of one session or user on one deployment.
     pub sticky: Option<Sticky>,
     /// A cheap answer first, a better tier when a check finds it wanting.
@@ -396,6 +418,8 @@ pub struct TierSettings {
     pub deployments: Vec<String>,
     /// How requests are spread.
     pub balance: Option<Balance>,
+    /// How deeply to reason when this tier answers, over the route's.
+    pub effort: Option<Effort>,
 }
 
 /// How requests are spread over a tier.
@@ -572,8 +596,15 @@ pub struct ShadowSettings {
     pub deployment: String,
     /// The share of the requests that are copied, for example `1%` (default).
     pub share: Option<String>,
-    /// The share of the route's spending that copies may add, for example `5%` (default).
+    /// The share of the route's spending of the day that copies may add, for example `5%`: the default where `spend_per_day` is
+    /// not given.
     pub spend_cap: Option<String>,
+    /// The most that copies may cost a day (of UTC), in dollars, for example `"2.50"`. With both caps, both hold.
+    pub spend_per_day: Option<String>,
+    /// Answers at least this similar agree, 0 to 1. Default 0.8.
+    pub agree: Option<f64>,
+    /// Keep the text of both answers in the copy's record. Default false: only how they compare is kept.
+    pub keep_answers: Option<bool>,
 }
 
 /// One decision step. Exactly one of `when` (with `use`), `pin`, `semantic`, `complexity`, `classifier`, `hybrid`, `bandit`,
@@ -588,6 +619,8 @@ pub struct StepSettings {
     pub tier: Option<String>,
     /// Honour the `x-trunkline-pin` header here.
     pub pin: Option<bool>,
+    /// How deeply to reason when this step decides, over the tier's and the route's.
+    pub effort: Option<Effort>,
     /// Chooses by meaning: examples, by their name under `intents`; with `map`.
     pub semantic: Option<String>,
     /// Chooses by asking a model: its name under `classifiers`; with `map`.
@@ -687,6 +720,8 @@ pub struct KeySettings {
     pub tokens_per_minute: Option<u64>,
     /// Requests open at the same time.
     pub concurrency: Option<u32>,
+    /// How deeply its requests reason, whatever body, header and route say.
+    pub effort: Option<Effort>,
     /// Labels kept with every request.
     pub tags: IndexMap<String, String>,
     /// Revoked keys are refused as such.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_model::catalogue::Catalogue;
+use trunkline_model::catalogue::ReasoningEffort;
 use trunkline_model::facts::Requirement;
 use trunkline_model::host::HostPattern;
 use trunkline_model::id::Name;
@@ -183,6 +184,8 @@ pub struct VirtualKey {
     pub limits: KeyLimits,
     /// Labels kept with every request, sorted.
     pub tags: Vec<(Name, Name)>,
+    /// How deeply its requests reason, whatever they say.
+    pub effort: Option<ReasoningEffort>,
     /// Refused as revoked.
     pub revoked: bool,
 }

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::learn::Choice;
 use crate::prompt::BodyPrompt;
 use crate::series::word;
+use crate::shadow::Mirror;
 use crate::spend::HealthAndSpend;
 use crate::state::Gateway;
 use std::cell::RefCell;
@@ -101,6 +102,12 @@ pub(crate) fn note(admitted: &Admitted, decision: &Decision, case: &mut Case) {
     });
     case.record.decision = Some(written(decision));
     case.record.asked = Some(Box::new(asked(admitted)));
+    if decision.shadow.is_some()
+        && !admitted.options.dry_run
+        && let Some(mirror) = Mirror::of(admitted, decision)
+    {
+        case.mirror(mirror);
+    }
 }
 
 /// What a replay needs to decide the request again.

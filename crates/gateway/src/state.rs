@@ -27,6 +27,7 @@ use trunkline_route::hedge::HedgeBudget;
 use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
+use trunkline_route::shadow::ShadowBudget;
 use trunkline_store::{Learning, Recorder, Responses, StoredArms};
 
 /// Everything that serves requests.
@@ -78,6 +79,7 @@ pub struct Generation {
     hedges: HashMap<Name, Arc<HedgeBudget>>,
     rotations: HashMap<Name, Box<[AtomicU64]>>,
     audits: HashMap<Name, Arc<AuditBook>>,
+    shadows: HashMap<Name, Arc<ShadowBudget>>,
     direct: Vec<OnceLock<Arc<Route>>>,
     /// Made by the first request with a file to fetch.
     fetcher: OnceLock<Fetcher>,
@@ -257,6 +259,7 @@ impl Generation {
                 (Arc::clone(name), book.unwrap_or_default())
             })
             .collect();
+        let shadows = shadow_budgets(&snapshot, before);
         let direct = snapshot.fleet.iter().map(|_| OnceLock::new()).collect();
         Self {
             snapshot,
@@ -265,6 +268,7 @@ impl Generation {
             hedges,
             rotations,
             audits,
+            shadows,
             direct,
             fetcher: OnceLock::new(),
             shared: RwLock::default(),
@@ -287,6 +291,12 @@ impl Generation {
     #[must_use]
     pub fn audit_book(&self, route: &str) -> Option<&Arc<AuditBook>> {
         self.audits.get(route)
+    }
+
+    /// What copies of a route's requests may cost; `None` where none are sent.
+    #[must_use]
+    pub fn shadow_budget(&self, route: &str) -> Option<&Arc<ShadowBudget>> {
+        self.shadows.get(route)
     }
 
     /// The limits of a key, where it has any.
@@ -335,6 +345,22 @@ impl Generation {
         }
         Arc::clone(shared.entry(name).or_insert(route))
     }
+}
+
+/// The accounts of routes with a shadow; what was spent before a reload stays spent.
+fn shadow_budgets(snapshot: &Snapshot, before: Option<&Generation>) -> HashMap<Name, Arc<ShadowBudget>> {
+    let budget = |(name, route): (&Name, &Arc<Route>)| {
+        let caps = route.shadow?.caps;
+        let budget = match before.and_then(|generation| generation.shadow_budget(name)) {
+            Some(budget) => {
+                budget.reconfigure(caps);
+                Arc::clone(budget)
+            }
+            None => Arc::new(ShadowBudget::new(caps)),
+        };
+        Some((Arc::clone(name), budget))
+    };
+    snapshot.routes.iter().filter_map(budget).collect()
 }
 
 fn identity(snapshot: &Snapshot, deployment: &Deployment) -> Identity {

@@ -4,6 +4,7 @@
 //! Must not know how it is stored. Prompts and answers are not part of it: the record is safe to keep and to show.
 
 use crate::asked::Asked;
+use crate::comparison::Comparison;
 use crate::dialect::{Delivery, Dialect, Operation};
 use crate::failure::FailureClass;
 use crate::id::{Name, RequestId};
@@ -104,6 +105,9 @@ pub struct RequestRecord {
     /// The decision with all its reasons, as JSON.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decision: Option<Box<str>>,
+    /// Of a copy that was sent to a candidate: how its answer compares with the one that was served. No client saw this request.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shadow: Option<Box<Comparison>>,
 }
 
 impl RequestRecord {
@@ -145,6 +149,7 @@ impl RequestRecord {
             config_version,
             asked: None,
             decision: None,
+            shadow: None,
         }
     }
 
@@ -259,6 +264,8 @@ pub enum AttemptKind {
     Judge,
     /// A model asked which kind of request this is, before anything was chosen.
     Classifier,
+    /// A copy for a candidate whose answer is compared and never sent.
+    Shadow,
 }
 
 impl AttemptKind {
@@ -275,6 +282,7 @@ impl AttemptKind {
             Self::Sample => "sample",
             Self::Judge => "judge",
             Self::Classifier => "classifier",
+            Self::Shadow => "shadow",
         }
     }
 }

@@ -17,6 +17,7 @@ mod collected;
 mod conversation;
 pub mod converse;
 pub mod dispatch;
+pub mod effort;
 pub mod frame;
 pub mod gemini;
 mod json_text;

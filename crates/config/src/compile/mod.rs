@@ -6,6 +6,7 @@
 mod auto;
 mod bounds;
 mod cascade;
+mod effort;
 mod fallback;
 mod fleet;
 mod identity;

@@ -7,6 +7,7 @@ use crate::compile::Compiler;
 use crate::compile::auto::{AUTO, auto};
 use crate::compile::bounds::{attempts, hedge, price_cap, timeouts};
 use crate::compile::cascade;
+use crate::compile::effort;
 use crate::compile::fallback::{fallback, position_of, warn_unused_tiers};
 use crate::compile::fleet::CompiledFleet;
 use crate::compile::keys::requirements;
@@ -111,6 +112,7 @@ fn route(
         }
     };
     route.shadow = shadow;
+    route.efforts = effort::efforts(name, settings, &route, fleet, compiler);
     route.require = require;
     route.max_price = max_price;
     route.fallback = fallback;
@@ -319,6 +321,14 @@ fn warn_route(name: &str, route: &Route, fleet: &CompiledFleet, compiler: &mut C
                     .to_owned(),
             ),
         );
+    }
+    if let Some(shadow) = route.shadow.filter(|shadow| !satisfied(&shadow.deployment)) {
+        let message = format!(
+            "no copy is ever sent to `{}`: it does not satisfy the route's `require`",
+            fleet.fleet.deployment(shadow.deployment).id
+        );
+        let hint = "state the facts under the provider's `data` where they hold".to_owned();
+        compiler.error(&["routes", name, "shadow", "deployment"], message, Some(hint));
     }
     for (position, tier) in route.tiers().iter().enumerate() {
         for index in &tier.deployments {

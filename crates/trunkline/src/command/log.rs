@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// Only with this HTTP status.
     #[arg(long)]
     status: Option<u16>,
+    /// Only copies that were sent to a candidate beside what was served.
+    #[arg(long)]
+    shadow: bool,
     /// Only those that took more than one attempt.
     #[arg(long)]
     failed_over: bool,
@@ -152,6 +155,7 @@ fn query(options: &Options) -> anyhow::Result<Query> {
         model: options.model.clone(),
         outcome: outcomes.into_iter().find(|outcome| Some(outcome.name()) == options.outcome.as_deref()),
         status: options.status,
+        shadow: options.shadow,
         failed_over: options.failed_over,
         id: options.id,
         limit: options.limit,
@@ -181,10 +185,7 @@ fn table(records: &[Shown<'_>]) -> Table {
         let milliseconds = i64::try_from(record.id.unix_milliseconds()).unwrap_or(0);
         let time = jiff::Timestamp::from_millisecond(milliseconds)
             .map_or_else(|_| String::new(), |time| format!("{time:.0}"));
-        let outcome = match &record.error_code {
-            Some(code) => format!("{} {code}", record.outcome.name()),
-            None => record.outcome.name().to_owned(),
-        };
+        let outcome = outcome(record);
         let cost = match record.cost.amount {
             Some(amount) => format!("{} {}", amount.decimal(), record.cost.confidence.as_str()),
             None => record.cost.confidence.as_str().to_owned(),
@@ -214,6 +215,23 @@ fn said(feedback: &Feedback) -> String {
     let score = feedback.score.map(|score| score.to_string());
     let words = [score.as_deref(), feedback.label.as_deref()];
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn outcome(record: &RequestRecord) -> String {
+    let name = record.outcome.name();
+    if let Some(comparison) = &record.shadow {
+        return match (comparison.agreed, comparison.similarity) {
+            (Some(agreed), Some(like)) => {
+                let word = if agreed { "agrees" } else { "differs" };
+                format!("shadow of {}: {word} ({like:.2})", comparison.of)
+            }
+            _ => format!("shadow of {}: {name}", comparison.of),
+        };
+    }
+    match &record.error_code {
+        Some(code) => format!("{name} {code}"),
+        None => name.to_owned(),
+    }
 }
 
 fn milliseconds_text(micros: u64) -> String {

@@ -241,6 +241,37 @@ async fn audits_measure_what_the_checks_let_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_audit_fails_over_like_any_request() {
+    let (cheap, down, strong) = (
+        simulator(DialectName::OpenAi).await,
+        simulator(DialectName::OpenAi).await,
+        simulator(DialectName::Anthropic).await,
+    );
+    down.fail_with(Fault::ServerError);
+    let providers = provider("cheap", DialectName::OpenAi, &cheap.base_url())
+        + &provider("down", DialectName::OpenAi, &down.base_url())
+        + &provider("strong", DialectName::Anthropic, &strong.base_url());
+    let gateway = Gateway::start(&format!(
+        "providers:\n{providers}routes:\n  main:\n    tiers:\n      cheap: {{ deployments: [cheap/{CHEAP}] }}\n      \
+         strong: {{ deployments: [down/{CHEAP}, strong/{}], balance: cost }}\n    decide: [{{ use: cheap }}]\n    \
+         cascade: {{ from: cheap, to: strong, unless: [complete], audit: {{ share: 100% }} }}\n",
+        model(DialectName::Anthropic)
+    ))
+    .await;
+    let answer = gateway.post(Face::OpenAi.path(), Face::OpenAi.body("main", "Where to?", true)).await;
+    assert_eq!((answer.status, answer.header("x-trunkline-attempts")), (200, "1"), "{}", answer.text());
+    let id = answer.id().to_owned();
+    let audit = eventually("the audit's record", async || {
+        gateway.records_now().into_iter().find(|record| record.tags.iter().any(|(_, of)| **of == *id))
+    })
+    .await;
+    let last = audit.attempts.last().unwrap();
+    assert_eq!((audit.outcome, last.failure), (Outcome::Served, None), "{audit:?}");
+    assert!(audit.attempts.len() > 1 && audit.attempts[0].failure == Some(FailureClass::Server), "{audit:?}");
+    assert!(last.deployment.starts_with("strong/"), "{audit:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn streams_can_be_sent_to_the_strong_tier_before_their_first_byte() {
     let scene = Scene::new(
         "    cascade: { from: cheap, to: strong, unless: [not_refusal], streams: precheck, \
