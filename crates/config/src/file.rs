@@ -22,6 +22,8 @@ pub struct File {
     pub server: Option<ServerSettings>,
     /// How long the request log is kept.
     pub log: Option<LogSettings>,
+    /// Files and batches: what is kept, and how fast lines are sent.
+    pub batches: Option<BatchSettings>,
     /// Pepper of the virtual-key digests, usually `${TRUNKLINE_KEY_SECRET}`: the value `trunkline key` had when it made them.
     pub key_secret: Option<String>,
     /// Upstream accounts that serve models, by the name used in `provider/model`.
@@ -64,6 +66,23 @@ pub struct LogSettings {
     pub keep: Option<String>,
     /// Largest database, for example `2GB` (default); the oldest records go first.
     pub max_size: Option<String>,
+}
+
+/// Files and batches: what is kept, and how fast lines are sent.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchSettings {
+    /// Lines of batches under way at the same time. Default 8.
+    pub concurrency: Option<u32>,
+    /// Share of every limit that is left to live requests, for example `20%` (default): of the provider's rate limits, of a
+    /// deployment's own and of `server.open_requests`. Lines wait while less is left.
+    pub headroom: Option<String>,
+    /// Largest uploaded file, for example `200MB` (default).
+    pub max_file: Option<String>,
+    /// Most bytes of all files and batches, for example `4GB` (default); beyond, uploads and batches are refused.
+    pub max_size: Option<String>,
+    /// How long files and finished batches are kept, for example `30d` (default).
+    pub keep: Option<String>,
 }
 
 /// An upstream account.

@@ -12,6 +12,7 @@ mod assess;
 mod attempt;
 mod audit;
 mod authenticate;
+mod batches;
 mod body;
 mod case;
 mod classify;

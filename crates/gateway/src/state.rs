@@ -3,6 +3,7 @@
 //! Owns the gateway value: the current generation (configuration, health, limits), transport, record, metrics. Must not know
 //! any stage. A request takes one generation at its start and keeps it: a reload never changes the rules under it.
 
+use crate::batches::Queue;
 use crate::classify::Answers;
 use crate::clock::Clock;
 use crate::learn::{self, Sessions};
@@ -24,7 +25,7 @@ use trunkline_route::hedge::HedgeBudget;
 use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
-use trunkline_store::{Recorder, Responses};
+use trunkline_store::{Batches, Recorder, Responses};
 
 /// Everything that serves requests.
 pub struct Gateway {
@@ -48,6 +49,10 @@ pub struct Gateway {
     pub responses: Responses,
     /// Responses that run in the background.
     pub(crate) running: Running,
+    /// Files and batches.
+    pub batches: Batches,
+    /// What drains the batches.
+    pub(crate) queue: Arc<Queue>,
     /// Labels that classifier models gave.
     pub(crate) answers: Answers,
     /// What sessions did before.
@@ -85,13 +90,25 @@ impl Gateway {
         Self::with_responses(snapshot, transport, recorder, Responses::in_memory())
     }
 
-    /// A gateway that serves a configuration.
+    /// A gateway that serves a configuration and keeps batches in memory.
     #[must_use]
     pub fn with_responses(
         snapshot: Snapshot,
         transport: Transport,
         recorder: Recorder,
         responses: Responses,
+    ) -> Arc<Self> {
+        Self::with_stores(snapshot, transport, recorder, responses, Batches::in_memory())
+    }
+
+    /// A gateway that serves a configuration, with everything it keeps.
+    #[must_use]
+    pub fn with_stores(
+        snapshot: Snapshot,
+        transport: Transport,
+        recorder: Recorder,
+        responses: Responses,
+        batches: Batches,
     ) -> Arc<Self> {
         let clock = Clock::start();
         let generation = Generation::new(snapshot, None);
@@ -106,6 +123,8 @@ impl Gateway {
             spend: DaySpend::default(),
             responses,
             running: Running::default(),
+            batches,
+            queue: Arc::default(),
             answers: Answers::default(),
             sessions: Sessions::default(),
             generation: ArcSwap::from_pointee(generation),

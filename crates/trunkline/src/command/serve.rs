@@ -18,7 +18,9 @@ use trunkline_config::{Severity, Snapshot, Store};
 use trunkline_gateway::Gateway;
 use trunkline_gateway::server::{self, Drained};
 use trunkline_net::{Transport, TransportConfig};
-use trunkline_store::{Recorder, ResponseSettings, Responses, Settings, StoreKind};
+use trunkline_store::{
+    BatchStoreSettings, Batches, Recorder, ResponseSettings, Responses, Settings, StoreKind,
+};
 
 /// Options of `serve`.
 #[derive(Debug, Args)]
@@ -109,6 +111,10 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         keep: settings.keep,
         max_bytes: settings.max_bytes,
     })?;
+    let batches = Batches::open(&BatchStoreSettings {
+        kind: settings.kind.clone(),
+        max_bytes: snapshot.server.batches.max_bytes,
+    })?;
     let recorder = Recorder::open(settings)?;
     let cleartext = snapshot.upstreams.iter().filter(|upstream| upstream.http2_cleartext);
     let mut prior_knowledge: Vec<trunkline_net::Origin> =
@@ -119,7 +125,7 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         http2_prior_knowledge: prior_knowledge,
         ..TransportConfig::default()
     })?;
-    Ok(Gateway::with_responses(snapshot, transport, recorder, responses))
+    Ok(Gateway::with_stores(snapshot, transport, recorder, responses, batches))
 }
 
 /// Resolves at the first SIGTERM or SIGINT.
