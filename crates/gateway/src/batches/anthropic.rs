@@ -39,7 +39,7 @@ const PAGE: usize = 500;
 #[derive(Deserialize)]
 struct Order<'a> {
     #[serde(borrow)]
-    requests: Option<Vec<Wanted<'a>>>,
+    requests: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -113,10 +113,14 @@ fn take(
 }
 
 fn read(body: &Bytes) -> Result<Vec<(String, &RawValue)>, ClientError> {
-    let order: Order<'_> = serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the request body is not a JSON object with `requests`: {error}");
+    let unreadable = |why: &str| {
+        let message = format!("the request body is not a JSON object with a list of `requests`: {why}");
         ClientError::new(ErrorCode::InvalidRequest, message)
-    })?;
+    };
+    let order: Order<'_> = serde_json::from_slice(body).map_err(|error| unreadable(&error.to_string()))?;
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(unreadable("expected an object"));
+    }
     let requests = order.requests.ok_or_else(|| wrong("requests", "Field required"))?;
     if requests.is_empty() || requests.len() > MOST_REQUESTS {
         let message = format!("a batch has 1 to {MOST_REQUESTS} requests, this one {}", requests.len());
@@ -126,6 +130,11 @@ fn read(body: &Bytes) -> Result<Vec<(String, &RawValue)>, ClientError> {
     let mut read = Vec::with_capacity(requests.len());
     for (position, request) in requests.into_iter().enumerate() {
         let at = |name: &str| format!("requests.{position}.{name}");
+        let is_object = request.get().starts_with('{');
+        let request: Option<Wanted<'_>> = serde_json::from_str(request.get()).ok().filter(|_| is_object);
+        let place = format!("requests.{position}");
+        let request =
+            request.ok_or_else(|| wrong(&place, "takes `custom_id`, a text, and `params`, an object"))?;
         let custom_id = request.custom_id.ok_or_else(|| wrong(&at("custom_id"), "Field required"))?;
         let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
         if custom_id.is_empty() || custom_id.len() > LONGEST_NAME || !custom_id.chars().all(fits) {
@@ -305,6 +314,9 @@ mod tests {
             "{",
             "{}",
             r#"{"requests":[]}"#,
+            r#"[[]]"#,
+            r#"{"requests":[["a",{}]]}"#,
+            r#"{"requests":[{"custom_id":1,"params":{}}]}"#,
             r#"{"requests":[{"params":{}}]}"#,
             r#"{"requests":[{"custom_id":"a b","params":{}}]}"#,
             r#"{"requests":[{"custom_id":"a"}]}"#,

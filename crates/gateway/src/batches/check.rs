@@ -76,9 +76,13 @@ struct Body<'a> {
 pub(super) fn check(text: &[u8], number: u64, endpoint: &str, owner: &str) -> Result<Checked, Mistake> {
     let mistake = |code, param: &str, message: String| Err(Mistake::of_line(number, code, param, message));
     let form: Form<'_> = match serde_json::from_slice(text) {
+        Ok(_) if !text.starts_with(b"{") => {
+            let message = "this line is JSON, but not an object that describes a request".to_owned();
+            return mistake("invalid_json_line", "", message);
+        }
         Ok(form) => form,
         Err(error) => {
-            let message = format!("this line is not a JSON object that describes a request: {error}");
+            let message = format!("this line is not JSON that describes a request: {error}");
             return mistake("invalid_json_line", "", message);
         }
     };
@@ -100,7 +104,8 @@ pub(super) fn check(text: &[u8], number: u64, endpoint: &str, owner: &str) -> Re
     let Some(body) = form.body else {
         return mistake("missing_required_parameter", "body", "`body` is missing".to_owned());
     };
-    let Ok(parts) = serde_json::from_str::<Body<'_>>(body.get()) else {
+    let parts = body.get().starts_with('{').then(|| serde_json::from_str::<Body<'_>>(body.get()).ok());
+    let Some(Some(parts)) = parts else {
         let message = "`body` must be a JSON object: the body of the request".to_owned();
         return mistake("invalid_request", "body", message);
     };
@@ -154,6 +159,7 @@ mod tests {
         let cases = [
             "{\"custom_id\": ",
             "[1]",
+            r#"["a", "POST", "/v1/chat/completions", {"model": "m"}]"#,
             &GOOD.replace("\"custom_id\": \"a\", ", ""),
             &GOOD.replace("\"a\"", "\"\""),
             &GOOD.replace("\"a\"", "12"),
@@ -161,6 +167,7 @@ mod tests {
             &GOOD.replace("/v1/chat/completions", "/v1/embeddings"),
             r#"{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions"}"#,
             &GOOD.replace("{\"model\": \"m\", \"messages\": []}", "[]"),
+            &GOOD.replace("{\"model\": \"m\", \"messages\": []}", "[\"m\", null]"),
             &GOOD.replace("\"model\": \"m\", ", ""),
             &GOOD.replace("\"m\"", "3"),
             &GOOD.replace("\"messages\"", "\"stream\": true, \"messages\""),

@@ -128,7 +128,7 @@ impl Reading<'_> {
                 // Its end may be far away: nothing behind it is looked at.
                 self.number += 1;
                 self.too_long();
-                return Ok(());
+                return self.write();
             }
         }
         self.line(&rest)?;

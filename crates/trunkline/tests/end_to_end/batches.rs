@@ -1,6 +1,6 @@
 //! Files and batches: over any provider, through crashes and limits, for their owners only.
 
-use crate::support::{Answer, Gateway, binary, eventually, provider, simulator};
+use crate::support::{Answer, Gateway, eventually, provider, simulator};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
@@ -193,7 +193,7 @@ async fn a_batch_goes_to_any_provider_and_belongs_to_its_key() {
         "{}",
         metrics.text()
     );
-    let shown = Command::new(binary())
+    let shown = Command::new(env!("CARGO_BIN_EXE_trunkline"))
         .args(["batches", "--database"])
         .arg(gateway.database())
         .arg("--json")
