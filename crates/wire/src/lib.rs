@@ -14,6 +14,7 @@ pub mod codec;
 pub mod cohere;
 #[cfg(test)]
 mod collected;
+mod conversation;
 pub mod converse;
 pub mod dispatch;
 pub mod frame;
