@@ -24,6 +24,7 @@ from processes import Servers
 
 # Importing them declares their cases.
 import anthropic_cases  # noqa: F401
+import batch_cases  # noqa: F401
 import cohere_cases  # noqa: F401
 import fault_cases  # noqa: F401
 import gemini_cases  # noqa: F401

@@ -24,6 +24,8 @@ pub struct File {
     pub log: Option<LogSettings>,
     /// Files that clients name by URL, where a provider takes only their bytes.
     pub media: Option<MediaSettings>,
+    /// Files and batches: what is kept, and how fast lines are sent.
+    pub batches: Option<BatchSettings>,
     /// Pepper of the virtual-key digests, usually `${TRUNKLINE_KEY_SECRET}`: the value `trunkline key` had when it made them.
     pub key_secret: Option<String>,
     /// Upstream accounts that serve models, by the name used in `provider/model`.
@@ -82,6 +84,23 @@ pub struct MediaSettings {
     pub max_bytes: Option<String>,
     /// Longest time for all files of one request. Default `10s`.
     pub timeout: Option<String>,
+}
+
+/// Files and batches: what is kept, and how fast lines are sent.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchSettings {
+    /// Lines of batches under way at the same time. Default 8.
+    pub concurrency: Option<u32>,
+    /// Share of every limit that is left to live requests, for example `20%` (default): of the provider's rate limits, of a
+    /// deployment's own and of `server.open_requests`. Lines wait while less is left.
+    pub headroom: Option<String>,
+    /// Largest uploaded file, for example `200MB` (default).
+    pub max_file: Option<String>,
+    /// Most bytes of all files and batches, for example `4GB` (default); beyond, uploads and batches are refused.
+    pub max_size: Option<String>,
+    /// How long files and finished batches are kept, for example `30d` (default).
+    pub keep: Option<String>,
 }
 
 /// An upstream account.

@@ -84,10 +84,40 @@ pub(crate) async fn accept(
     options.dry_run |= arrival.dry_run;
     check_head(&arrival.headers)?;
     let server = &generation.snapshot.server;
-    let body = read_body(arrival.body, &arrival.headers, server.body_limit, server.client_timeout).await?;
+    let (limit, silence) = (server.body_limit, server.client_timeout);
+    let Arrival { dialect, operation, path, query, headers, body, .. } = arrival;
+    let body = read_body(body, &headers, limit, silence).await?;
+    let accepted = understand(gateway, Written { dialect, operation, path, headers }, options, body, case)?;
+    Ok(Accepted { stream_form: StreamForm::of(dialect, query.as_deref()), ..accepted })
+}
+
+/// A request without its body: what its path and headers say.
+pub(crate) struct Written {
+    /// The protocol.
+    pub dialect: Dialect,
+    /// What is asked for.
+    pub operation: Operation,
+    /// What the path says.
+    pub path: PathParts,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+/// Looks at a body that is here, and notes it in the record.
+///
+/// # Errors
+/// Not what the dialect asks for.
+pub(crate) fn understand(
+    gateway: &Gateway,
+    written: Written,
+    options: Options,
+    body: Bytes,
+    case: &mut Case,
+) -> Result<Accepted, ClientError> {
+    let Written { dialect, operation, path, headers } = written;
     case.record.request_bytes = body.len() as u64;
-    let envelope = dispatch::envelope(arrival.dialect, arrival.operation, &body, &arrival.path)
-        .map_err(BadRequest::into_client_error)?;
+    let envelope =
+        dispatch::envelope(dialect, operation, &body, &path).map_err(BadRequest::into_client_error)?;
     let shape = &envelope.shape;
     case.record.delivery = shape.delivery;
     case.record.requested_model = clipped(&shape.model).into();
@@ -95,17 +125,22 @@ pub(crate) async fn accept(
         options.user.clone().or_else(|| shape.user.as_deref().map(|user| Name::from(clipped(user))));
     case.record.session.clone_from(&options.session);
     gateway.metrics.accepted(body.len());
-    Ok(Accepted {
-        stream_form: StreamForm::of(arrival.dialect, arrival.query.as_deref()),
-        dialect: arrival.dialect,
-        operation: arrival.operation,
-        path: arrival.path,
-        headers: arrival.headers,
-        options,
-        body,
-        envelope,
-        turn: None,
-    })
+    let stream_form = StreamForm::of(dialect, None);
+    Ok(Accepted { dialect, operation, path, stream_form, headers, options, body, envelope, turn: None })
+}
+
+/// Reads a body of JSON for an endpoint that is not inference.
+///
+/// # Errors
+/// Wrong content type, too large, cut or too slow.
+pub(crate) async fn json_body(
+    generation: &Generation,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Bytes, ClientError> {
+    check_head(headers)?;
+    let server = &generation.snapshot.server;
+    read_body(body, headers, server.body_limit, server.client_timeout).await
 }
 
 fn check_head(headers: &HeaderMap) -> Result<(), ClientError> {

@@ -3,6 +3,7 @@
 //! Owns the table of paths. Must not read bodies. A plain match instead of a router: there are few paths, they are fixed, and
 //! two of them (`/v1/models`) belong to several protocols, told apart by headers.
 
+use crate::batches::{self, BatchCall};
 use http::{HeaderMap, Method};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_wire::codec::PathParts;
@@ -21,6 +22,8 @@ pub(crate) enum Endpoint {
     },
     /// A stored response.
     Response(String, ResponseVerb),
+    /// A file or a batch, or all of them.
+    Batches(BatchCall),
     /// The list of models and routes.
     Models(Dialect),
     /// One model or route.
@@ -125,6 +128,10 @@ pub(crate) fn find(
             Some(found) => found,
             None => return Err(NoEndpoint::Path { dialect: Dialect::Responses }),
         },
+        _ if batches::is_ours(path, spoken()) => match batches::find(method, path) {
+            Some((call, allowed)) => (Endpoint::Batches(call), allowed),
+            None => return Err(NoEndpoint::Path { dialect: spoken() }),
+        },
         _ => prefixed(path, spoken).ok_or_else(|| NoEndpoint::Path { dialect: spoken() })?,
     };
     if *method == allowed || (allowed == Method::GET && *method == Method::HEAD) {
@@ -135,6 +142,7 @@ pub(crate) fn find(
             *dialect
         }
         Endpoint::Response(..) => Dialect::Responses,
+        Endpoint::Batches(call) => call.dialect(),
         _ => spoken(),
     };
     Err(NoEndpoint::Method { dialect, allowed: if allowed == Method::GET { "GET" } else { "POST" } })
@@ -203,7 +211,7 @@ fn spoken(headers: &HeaderMap, query: Option<&str>) -> Dialect {
 }
 
 /// Resolves percent escapes; what is not one stays.
-fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     if !text.contains('%') {
         return text.to_owned();
     }

@@ -4,6 +4,7 @@
 //! any stage. A request takes one generation at its start and keeps it: a reload never changes the rules under it.
 
 use crate::allowance::Allowances;
+use crate::batches::Queue;
 use crate::classify::Answers;
 use crate::clock::{self, Clock};
 use crate::learn::{self, Sessions};
@@ -28,7 +29,30 @@ use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
 use trunkline_route::shadow::ShadowBudget;
-use trunkline_store::{Learning, Recorder, Responses, StoredArms};
+use trunkline_store::{Batches, Learning, Recorder, Responses, StoredArms};
+
+/// What is kept beside the record.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// Stored responses.
+    pub responses: Responses,
+    /// Feedback, and what else is learned from.
+    pub learning: Learning,
+    /// Files and batches.
+    pub batches: Batches,
+}
+
+impl Stores {
+    /// All of it in memory.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            responses: Responses::in_memory(),
+            learning: Learning::in_memory(),
+            batches: Batches::in_memory(),
+        }
+    }
+}
 
 /// Everything that serves requests.
 pub struct Gateway {
@@ -56,6 +80,10 @@ pub struct Gateway {
     pub(crate) running: Running,
     /// What classifier models have cost today.
     pub(crate) allowances: Allowances,
+    /// Files and batches.
+    pub batches: Batches,
+    /// What drains the batches.
+    pub(crate) queue: Arc<Queue>,
     /// Labels that classifier models gave.
     pub(crate) answers: Answers,
     /// What sessions did before.
@@ -91,10 +119,10 @@ pub struct Generation {
 const MOST_SHARED: usize = 4_096;
 
 impl Gateway {
-    /// A gateway that serves a configuration and keeps responses and feedback in memory.
+    /// A gateway that serves a configuration and keeps everything but the record in memory.
     #[must_use]
     pub fn new(snapshot: Snapshot, transport: Transport, recorder: Recorder) -> Arc<Self> {
-        Self::with_stores(snapshot, transport, recorder, Responses::in_memory(), Learning::in_memory())
+        Self::with_stores(snapshot, transport, recorder, Stores::in_memory())
     }
 
     /// A gateway that serves a configuration.
@@ -103,9 +131,9 @@ impl Gateway {
         snapshot: Snapshot,
         transport: Transport,
         recorder: Recorder,
-        responses: Responses,
-        learning: Learning,
+        stores: Stores,
     ) -> Arc<Self> {
+        let Stores { responses, learning, batches } = stores;
         let clock = Clock::start();
         match learning.arms() {
             Ok(stored) => learn::restore_bandits(&snapshot, &stored),
@@ -125,6 +153,8 @@ impl Gateway {
             learning,
             running: Running::default(),
             allowances: Allowances::default(),
+            batches,
+            queue: Arc::default(),
             answers: Answers::default(),
             sessions: Sessions::default(),
             kept_arms: Mutex::default(),

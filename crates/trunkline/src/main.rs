@@ -41,6 +41,8 @@ enum Command {
     BenchRouter(command::bench_router::Options),
     /// Search the request log.
     Log(command::log::Options),
+    /// Show how far batches are.
+    Batches(command::batches::Options),
     /// Run policies against virtual providers: load, outages, limits, slow tails.
     Simulate(command::simulate::Options),
     /// Decide the request log again under another policy: cost, quality, latency, every changed decision.
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Command::Train(options) => command::train::run(&options),
         Command::BenchRouter(options) => command::bench_router::run(&options),
         Command::Log(options) => command::log::run(&options),
+        Command::Batches(options) => command::batches::run(&options),
         Command::Simulate(options) => command::simulate::run(&options),
         Command::Replay(options) => command::replay::run(&options),
         Command::Eval(options) => command::eval::run(&options),

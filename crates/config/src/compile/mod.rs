@@ -4,6 +4,7 @@
 //! with whatever still makes sense, so that one run reports them all.
 
 mod auto;
+mod batches;
 mod bounds;
 mod cascade;
 mod effort;

@@ -2,6 +2,7 @@
 //!
 //! Owns nothing but the list. Each command has its options and a `run` that returns the exit code.
 
+pub(crate) mod batches;
 pub(crate) mod bench_router;
 pub(crate) mod check;
 pub(crate) mod demo;

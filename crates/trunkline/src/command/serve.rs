@@ -15,11 +15,12 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use trunkline_config::{Severity, Snapshot, Store};
-use trunkline_gateway::Gateway;
+use trunkline_gateway::{Gateway, Stores};
 use trunkline_gateway::server::{self, Drained};
 use trunkline_net::{Transport, TransportConfig};
 use trunkline_store::{
-    Learning, LearningSettings, Recorder, ResponseSettings, Responses, Settings, StoreKind,
+    BatchStoreSettings, Batches, Learning, LearningSettings, Recorder, ResponseSettings, Responses, Settings,
+    StoreKind,
 };
 
 /// Options of `serve`.
@@ -134,6 +135,10 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         keep: settings.keep,
         max_bytes: settings.max_bytes,
     })?;
+    let batches = Batches::open(&BatchStoreSettings {
+        kind: settings.kind.clone(),
+        max_bytes: snapshot.server.batches.max_bytes,
+    })?;
     let recorder = Recorder::open(settings)?;
     let cleartext = snapshot.upstreams.iter().filter(|upstream| upstream.http2_cleartext);
     let mut prior_knowledge: Vec<trunkline_net::Origin> =
@@ -144,7 +149,8 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         http2_prior_knowledge: prior_knowledge,
         ..TransportConfig::default()
     })?;
-    Ok(Gateway::with_stores(snapshot, transport, recorder, responses, learning))
+    let stores = Stores { responses, learning, batches };
+    Ok(Gateway::with_stores(snapshot, transport, recorder, stores))
 }
 
 /// Resolves at the first SIGTERM or SIGINT.

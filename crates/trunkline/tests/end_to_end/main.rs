@@ -9,6 +9,7 @@ mod support;
 
 mod array_streams;
 mod bad_input;
+mod batches;
 mod bedrock;
 mod broken_streams;
 mod cancellation;
