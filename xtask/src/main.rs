@@ -1,4 +1,4 @@
-//! Workspace chores: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench`, `cargo xtask fuzz`.
+//! Workspace chores: `cargo xtask tidy`, `test`, `conformance`, `catalogue`, `bench`, `fuzz`.
 //!
 //! Owns what keeps the repository honest: the invariants as checks, the one command that runs every test, and the
 //! benchmark. It must not hold anything the shipped binary needs: nothing depends on this crate. It is a program
@@ -29,6 +29,8 @@ enum Chore {
     Tidy,
     /// Run everything that must pass: format, lints, tidy, tests, documentation tests, official clients.
     Test(suite::Options),
+    /// Run the official clients and frameworks against simulators and gateway, and check the matrix in the documentation.
+    Conformance(suite::ConformanceOptions),
     /// Make the bundled model catalogue and the embedded lists of presets and models.
     Catalogue(catalogue::Arguments),
     /// Measure the gateway beside a plain reverse proxy and print the table of figures.
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Tidy => tidy::run(),
         Chore::Test(options) => suite::run(&options),
+        Chore::Conformance(options) => suite::run_conformance(&options),
         Chore::Catalogue(arguments) => catalogue::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Bench(options) => bench::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
