@@ -7,6 +7,7 @@ use crate::accept::Accepted;
 use crate::authenticate::Identified;
 use crate::case::Case;
 use crate::clock;
+use crate::effort::EffortOrder;
 use crate::endpoint::StreamForm;
 use crate::learn;
 use crate::makers::Maker;
@@ -53,6 +54,8 @@ pub(crate) struct Admitted {
     pub caller: Caller,
     /// Refuse instead of warn.
     pub strict: bool,
+    /// How deeply it is to reason, where somebody else than its body says so.
+    pub effort: EffortOrder,
     /// What it is beyond its conversation, in the responses API.
     pub turn: Option<Arc<Turn>>,
     /// What the answer repeats of the request, where that is not what its body says.
@@ -67,19 +70,23 @@ impl Admitted {
     /// The same request once more, to be sent beside.
     #[must_use]
     pub(crate) fn duplicate(&self) -> Self {
+        let mut headers = self.headers.clone();
+        // A provider would give the answer it already gave.
+        headers.remove("idempotency-key");
         Self {
             generation: Arc::clone(&self.generation),
             dialect: self.dialect,
             operation: self.operation,
             path: self.path.clone(),
             stream_form: self.stream_form,
-            headers: self.headers.clone(),
+            headers,
             options: self.options.clone(),
             body: self.body.clone(),
             envelope: self.envelope.clone(),
             route: Arc::clone(&self.route),
             caller: self.caller.clone(),
             strict: self.strict,
+            effort: self.effort.clone(),
             turn: self.turn.clone(),
             echo: self.echo.clone(),
             maker: self.maker.clone(),
@@ -98,7 +105,7 @@ const ASSUMED_OUTPUT: u64 = 4_096;
 pub(crate) fn admit(
     gateway: &Gateway,
     generation: &Arc<Generation>,
-    accepted: Accepted,
+    mut accepted: Accepted,
     identified: &Identified,
     case: &mut Case,
 ) -> Result<Box<Admitted>, ClientError> {
@@ -116,15 +123,7 @@ pub(crate) fn admit(
         caller.history = gateway.sessions.find(caller.key.as_deref(), &route.name, session);
         case.remember_session();
     }
-    let has_state = accepted.envelope.shape.has_opaque_state;
-    let maker = has_state.then(|| generation.makers.of(&accepted.body, clock::unix_seconds())).flatten();
-    // With fallbacks refused, an order would be a limit: who asks for that gets the route's own first choice.
-    if let Some(maker) = &maker
-        && caller.preferences.order.is_empty()
-        && caller.preferences.fallbacks == Fallbacks::Allowed
-    {
-        caller.preferences.order.push(Name::clone(&maker.deployment));
-    }
+    let maker = follow_state(generation, &accepted, &mut caller);
     check_models(generation, &caller)?;
     let sure = caller.preferences.parameters == ParameterSupport::MustBeSure;
     if sure || accepted.options.require_parameters || route.require_parameters {
@@ -145,6 +144,12 @@ pub(crate) fn admit(
         })?;
         case.reserve(reservation);
     }
+    let effort =
+        EffortOrder::new(identified.key.as_ref().and_then(|key| key.effort), accepted.options.effort);
+    if effort.is_off(route.efforts.route) {
+        // What does not reason may answer then.
+        accepted.envelope.shape.wants_reasoning = false;
+    }
     let strict = accepted.options.strict.unwrap_or(route.strict);
     // Boxed at once: it lives as long as the answer, and every move of it would be a copy.
     Ok(Box::new(Admitted {
@@ -160,11 +165,25 @@ pub(crate) fn admit(
         route,
         caller,
         strict,
+        effort,
         echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
         turn: accepted.turn.map(Arc::from),
         maker,
         supply: OnceLock::new(),
     }))
+}
+
+/// Prefers the deployment that made the sealed state in the conversation.
+fn follow_state(generation: &Generation, accepted: &Accepted, caller: &mut Caller) -> Option<Maker> {
+    if !accepted.envelope.shape.has_opaque_state {
+        return None;
+    }
+    let maker = generation.makers.of(&accepted.body, clock::unix_seconds())?;
+    // With fallbacks refused, an order would be a limit: who asks for that gets the route's own first choice.
+    if caller.preferences.order.is_empty() && caller.preferences.fallbacks == Fallbacks::Allowed {
+        caller.preferences.order.push(Name::clone(&maker.deployment));
+    }
+    Some(maker)
 }
 
 /// The route a request names: by header, as a route, as `provider/model`, or as a bare model name.

@@ -7,6 +7,7 @@
 use crate::admit::Admitted;
 use crate::attempt::{self, Lost, Opened};
 use crate::case::Case;
+use crate::effort::EffortOrder;
 use crate::endpoint::StreamForm;
 use crate::options::Options;
 use crate::prompt::BodyPrompt;
@@ -173,6 +174,7 @@ fn request(asked_for: &Admitted, question: &Question) -> Result<Admitted, Failur
         route: Arc::clone(&asked_for.route),
         caller: asked_for.caller.clone(),
         strict: false,
+        effort: EffortOrder::default(),
         turn: None,
         echo: None,
         maker: None,

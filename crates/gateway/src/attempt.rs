@@ -155,7 +155,7 @@ pub(crate) async fn open_into(
         Ok(call) => call,
         Err(failure) => return Err(Box::new(Lost { attempt, failure, facts: Facts::default() })),
     };
-    let Prepared { body, headers, warnings } = match subject.prepare(index, so_far, files.as_ref()) {
+    let Prepared { body, headers, warnings } = match subject.prepare(&attempt.leg, so_far, files.as_ref()) {
         Ok(prepared) => prepared,
         Err(failure) => {
             call.not_sent();

@@ -3,8 +3,10 @@
 //! Owns the gateway value: the current generation (configuration, health, limits), transport, record, metrics. Must not know
 //! any stage. A request takes one generation at its start and keeps it: a reload never changes the rules under it.
 
+use crate::allowance::Allowances;
+use crate::batches::Queue;
 use crate::classify::Answers;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::learn::{self, Sessions};
 use crate::makers::Makers;
 use crate::media;
@@ -14,7 +16,7 @@ use crate::spend::DaySpend;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 use trunkline_config::{KeyLimits, Snapshot};
 use trunkline_model::failure::Failure;
@@ -27,7 +29,31 @@ use trunkline_route::hedge::HedgeBudget;
 use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
-use trunkline_store::{Recorder, Responses};
+use trunkline_route::shadow::ShadowBudget;
+use trunkline_store::{Batches, Learning, Recorder, Responses, StoredArms};
+
+/// What is kept beside the record.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// Stored responses.
+    pub responses: Responses,
+    /// Feedback, and what else is learned from.
+    pub learning: Learning,
+    /// Files and batches.
+    pub batches: Batches,
+}
+
+impl Stores {
+    /// All of it in memory.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            responses: Responses::in_memory(),
+            learning: Learning::in_memory(),
+            batches: Batches::in_memory(),
+        }
+    }
+}
 
 /// Everything that serves requests.
 pub struct Gateway {
@@ -49,12 +75,21 @@ pub struct Gateway {
     pub(crate) spend: DaySpend,
     /// Stored responses.
     pub responses: Responses,
+    /// Feedback, and what else is learned from.
+    pub learning: Learning,
     /// Responses that run in the background.
     pub(crate) running: Running,
+    /// What classifier models have cost today.
+    pub(crate) allowances: Allowances,
+    /// Files and batches.
+    pub batches: Batches,
+    /// What drains the batches.
+    pub(crate) queue: Arc<Queue>,
     /// Labels that classifier models gave.
     pub(crate) answers: Answers,
     /// What sessions did before.
     pub(crate) sessions: Sessions,
+    kept_arms: Mutex<Vec<StoredArms>>,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
@@ -73,6 +108,7 @@ pub struct Generation {
     hedges: HashMap<Name, Arc<HedgeBudget>>,
     rotations: HashMap<Name, Box<[AtomicU64]>>,
     audits: HashMap<Name, Arc<AuditBook>>,
+    shadows: HashMap<Name, Arc<ShadowBudget>>,
     direct: Vec<OnceLock<Arc<Route>>>,
     /// Who made the sealed state of conversations. Outlives a reload: conversations do.
     pub(crate) makers: Arc<Makers>,
@@ -86,21 +122,26 @@ pub struct Generation {
 const MOST_SHARED: usize = 4_096;
 
 impl Gateway {
-    /// A gateway that serves a configuration and keeps responses in memory.
+    /// A gateway that serves a configuration and keeps everything but the record in memory.
     #[must_use]
     pub fn new(snapshot: Snapshot, transport: Transport, recorder: Recorder) -> Arc<Self> {
-        Self::with_responses(snapshot, transport, recorder, Responses::in_memory())
+        Self::with_stores(snapshot, transport, recorder, Stores::in_memory())
     }
 
     /// A gateway that serves a configuration.
     #[must_use]
-    pub fn with_responses(
+    pub fn with_stores(
         snapshot: Snapshot,
         transport: Transport,
         recorder: Recorder,
-        responses: Responses,
+        stores: Stores,
     ) -> Arc<Self> {
+        let Stores { responses, learning, batches } = stores;
         let clock = Clock::start();
+        match learning.arms() {
+            Ok(stored) => learn::restore_bandits(&snapshot, &stored),
+            Err(error) => tracing::warn!(%error, "what bandits had learned cannot be read; they start anew"),
+        }
         let generation = Generation::new(snapshot, None);
         Arc::new(Self {
             retry_budget: Arc::new(RetryBudget::new(RetryBudgetPolicy::default(), clock.now())),
@@ -112,9 +153,14 @@ impl Gateway {
             background: Arc::new(Semaphore::new(MOST_BACKGROUND)),
             spend: DaySpend::default(),
             responses,
+            learning,
             running: Running::default(),
+            allowances: Allowances::default(),
+            batches,
+            queue: Arc::default(),
             answers: Answers::default(),
             sessions: Sessions::default(),
+            kept_arms: Mutex::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),
@@ -151,6 +197,25 @@ impl Gateway {
         let before = self.open.fetch_add(1, Ordering::Relaxed);
         let place = Place { gateway: Arc::clone(self) };
         (before < most).then_some(place)
+    }
+
+    /// Keeps what bandits have learned since the last time, so that a restart forgets little. Never waits.
+    pub fn keep_learned(&self) {
+        let mut kept = self.kept_arms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new = learn::learned(&self.generation.load().snapshot, clock::unix_milliseconds());
+        new.retain(|arms| {
+            let before = kept.iter().find(|before| before.route == arms.route && before.step == arms.step);
+            before.is_none_or(|before| before.state != arms.state)
+        });
+        if new.is_empty() {
+            return;
+        }
+        if !self.learning.keep_arms(new.clone()) {
+            tracing::warn!("what bandits have learned was not kept: too much is waiting to be written");
+            return;
+        }
+        kept.retain(|before| !new.iter().any(|arms| before.route == arms.route && before.step == arms.step));
+        kept.append(&mut new);
     }
 
     /// Open requests.
@@ -228,6 +293,7 @@ impl Generation {
             })
             .collect();
         let makers = before.map(|generation| Arc::clone(&generation.makers)).unwrap_or_default();
+        let shadows = shadow_budgets(&snapshot, before);
         let direct = snapshot.fleet.iter().map(|_| OnceLock::new()).collect();
         Self {
             snapshot,
@@ -236,6 +302,7 @@ impl Generation {
             hedges,
             rotations,
             audits,
+            shadows,
             direct,
             makers,
             fetcher: OnceLock::new(),
@@ -259,6 +326,12 @@ impl Generation {
     #[must_use]
     pub fn audit_book(&self, route: &str) -> Option<&Arc<AuditBook>> {
         self.audits.get(route)
+    }
+
+    /// What copies of a route's requests may cost; `None` where none are sent.
+    #[must_use]
+    pub fn shadow_budget(&self, route: &str) -> Option<&Arc<ShadowBudget>> {
+        self.shadows.get(route)
     }
 
     /// The limits of a key, where it has any.
@@ -307,6 +380,22 @@ impl Generation {
         }
         Arc::clone(shared.entry(name).or_insert(route))
     }
+}
+
+/// The accounts of routes with a shadow; what was spent before a reload stays spent.
+fn shadow_budgets(snapshot: &Snapshot, before: Option<&Generation>) -> HashMap<Name, Arc<ShadowBudget>> {
+    let budget = |(name, route): (&Name, &Arc<Route>)| {
+        let caps = route.shadow?.caps;
+        let budget = match before.and_then(|generation| generation.shadow_budget(name)) {
+            Some(budget) => {
+                budget.reconfigure(caps);
+                Arc::clone(budget)
+            }
+            None => Arc::new(ShadowBudget::new(caps)),
+        };
+        Some((Arc::clone(name), budget))
+    };
+    snapshot.routes.iter().filter_map(budget).collect()
 }
 
 fn identity(snapshot: &Snapshot, deployment: &Deployment) -> Identity {

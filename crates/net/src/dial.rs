@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::error::describe;
+use crate::joined::Joined;
 use crate::request::RequestBody;
 use crate::resolve::{Addresses, Resolver};
 use crate::stream::Stream;
@@ -140,7 +141,7 @@ impl Dialer {
         let connected = now();
         let mut times = DialTimes { resolve: resolved - start, connect: connected - resolved, tls: None };
         let (stream, is_http2) = match origin.scheme() {
-            Scheme::Http => (Stream::Plain(tcp), self.has_prior_knowledge(origin)),
+            Scheme::Http => (Stream::Plain(Joined::new(tcp)), self.has_prior_knowledge(origin)),
             Scheme::Https => {
                 progress.enter(DialPhase::Tls);
                 let secured = self.secure(origin, tcp).await?;

@@ -14,8 +14,10 @@ pub mod codec;
 pub mod cohere;
 #[cfg(test)]
 mod collected;
+mod conversation;
 pub mod converse;
 pub mod dispatch;
+pub mod effort;
 pub mod frame;
 pub mod gemini;
 mod json_text;

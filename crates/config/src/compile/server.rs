@@ -1,6 +1,6 @@
 //! The server's own settings: where to listen, what to keep, what to accept.
 
-use crate::compile::{Compiler, media};
+use crate::compile::{Compiler, batches, media};
 use crate::file::File;
 use crate::scalar;
 use crate::snapshot::{Server, Store};
@@ -61,11 +61,12 @@ pub(crate) fn compile(file: &File, compiler: &mut Compiler<'_>) -> Server {
             .read(&["server", "drain"], settings.drain.as_ref(), scalar::duration)
             .unwrap_or(default.drain),
         media: media::compile(file, compiler),
+        batches: batches::compile(file, compiler),
     }
 }
 
 /// Reads a time with a lower bound in seconds, below which the setting would do harm.
-pub(super) fn time(
+pub(crate) fn time(
     path: &[&str],
     text: Option<&String>,
     least: u64,
