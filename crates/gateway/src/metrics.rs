@@ -211,6 +211,8 @@ impl Metrics {
             "feedback",
             "Feedback taken, by route and `good` (a score from 0.5 on), `bad` or `class`",
             self.feedback.clone(),
+        );
+        registry.register(
             "shadow_copies",
             "Requests drawn for a shadow, by whether the candidate agreed or why it was not asked",
             self.shadows.clone(),
@@ -265,6 +267,8 @@ impl Metrics {
     /// Feedback was kept.
     pub fn feedback(&self, route: &str, result: &'static str) {
         self.feedback.get_or_create(&CheckLabels { route: route.to_owned(), result }).inc();
+    }
+
     /// A request was drawn for a shadow, and this came of it.
     pub fn shadowed(&self, route: &str, result: &'static str) {
         self.shadows.get_or_create(&CheckLabels { route: route.to_owned(), result }).inc();

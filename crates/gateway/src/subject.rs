@@ -350,6 +350,8 @@ impl<'a> Subject<'a> {
         let supply = self.admitted.supply.get_or_init(Arc::default);
         // Boxed, because few requests need it and every request would carry the room for it.
         Box::pin(supply.obtain(gateway, self.generation(), &needed, patience)).await.map(Some)
+    }
+
     /// How deeply an attempt is to reason, where somebody else than the body says so. What the route gave up stays given up.
     fn effort(&self, index: DeploymentIndex, tier: &str) -> Option<Override<'_>> {
         let said = self.admitted.effort.of(self.admitted, self.decider.as_ref(), tier)?;

@@ -2,9 +2,9 @@
 
 use crate::support::{errors, load_one, loaded, route, warnings};
 use insta::assert_snapshot;
-use trunkline_route::learned::KeepPrompts;
 use trunkline_model::catalogue::ReasoningEffort;
 use trunkline_model::money::NanoDollars;
+use trunkline_route::learned::KeepPrompts;
 use trunkline_route::shadow::ShadowCaps;
 
 const TIERS: &str =

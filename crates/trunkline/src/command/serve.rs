@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use trunkline_config::{Severity, Snapshot, Store};
-use trunkline_gateway::{Gateway, Stores};
 use trunkline_gateway::server::{self, Drained};
+use trunkline_gateway::{Gateway, Stores};
 use trunkline_net::{Transport, TransportConfig};
 use trunkline_store::{
     BatchStoreSettings, Batches, Learning, LearningSettings, Recorder, ResponseSettings, Responses, Settings,
