@@ -6,7 +6,8 @@
 //! is reported by its path in the client's own words.
 
 use crate::codec::BadRequest;
-use crate::scan::reader::{pass_escapes, plain_prefix, unescape};
+use crate::scan::reader::{pass_escapes, plain_prefix};
+use crate::scan::unescape::unescape;
 use memchr::memmem;
 use std::borrow::Cow;
 use std::fmt::Write as _;

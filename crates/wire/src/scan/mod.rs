@@ -12,6 +12,7 @@ pub(crate) mod reader;
 mod responses;
 mod text;
 pub(crate) mod tree;
+pub(crate) mod unescape;
 
 use crate::codec::{BadRequest, Envelope, Field, PathParts};
 use prompt::Tally;
