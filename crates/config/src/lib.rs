@@ -15,7 +15,7 @@ mod source;
 mod structure;
 mod zero;
 
-pub use compile::Inputs;
+pub use compile::{Inputs, Labelled};
 pub use digest::{KeyDigest, Pepper};
 pub use load::{Loaded, json_schema, load, load_standing_in};
 pub use problem::{InvalidConfiguration, Place, Problem, Problems, Severity};

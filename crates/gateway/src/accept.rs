@@ -63,6 +63,8 @@ pub(crate) struct Accepted {
 
 /// The longest `model` kept in the record, in bytes.
 const LONGEST_MODEL: usize = 200;
+/// The announced length that is believed before anything has come of it, in bytes.
+const BELIEVED: usize = 256 * 1024;
 /// The most bytes of a refused body that are read for the sake of the answer.
 const MOST_DISCARDED: usize = 64 * 1024 * 1024;
 /// The longest time that takes.
@@ -159,6 +161,26 @@ fn check_head(headers: &HeaderMap) -> Result<(), ClientError> {
     }
 }
 
+/// Reads a body with a small bound of its own, whatever the configured one is.
+///
+/// # Errors
+/// As for any body.
+pub(crate) async fn read_small(
+    body: Incoming,
+    headers: &HeaderMap,
+    limit: usize,
+    silence: Duration,
+) -> Result<Bytes, ClientError> {
+    check_head(headers)?;
+    read_body(body, headers, limit, silence).await.map_err(|error| match error.code {
+        ErrorCode::RequestTooLarge => {
+            let message = format!("the body is larger than the {limit} bytes that are taken here");
+            ClientError { message, ..error }
+        }
+        _ => error,
+    })
+}
+
 async fn read_body(
     mut body: Incoming,
     headers: &HeaderMap,
@@ -207,11 +229,18 @@ async fn read_body(
             return Err(too_large());
         }
         match (&mut joined, first.take()) {
-            (Some(joined), _) => joined.extend_from_slice(&data),
+            (Some(joined), _) => {
+                if joined.capacity() - joined.len() < data.len() {
+                    let promised = announced.unwrap_or(0).saturating_sub(joined.len());
+                    joined.reserve(promised.max(data.len()));
+                }
+                joined.extend_from_slice(&data);
+            }
             (None, None) => first = Some(data),
             (None, Some(before)) => {
-                // The announced length is believed only up to a bound, so that a lie reserves no memory.
-                let capacity = announced.unwrap_or(0).min(4 * 1024 * 1024);
+                // The announced length is believed once a part of it has come, so that a lie alone reserves no memory. From
+                // then on there is room for all of it: a buffer that grows copies a large body several times.
+                let capacity = announced.unwrap_or(0).min(BELIEVED);
                 let mut buffer = BytesMut::with_capacity(capacity.max(before.len() + data.len()));
                 buffer.extend_from_slice(&before);
                 buffer.extend_from_slice(&data);

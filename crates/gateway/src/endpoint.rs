@@ -32,6 +32,8 @@ pub(crate) enum Endpoint {
     Explain,
     /// A past decision.
     Decision(String),
+    /// What a client says of an answer.
+    Feedback,
     /// Alive.
     Health,
     /// Able to serve.
@@ -118,6 +120,7 @@ pub(crate) fn find(
             (Endpoint::Models(if path == "/v1beta/models" { Dialect::Gemini } else { spoken() }), Method::GET)
         }
         "/v1/explain" => (Endpoint::Explain, Method::POST),
+        "/v1/feedback" => (Endpoint::Feedback, Method::POST),
         "/healthz" => (Endpoint::Health, Method::GET),
         "/readyz" => (Endpoint::Ready, Method::GET),
         "/metrics" => (Endpoint::Metrics, Method::GET),
@@ -166,17 +169,20 @@ fn prefixed(path: &str, spoken: impl FnOnce() -> Dialect) -> Option<(Endpoint, M
     if let Some(id) = path.strip_prefix("/v1/decisions/") {
         return Some((Endpoint::Decision(id.to_owned()), Method::GET));
     }
-    let (rest, versioned_gemini) = match path.strip_prefix("/v1beta/models/") {
+    let (rest, versioned_gemini) = match path.strip_prefix("/v1beta/") {
         Some(rest) => (rest, true),
-        None => (path.strip_prefix("/v1/models/")?, false),
+        None => (path.strip_prefix("/v1/")?, false),
     };
-    let rest = decode(rest);
+    let named = rest.strip_prefix("models/");
+    // A client that takes a name with a slash for a whole resource name leaves `models/` out.
+    let rest = decode(named.or_else(|| rest.contains('/').then_some(rest))?);
     if let Some((model, verb)) = rest.rsplit_once(':')
         && let Some((operation, delivery)) = gemini_verb(verb)
     {
         let path = PathParts { model: Some(model.to_owned()), delivery: Some(delivery) };
         return Some((Endpoint::Inference { dialect: Dialect::Gemini, operation, path }, Method::POST));
     }
+    named?;
     Some((Endpoint::Model(if versioned_gemini { Dialect::Gemini } else { spoken() }, rest), Method::GET))
 }
 
@@ -238,10 +244,14 @@ mod tests {
     fn gemini_paths_carry_model_and_delivery() {
         let expected = PathParts { model: Some("openai/gpt-5".into()), delivery: Some(Delivery::Stream) };
         let found = at(&Method::POST, "/v1beta/models/openai%2Fgpt-5:streamGenerateContent").unwrap();
-        assert_eq!(
-            found,
-            Endpoint::Inference { dialect: Dialect::Gemini, operation: Operation::Chat, path: expected }
-        );
+        let expected =
+            Endpoint::Inference { dialect: Dialect::Gemini, operation: Operation::Chat, path: expected };
+        assert_eq!(found, expected);
+        let bare = at(&Method::POST, "/v1beta/openai/gpt-5:streamGenerateContent").unwrap();
+        assert_eq!(bare, found);
+        for path in ["/v1beta/gpt-5:generateContent", "/v1beta/openai/gpt-5:else", "/v1/openai/gpt-5"] {
+            assert_eq!(at(&Method::POST, path), Err(NoEndpoint::Path { dialect: Dialect::OpenAi }), "{path}");
+        }
         assert_eq!(at(&Method::GET, "/v1/models/a:b"), Ok(Endpoint::Model(Dialect::OpenAi, "a:b".into())));
     }
 

@@ -31,6 +31,8 @@ fn record(gateway: &Gateway, text: &mut String) {
     counter(text, "trunkline_log_spilled", "Records sent to the journal", stats.spilled);
     counter(text, "trunkline_log_lost", "Records lost", stats.lost);
     counter(text, "trunkline_log_errors", "Failed writes of the log", stats.database_errors);
+    let lost = gateway.learning.lost_prompts();
+    counter(text, "trunkline_prompts_lost", "Prompts that a route should have kept to learn from", lost);
     let now = gateway.clock.now();
     gauge(
         text,

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admit;
+mod allowance;
 mod answer;
 mod array;
 mod ask;
@@ -18,12 +19,15 @@ mod case;
 mod classify;
 mod clock;
 mod continuation;
+mod effort;
 mod endpoint;
 mod explain;
 mod exposition;
+mod feedback;
 mod inspect;
 mod learn;
 mod limit_headers;
+mod media;
 mod metrics;
 mod models;
 mod options;
@@ -39,11 +43,13 @@ mod responses;
 mod series;
 pub mod server;
 mod service;
+mod shadow;
 mod sign;
 mod spend;
 mod state;
 mod subject;
 
 pub use clock::Clock;
+pub use learn::restore_bandits;
 pub use prompt::BodyPrompt;
-pub use state::{Gateway, Generation};
+pub use state::{Gateway, Generation, Stores};

@@ -41,6 +41,8 @@ pub(crate) struct RelayContext {
     pub keeps_text: bool,
     /// The whole answer is read here before the client gets it.
     pub inspects: bool,
+    /// The answer is read as it passes; what cannot be read passes all the same.
+    pub listens: bool,
     /// What was asked for.
     pub operation: Operation,
     /// Plain or streamed.
@@ -156,14 +158,14 @@ impl Relay {
             request_id: context.encode.request_id,
             bill: context.bill.clone(),
             closed: false,
-            inspector: context.inspects.then(|| Box::new(Inspector::new(context))),
+            inspector: (context.inspects || context.listens).then(|| Box::new(Inspector::new(context))),
         }
     }
 
     /// The answer so far, where it is read here.
     #[must_use]
     pub(crate) fn answer(&self) -> Option<&Answer> {
-        self.inspector.as_ref().map(|inspector| inspector.answer())
+        self.inspector.as_ref().and_then(|inspector| inspector.answer())
     }
 
     /// Writes the answer anew with another text, where it was read here; nothing more may follow.

@@ -15,6 +15,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use trunkline_net::Joined;
 
 /// The largest request head, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
@@ -83,7 +84,7 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
                 .watch(
                     builders
                         .for_opening(opening)
-                        .serve_connection(TokioIo::new(stream), service)
+                        .serve_connection(TokioIo::new(Joined::new(stream)), service)
                         .into_owned(),
                 )
                 .await

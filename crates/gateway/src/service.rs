@@ -7,7 +7,7 @@ use crate::accept::Arrival;
 use crate::body::AnswerBody;
 use crate::endpoint::{self, Endpoint, NoEndpoint};
 use crate::state::Gateway;
-use crate::{batches, explain, exposition, models, pipeline, respond, responses};
+use crate::{batches, explain, exposition, feedback, models, pipeline, respond, responses};
 use futures_util::FutureExt;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -94,6 +94,12 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
         Endpoint::Decision(id) => {
             let query = query.map(ToOwned::to_owned);
             explain::past(gateway, id, parts.headers, query).await
+        }
+        Endpoint::Feedback => {
+            let most = gateway.generation().snapshot.server.open_requests;
+            let Some(_place) = gateway.enter(most) else { return overloaded(Dialect::OpenAi, most) };
+            let query = query.map(ToOwned::to_owned);
+            Box::pin(feedback::take(gateway, parts.headers, query, body)).await
         }
         Endpoint::Health => respond::text(StatusCode::OK, "ok\n"),
         Endpoint::Ready if gateway.is_draining() => {

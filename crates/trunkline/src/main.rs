@@ -53,6 +53,8 @@ enum Command {
     Report(command::report::Options),
     /// List the known providers and what is configured of them.
     Providers(command::providers::Options),
+    /// Bring in what was said of answers.
+    Feedback(command::feedback::Options),
     /// Search the model catalogue.
     Models(command::models::Options),
     /// Make virtual keys and their digests.
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Command::Eval(options) => command::eval::run(&options),
         Command::Report(options) => command::report::run(&options),
         Command::Providers(options) => command::providers::run(&options),
+        Command::Feedback(options) => command::feedback::run(&options),
         Command::Models(options) => command::models::run(&options),
         Command::Key(options) => command::key::run(&options),
     };

@@ -1,6 +1,6 @@
 //! The server's own settings: where to listen, what to keep, what to accept.
 
-use crate::compile::{Compiler, batches};
+use crate::compile::{Compiler, batches, media};
 use crate::file::File;
 use crate::scalar;
 use crate::snapshot::{Server, Store};
@@ -60,6 +60,7 @@ pub(crate) fn compile(file: &File, compiler: &mut Compiler<'_>) -> Server {
         drain: compiler
             .read(&["server", "drain"], settings.drain.as_ref(), scalar::duration)
             .unwrap_or(default.drain),
+        media: media::compile(file, compiler),
         batches: batches::compile(file, compiler),
     }
 }

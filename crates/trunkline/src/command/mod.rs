@@ -9,6 +9,8 @@ pub(crate) mod demo;
 pub(crate) mod drill;
 pub(crate) mod eval;
 pub(crate) mod explain;
+pub(crate) mod feedback;
+mod from_log;
 pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod models;
