@@ -26,6 +26,7 @@ pub(super) fn validate(
     batch: &StoredBatch,
     longest_line: usize,
 ) -> Result<(), BatchStoreError> {
+    store.clear_lines(&batch.id)?;
     let mut details = Details::read(&batch.details);
     let mut reading = Reading {
         store,
@@ -246,6 +247,10 @@ mod tests {
         (store.batch("", "batch_1").unwrap().unwrap(), store)
     }
 
+    fn claimed(store: &Batches) -> Vec<trunkline_store::ClaimedLine> {
+        store.claim(1, &["batch_1".to_owned()], &std::collections::HashSet::new(), 9).unwrap()
+    }
+
     #[test]
     fn lines_are_the_same_however_the_file_is_cut() {
         let content = format!("\u{feff}{}\r\n\n{}\n{}", line(1), line(2), line(3));
@@ -257,7 +262,7 @@ mod tests {
                 "{:?}",
                 batch.errors
             );
-            let lines = store.claim(1, &std::collections::HashSet::new(), 0, 9).unwrap();
+            let lines = claimed(&store);
             let found: Vec<_> = lines.iter().map(|line| (line.number, line.custom_id.as_str())).collect();
             assert_eq!(found, [(1, "1"), (3, "2"), (4, "3")]);
             assert_eq!(Details::read(&batch.details).model, None);
@@ -273,7 +278,7 @@ mod tests {
         let content = format!("{}\nnonsense\n{}\n{long}\n{}\n", line(1), line(1), line(5));
         let (batch, store) = validated(content.as_bytes(), 90);
         assert_eq!((batch.status, batch.counts.total), (BatchStatus::Failed, 0));
-        assert!(store.claim(1, &std::collections::HashSet::new(), 0, 9).unwrap().is_empty());
+        assert!(claimed(&store).is_empty());
         let told = |batch: &StoredBatch| {
             let errors: serde_json::Value = serde_json::from_str(batch.errors.as_deref().unwrap()).unwrap();
             let data = errors["data"].as_array().unwrap().iter();

@@ -246,12 +246,18 @@ impl Worker {
         if free == 0 {
             return;
         }
+        let mut known: Vec<Arc<Order>> = Vec::new();
+        for batch in open.iter().filter(|batch| batch.status == BatchStatus::InProgress) {
+            known.push(self.order(batch));
+        }
         self.turn = self.turn.wrapping_add(1);
-        let (store, turn) = (gateway.batches.clone(), self.turn);
+        known.rotate_left(self.turn % known.len().max(1));
+        let names: Vec<String> = known.iter().map(|order| order.id.clone()).collect();
+        let store = gateway.batches.clone();
         let held: HashSet<String> = self.held.keys().cloned().collect();
-        let claimed = act(move || store.claim(clock::unix_milliseconds(), &held, turn, free)).await;
+        let claimed = act(move || store.claim(clock::unix_milliseconds(), &names, &held, free)).await;
         for line in claimed.unwrap_or_default() {
-            let Some(order) = self.order(open, &line.batch) else { continue };
+            let Some(order) = self.orders.get(&line.batch).cloned() else { continue };
             self.lines += 1;
             gateway.queue.running.fetch_add(1, Ordering::Relaxed);
             self.tasks.spawn(send(Arc::clone(gateway), order, line));
@@ -259,19 +265,16 @@ impl Worker {
     }
 
     /// What lines of a batch need, read once.
-    fn order(&mut self, open: &[StoredBatch], id: &str) -> Option<Arc<Order>> {
-        if let Some(order) = self.orders.get(id) {
-            return Some(Arc::clone(order));
-        }
-        let batch = open.iter().find(|batch| batch.id == id)?;
-        let order = Arc::new(Order {
-            id: batch.id.clone(),
-            owner: batch.owner.clone(),
-            kind: batch.kind.clone(),
-            details: Details::read(&batch.details),
+    fn order(&mut self, batch: &StoredBatch) -> Arc<Order> {
+        let order = self.orders.entry(batch.id.clone()).or_insert_with(|| {
+            Arc::new(Order {
+                id: batch.id.clone(),
+                owner: batch.owner.clone(),
+                kind: batch.kind.clone(),
+                details: Details::read(&batch.details),
+            })
         });
-        self.orders.insert(id.to_owned(), Arc::clone(&order));
-        Some(order)
+        Arc::clone(order)
     }
 }
 

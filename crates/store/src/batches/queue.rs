@@ -71,6 +71,23 @@ impl Batches {
         add().map_err(|source| self.failed(source))
     }
 
+    /// Forgets the lines of a batch that is being checked: a check that broke off begins anew.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn clear_lines(&self, batch: &str) -> Result<(), BatchStoreError> {
+        let connection = self.writer();
+        let clear = || {
+            let transaction = connection.unchecked_transaction()?;
+            let reset = "UPDATE batches SET total = 0, bytes = 0 WHERE id = ?1 AND status = 'validating'";
+            if transaction.execute(reset, [batch])? > 0 {
+                transaction.execute("DELETE FROM lines WHERE batch = ?1", [batch])?;
+            }
+            transaction.commit()
+        };
+        clear().map_err(|source| self.failed(source))
+    }
+
     /// Lets a batch's lines be handed out, unless it was cancelled meanwhile.
     ///
     /// # Errors
@@ -90,39 +107,31 @@ impl Batches {
         let connection = self.writer();
         let fail = || {
             let transaction = connection.unchecked_transaction()?;
-            transaction.execute("DELETE FROM lines WHERE batch = ?1", [batch])?;
             let update = "UPDATE batches SET status = 'failed', ended = ?2, errors = ?3, total = 0, bytes = 0
                 WHERE id = ?1 AND status = 'validating'";
-            transaction.execute(update, params![batch, signed(now), errors])?;
+            if transaction.execute(update, params![batch, signed(now), errors])? > 0 {
+                transaction.execute("DELETE FROM lines WHERE batch = ?1", [batch])?;
+            }
             transaction.commit()
         };
         fail().map_err(|source| self.failed(source))
     }
 
-    /// Hands out lines that wait, marked as under way, from each batch in turn. `now` is in Unix milliseconds, `held` are targets
-    /// that get nothing, `turn` says with which batch to begin.
+    /// Hands out lines that wait, marked as under way, from each of some batches in turn: only of batches that the caller knows, since
+    /// what is handed out and not sent would be under way for ever. `now` is in Unix milliseconds, `held` are targets that get nothing.
     ///
     /// # Errors
     /// When the database cannot be read or written.
     pub fn claim(
         &self,
         now: u64,
+        batches: &[String],
         held: &HashSet<String>,
-        turn: usize,
         limit: usize,
     ) -> Result<Vec<ClaimedLine>, BatchStoreError> {
         let connection = self.writer();
         let claim = || {
             let transaction = connection.unchecked_transaction()?;
-            let mut batches: Vec<String> = {
-                let select = "SELECT id FROM batches WHERE status = 'in_progress' ORDER BY id";
-                let mut statement = transaction.prepare_cached(select)?;
-                statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
-            };
-            if !batches.is_empty() {
-                let places = batches.len();
-                batches.rotate_left(turn % places);
-            }
             let mut lines = Vec::new();
             for (place, batch) in batches.iter().enumerate() {
                 let left = limit - lines.len();
@@ -276,7 +285,8 @@ fn waiting(
     limit: usize,
 ) -> rusqlite::Result<Vec<ClaimedLine>> {
     let select = "SELECT number, custom_id, target, request, attempts, interrupted FROM lines
-        WHERE batch = ?1 AND state = 0 AND not_before <= ?2 ORDER BY number";
+        WHERE batch = ?1 AND state = 0 AND not_before <= ?2
+        AND EXISTS (SELECT 1 FROM batches WHERE id = ?1 AND status = 'in_progress') ORDER BY number";
     let mut statement = connection.prepare_cached(select)?;
     let mut rows = statement.query(params![batch, signed(now)])?;
     let mut lines = Vec::new();

@@ -41,8 +41,12 @@ fn started(batches: &Batches, id: &str, count: u64) {
     batches.start(id, 101, "{}").unwrap();
 }
 
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 fn claim(batches: &Batches, limit: usize) -> Vec<ClaimedLine> {
-    batches.claim(1_000, &HashSet::new(), 0, limit).unwrap()
+    batches.claim(1_000, &names(&["b", "checked"]), &HashSet::new(), limit).unwrap()
 }
 
 fn all(batches: &Batches, file: &StoredFile) -> Vec<u8> {
@@ -135,7 +139,7 @@ fn every_line_is_handed_out_once_and_its_result_is_kept_once() {
         batches.finish_line("b", 2, LineEnd::Errored, b"two").unwrap();
         batches.put_back("b", 3, PutBack { not_before: 2_000, attempted: true }).unwrap();
         assert!(claim(&batches, 3).is_empty(), "not before its time");
-        let third = batches.claim(2_000, &HashSet::new(), 0, 3).unwrap();
+        let third = batches.claim(2_000, &names(&["b"]), &HashSet::new(), 3).unwrap();
         assert_eq!((third[0].number, third[0].attempts, third[0].interrupted), (3, 1, 0));
         for number in 3..=5 {
             assert!(!batches.conclude("b", 150, None).unwrap());
@@ -164,13 +168,20 @@ fn batches_take_turns_and_held_targets_wait() {
     let batches = Batches::in_memory();
     started(&batches, "long", 100);
     started(&batches, "short", 2);
-    let taken = claim(&batches, 4);
+    let both = names(&["long", "short"]);
+    let taken = batches.claim(1_000, &both, &HashSet::new(), 4).unwrap();
     let of = |id: &str| taken.iter().filter(|line| line.batch == id).count();
     assert_eq!((of("long"), of("short")), (2, 2));
     let held = HashSet::from(["even".to_owned()]);
-    let taken = batches.claim(1_000, &held, 1, 10).unwrap();
+    let taken = batches.claim(1_000, &names(&["short", "long"]), &held, 10).unwrap();
     assert_eq!(taken.len(), 10, "what one batch leaves is for the others");
     assert!(taken.iter().all(|line| line.target == "odd"));
+    started(&batches, "unknown", 2);
+    let taken = batches.claim(1_000, &both, &HashSet::new(), 200).unwrap();
+    assert!(
+        taken.iter().all(|line| line.batch == "long"),
+        "nothing of a batch that the caller does not know"
+    );
 }
 
 #[test]
@@ -217,6 +228,8 @@ fn names_are_unique_in_a_batch_and_wrong_lines_are_forgotten() {
     batches.add_lines("b", &lines(1..=2)).unwrap();
     let twice = NewLine { number: 3, ..lines(1..=1)[0].clone() };
     assert_eq!(batches.add_lines("b", &[twice]).unwrap(), [3]);
+    batches.clear_lines("b").unwrap();
+    assert!(batches.add_lines("b", &lines(1..=2)).unwrap().is_empty(), "a check can begin anew");
     batches.fail("b", 120, "[]").unwrap();
     let failed = batches.batch("ann", "b").unwrap().unwrap();
     assert_eq!((failed.status, failed.counts.total), (BatchStatus::Failed, 0));
