@@ -75,6 +75,7 @@ class Place:
     """Where the servers of this run are."""
 
     gateway = ""
+    watch = ""
 
 
 def kept(make):

@@ -142,7 +142,7 @@ def _kinds(client, mode):
 def _routes():
     """Deployments and routes for every fault, client, mode and provider."""
     deployments, routes = {}, {}
-    hasty = {"connect": "2s", "first_token": "2s", "between_tokens": "2s", "total": "30s"}
+    hasty = {"connect": "3s", "first_token": "3s", "between_tokens": "3s", "total": "30s"}
     # A busy machine must not make a fault of an answer that was only late.
     calm = hasty | {"connect": "5s", "first_token": "10s", "between_tokens": "10s"}
     places = itertools.product(TARGETS, (*CLIENTS, *NODE_CLIENTS, *FRAMEWORKS), MODES)

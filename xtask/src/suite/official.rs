@@ -15,6 +15,7 @@ use super::{Outcome, rust};
 use crate::workspace;
 
 const SCRIPT: &str = "tests/sdk/run.py";
+const FRAMEWORKS: &str = "tests/sdk/frameworks/run.py";
 const PAGE: &str = "docs/reference/conformance.md";
 
 /// Options of `cargo xtask conformance`.
@@ -70,6 +71,9 @@ fn command(environments: &Environments, binaries: &[PathBuf; 2], options: &Confo
     command.args(["--page", PAGE]);
     let node = [&environments.node, &environments.node_script].map(|path| quoted(path)).join(" ");
     command.args(["--half", "node", &node]);
+    let script = workspace::root().join(FRAMEWORKS);
+    let frameworks = [&environments.frameworks, &script].map(|path| quoted(path)).join(" ");
+    command.args(["--half", "frameworks", &frameworks]);
     if options.update {
         command.arg("--update");
     }

@@ -100,8 +100,8 @@ impl Dialect for Anthropic {
             return Err(Refusal::WrongMethod);
         }
         if let Some(call) = vertex::Call::of(&inbound.path) {
-            let body = call.body(body(inbound)?)?;
-            let request = messages::read(&body, context, ApiVersion::Of2023, !call.counts())?;
+            let (body, version) = call.body(body(inbound)?)?;
+            let request = messages::read(&body, context, version, !call.counts())?;
             return Ok(match endpoint {
                 Endpoint::CountTokens => count(&request),
                 _ => answer::message(&request, context),

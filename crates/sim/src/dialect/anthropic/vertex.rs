@@ -5,9 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::{Inbound, Refusal};
-
-/// The version that the body must name.
-const VERSION: &str = "vertex-2023-10-16";
+use super::ApiVersion;
 
 /// A call by one of Google's paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,18 +35,20 @@ impl<'a> Call<'a> {
         if self.counts() { inbound.text("model").map(str::to_owned) } else { Some(self.model.to_owned()) }
     }
 
-    /// The body as the vendor itself would get it.
-    pub(super) fn body(self, body: &Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
+    /// The body as the vendor itself would get it, and the version that it names: clients of 2026-10-21 and later send the
+    /// vendor's own.
+    pub(super) fn body(self, body: &Map<String, Value>) -> Result<(Map<String, Value>, ApiVersion), Refusal> {
         let mut body = body.clone();
-        match body.remove("anthropic_version") {
-            Some(Value::String(version)) if version == VERSION => {}
+        let version = match body.remove("anthropic_version") {
+            Some(Value::String(version)) if version == "vertex-2023-10-16" => ApiVersion::Of2023,
+            Some(Value::String(version)) if version == "2026-10-21" => ApiVersion::Of2026,
             Some(other) => {
                 return Err(Refusal::invalid(format!("anthropic_version: {other} is not supported")));
             }
             None => return Err(Refusal::invalid("anthropic_version: Field required")),
-        }
+        };
         if self.counts() {
-            return Ok(body);
+            return Ok((body, version));
         }
         if body.contains_key("model") {
             return Err(Refusal::invalid("model: Extra inputs are not permitted"));
@@ -58,6 +58,6 @@ impl<'a> Call<'a> {
             return Err(Refusal::invalid("stream: must fit the method of the path"));
         }
         body.insert("model".to_owned(), json!(self.model));
-        Ok(body)
+        Ok((body, version))
     }
 }

@@ -30,10 +30,12 @@ struct Target<'a> {
 
 /// Takes `/v1beta/models/NAME:METHOD` apart; a list has no name, a lookup no method.
 ///
-/// On Vertex the same stands under `/v1/projects/PROJECT/locations/PLACE/publishers/google`.
+/// On Vertex the same stands under `/v1/projects/PROJECT/locations/PLACE/publishers/google`; the official client's default there
+/// is `v1beta1`.
 fn target(path: &str) -> Option<Target<'_>> {
     if let Some((place, named)) = path.split_once("/publishers/google/models/") {
-        let located = place.starts_with("/v1/projects/") && place.contains("/locations/");
+        let versioned = place.starts_with("/v1/projects/") || place.starts_with("/v1beta1/projects/");
+        let located = versioned && place.contains("/locations/");
         let (model, method) = named.split_once(':')?;
         return located.then_some(Target { version: "v1", model, method });
     }
