@@ -28,6 +28,7 @@ import cohere_cases  # noqa: F401
 import fault_cases  # noqa: F401
 import gemini_cases  # noqa: F401
 import openai_cases  # noqa: F401
+import relayed_cases  # noqa: F401
 import responses_cases  # noqa: F401
 
 # Clients wait far more than they compute.

@@ -14,6 +14,7 @@ pub mod codec;
 pub mod cohere;
 #[cfg(test)]
 mod collected;
+pub mod completions;
 pub mod converse;
 pub mod dispatch;
 pub mod frame;
@@ -22,6 +23,7 @@ mod json_text;
 pub mod mistral;
 pub mod names;
 pub mod openai;
+pub mod relayed;
 mod rerank;
 pub mod responses;
 pub mod scan;
