@@ -69,13 +69,10 @@ pub const ALL: &[Target] = &[
     ("rate_headers", rate_headers),
 ];
 
-/// Runs one target.
-///
-/// # Panics
-/// When there is none of that name, or when it found something.
-pub fn run(name: &str, data: &[u8]) {
-    let (_, target) = ALL.iter().find(|(known, _)| *known == name).expect("the name is one of `ALL`");
-    target(data);
+/// The target of a name.
+#[must_use]
+pub fn find(name: &str) -> Option<fn(&[u8])> {
+    ALL.iter().find(|(known, _)| *known == name).map(|(_, target)| *target)
 }
 
 /// Sizes of the pieces that bytes arrive in: how the network cuts them must not show.
@@ -296,6 +293,7 @@ fn configuration(data: &[u8]) {
         environment: &|name| (name == "OPENAI_API_KEY").then(|| "sk-openai".to_owned()),
         today: Date::from_unix_seconds(1_795_132_800),
         files: &|_| Err("there are no files".to_owned()),
+        labelled: &|_| trunkline_config::Labelled { file: String::new(), texts: Ok(Vec::new()) },
     };
     let source = trunkline_config::Source { path: "fuzz.yaml".to_owned(), text: text.to_owned() };
     let (problems, sources) = match trunkline_config::load(vec![source], &inputs) {

@@ -86,6 +86,7 @@ SEEN = {
     "context-too-long": (400, "BadRequestError"),
     "content-filtered": (400, "BadRequestError"),
     "cut-before-headers": (502, "InternalServerError"),
+    "hang-before-headers": (504, "InternalServerError"),
 }
 
 

@@ -30,6 +30,11 @@ class Target:
         return f"{self.prefix}/{name}"
 
 
+def fields(target):
+    """A target as values of JSON."""
+    return dataclasses.asdict(target)
+
+
 OPENAI = Target("openai", "oa", "gpt-4.1-mini", "gpt-5-mini", "text-embedding-3-small")
 ANTHROPIC = Target("anthropic", "an", "claude-sonnet-4-5", "claude-sonnet-4-5", None)
 GEMINI = Target("gemini", "ge", "gemini-2.5-flash", "gemini-2.5-flash", "gemini-embedding-001")

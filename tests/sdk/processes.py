@@ -5,16 +5,18 @@ the simulators recognise; each deployment and each credential is used by one cas
 back-off or a rejected credential that another one caused.
 """
 
+import itertools
 import json
 import os
 import pathlib
 import queue
 import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
 
-from harness import TARGETS
+from harness import TARGETS, fields
 
 KEY = "sk-test-0123456789abcdef"
 NARROW = "sk-narrow-0123456789abcdef"
@@ -23,6 +25,39 @@ SLOW = "sk-slow-0123456789abcdef"
 
 CLIENTS = ("openai", "anthropic", "gemini")
 MODES = ("plain", "stream")
+# Clients of the other halves of the run: deployments that meet faults are made for each of them too.
+NODE_CLIENTS = (
+    "openai-node",
+    "responses-node",
+    "anthropic-node",
+    "google-node",
+    "vercel-responses",
+    "vercel-chat",
+    "vercel-anthropic",
+    "vercel-google",
+    "vercel-compatible",
+)
+# The frameworks meet one fault each: what they make of it is their clients' work.
+FRAMEWORKS = (
+    "langchain-openai",
+    "langchain-responses",
+    "langchain-anthropic",
+    "langchain-google",
+    "litellm-openai",
+    "litellm-anthropic",
+    "litellm-gemini",
+    "pydantic-chat",
+    "pydantic-responses",
+    "pydantic-anthropic",
+    "pydantic-google",
+    "instructor-openai",
+    "instructor-anthropic",
+    "instructor-google",
+    "llama-index-openai",
+    "llama-index-anthropic",
+    "llama-index-google",
+)
+MET_BY_FRAMEWORKS = ("rate-limited-retry-after=30",)
 
 # Faults before the first token, which a healthy second deployment must hide.
 HIDDEN = (
@@ -66,7 +101,10 @@ TOLD = (
     "context-too-long",
     "content-filtered",
     "cut-before-headers",
+    "hang-before-headers",
 )
+# What a client that may retry once waits for.
+PATIENT = ("rate-limited-retry-after=3",)
 # Faults after the first token of a stream.
 BROKEN = (
     "stall=2",
@@ -87,42 +125,57 @@ def _next(target):
     return TARGETS[(TARGETS.index(target) + 1) % len(TARGETS)]
 
 
+def _kinds(client, mode):
+    """Kinds of fault and their faults, as far as a client has cases of them."""
+    if client in FRAMEWORKS:
+        yield "told", MET_BY_FRAMEWORKS
+        return
+    yield "told", TOLD
+    if client in CLIENTS:
+        yield "hidden", HIDDEN
+    if mode == "stream":
+        yield "broken", BROKEN
+    else:
+        yield "patient", PATIENT
+
+
 def _routes():
     """Deployments and routes for every fault, client, mode and provider."""
     deployments, routes = {}, {}
-    timeouts = {"connect": "1s", "first_token": "1s", "between_tokens": "1s", "total": "30s"}
-    kinds = (("told", TOLD), ("hidden", HIDDEN), ("broken", BROKEN))
-    for target in TARGETS:
-        for client in CLIENTS:
-            for mode in MODES:
-                for kind, faults in kinds:
-                    for fault in faults:
-                        name = route_name(kind, target, client, mode, fault)
-                        model = target.model(target.chat)
-                        deployments[f"at-{name}"] = {"model": model, "key": f"fault-{fault}.{name}"}
-                        tiers = {"first": {"deployments": [f"at-{name}"]}}
-                        route = {"tiers": tiers, "timeouts": timeouts, "attempts": 2}
-                        if kind == "hidden":
-                            healthy = _next(target)
-                            tiers["second"] = {"deployments": [healthy.model(healthy.chat)]}
-                            kinds_of_failure = ("error", "rate_limit", "context_length", "content_filter")
-                            route["fallback"] = {name: ["second"] for name in kinds_of_failure}
-                        else:
-                            route["attempts"] = 1
-                        routes[name] = route
+    hasty = {"connect": "2s", "first_token": "2s", "between_tokens": "2s", "total": "30s"}
+    # A busy machine must not make a fault of an answer that was only late.
+    calm = hasty | {"connect": "5s", "first_token": "10s", "between_tokens": "10s"}
+    places = itertools.product(TARGETS, (*CLIENTS, *NODE_CLIENTS, *FRAMEWORKS), MODES)
+    for target, client, mode in places:
+        for kind, fault in ((kind, fault) for kind, faults in _kinds(client, mode) for fault in faults):
+            name = route_name(kind, target, client, mode, fault)
+            model = target.model(target.chat)
+            deployments[f"at-{name}"] = {"model": model, "key": f"fault-{fault}.{name}"}
+            tiers = {"first": {"deployments": [f"at-{name}"]}}
+            late = fault.startswith(("hang", "stall"))
+            route = {"tiers": tiers, "timeouts": hasty if late else calm, "attempts": 2}
+            if kind == "hidden":
+                healthy = _next(target)
+                tiers["second"] = {"deployments": [healthy.model(healthy.chat)]}
+                kinds_of_failure = ("error", "rate_limit", "context_length", "content_filter")
+                route["fallback"] = {name: ["second"] for name in kinds_of_failure}
+            else:
+                route["attempts"] = 1
+            routes[name] = route
     return deployments, routes
 
 
-def configuration(folder, urls):
-    """The gateway's configuration as JSON, which is YAML."""
+def configuration(folder, urls, watched):
+    """The gateway's configuration as JSON, which is YAML; `watched` are the same simulators, seen from between."""
     deployments, routes = _routes()
     paths = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "mistral": "/v1", "bedrock": "", "cohere": ""}
     providers = {
-        target.prefix: {
+        prefix + target.prefix: {
             "preset": target.provider,
-            "url": urls[target.provider] + paths[target.provider],
+            "url": places[target.provider] + paths[target.provider],
             "key": "sim-key",
         }
+        for prefix, places in (("", urls), ("w-", watched))
         for target in TARGETS
     }
     providers["ch"] = {
@@ -159,7 +212,7 @@ def configuration(folder, urls):
 def script():
     """Ties each fault to the credentials that name it."""
     headers = ("authorization", "x-api-key", "x-goog-api-key")
-    faults = sorted({*HIDDEN, *TOLD, *BROKEN})
+    faults = sorted({*HIDDEN, *TOLD, *PATIENT, *BROKEN})
     rules = [{"fault": fault, "header": [header, f"fault-{fault}."]} for fault in faults for header in headers]
     return {"rules": rules}
 
@@ -174,6 +227,7 @@ class Servers:
         self.urls = {}
         self.strict_urls = {}
         self.gateway = None
+        self.watch = None
 
     def __enter__(self):
         try:
@@ -200,11 +254,23 @@ class Servers:
             self.strict_urls[target.provider] = self._line(straight, "stdout")["base_url"]
             behind = [self.simulator, "--dialect", target.dialect, "--script", str(path)]
             self.urls[target.provider] = self._line(behind, "stdout")["base_url"]
+        watch = [sys.executable, "-u", str(pathlib.Path(__file__).with_name("watch.py")), *self.urls.values()]
+        between = self._line(watch, "stdout")
+        self.watch = between["control"]
+        watched = {provider: between["urls"][url] for provider, url in self.urls.items()}
         config = self.folder / "trunkline.yaml"
-        config.write_text(json.dumps(configuration(self.folder, self.urls), indent=1))
+        config.write_text(json.dumps(configuration(self.folder, self.urls, watched), indent=1))
         command = [self.trunkline, "serve", "--config", str(config), "--log-format", "json"]
         self.gateway = "http://" + self._line(command, "stderr", "address")["address"]
         self._ready()
+
+    def places(self):
+        """Writes what the other halves of the run need to know into a file and returns its path."""
+        path = self.folder / "places.json"
+        own = {"gateway": self.gateway, "key": KEY, "straight_key": "sim-key", "watch": self.watch}
+        targets = [fields(target) | {"straight_url": self.strict_urls[target.provider]} for target in TARGETS]
+        path.write_text(json.dumps(own | {"targets": targets}))
+        return path
 
     def _line(self, command, stream, member=None):
         """Starts a program and returns the first JSON line with `member` that it prints."""

@@ -1,16 +1,23 @@
-"""Runs the official Python clients against the simulators and through the gateway.
+"""Runs the official clients against the simulators and through the gateway.
 
-    run.py TRUNKLINE_BINARY SIMULATOR_BINARY [--only TEXT ...] [--verbose]
+    run.py TRUNKLINE_BINARY SIMULATOR_BINARY [--half NAME COMMAND ...] [--page FILE [--update]]
+           [--only TEXT ...] [--verbose]
 
 First each client talks straight to the simulator of its own dialect, so that simulator and client are known to agree; then
-the OpenAI, Anthropic and Google clients talk to providers of all three dialects through the gateway. Prints a table per
-client, each failure, and `N passed, N failed`. Needs the packages of requirements.txt and nothing else.
+it talks to providers of every dialect through the gateway. The Python clients run here; a half is a program for clients
+that cannot (another language, releases that exclude each other): it is given the file that says where everything is and
+prints one line of JSON per case. Prints a table per client, each failure, and `N passed, N failed`; compares the page of
+documentation with what was seen, or writes it. Needs the packages of requirements.txt and nothing else.
 """
 
 import argparse
 import collections
 import concurrent.futures
 import inspect
+import json
+import pathlib
+import shlex
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,12 +25,14 @@ import traceback
 import warnings
 
 
+import matrix
 import straight
 from harness import CASES, CHAT_ONLY, TARGETS, Place
 from processes import Servers
 
 # Importing them declares their cases.
 import anthropic_cases  # noqa: F401
+import batch_cases  # noqa: F401
 import cohere_cases  # noqa: F401
 import fault_cases  # noqa: F401
 import gemini_cases  # noqa: F401
@@ -74,18 +83,39 @@ def jobs(servers, only):
     return todo, skipped
 
 
+def half(name, command, servers, only):
+    """The outcomes that another program prints; a program that fails is a failure of its own."""
+    process = subprocess.run([*shlex.split(command), servers.places(), *only], stdout=subprocess.PIPE, text=True)
+    outcomes = [Outcome(**json.loads(line)) for line in process.stdout.splitlines()]
+    if process.returncode or not (outcomes or only):
+        outcomes.append(Outcome(name, "run", "straight", "failed", f"ended with {process.returncode}"))
+    return outcomes
+
+
+COLUMNS = ("straight", *(target.provider for target in (*TARGETS, CHAT_ONLY)))
+
+
+def compared(path, update, outcomes):
+    """The page of documentation as an outcome: written, or the same as what was seen."""
+    text = matrix.page(outcomes, COLUMNS)
+    if update:
+        path.write_text(text)
+    difference = matrix.differs(path, text)
+    detail = difference and f"{difference}; `cargo xtask conformance --update` writes it"
+    return Outcome("conformance", "page", "straight", "failed" if detail else "passed", detail)
+
+
 def table(outcomes):
     """One table per client: cases by providers."""
-    columns = ("straight", *(target.provider for target in (*TARGETS, CHAT_ONLY)))
     marks = {"passed": "ok", "failed": "FAILED", "n/a": "n/a"}
     for client in dict.fromkeys(outcome.client for outcome in outcomes):
         own = [outcome for outcome in outcomes if outcome.client == client]
         names = list(dict.fromkeys(outcome.name for outcome in own))
         found = {(outcome.name, outcome.column): outcome for outcome in own}
         width = max(map(len, names)) + 2
-        print(f"\n{client} client".ljust(width + 3) + "".join(column.ljust(11) for column in columns))
+        print(f"\n{client} client".ljust(width + 3) + "".join(column.ljust(11) for column in COLUMNS))
         for name in names:
-            cells = [found.get((name, column)) for column in columns]
+            cells = [found.get((name, column)) for column in COLUMNS]
             print("  " + name.ljust(width) + "".join((marks[cell.verdict] if cell else "").ljust(11) for cell in cells))
 
 
@@ -93,6 +123,9 @@ def main():
     parser = argparse.ArgumentParser(description=inspect.cleandoc(__doc__).splitlines()[0])
     parser.add_argument("trunkline")
     parser.add_argument("simulator")
+    parser.add_argument("--half", nargs=2, action="append", default=[], metavar=("NAME", "COMMAND"))
+    parser.add_argument("--page", type=pathlib.Path, help="page of documentation to compare with what was seen")
+    parser.add_argument("--update", action="store_true", help="write the page instead")
     parser.add_argument("--only", nargs="+", default=[], help="run only cases whose `client name provider` holds one")
     parser.add_argument("--verbose", action="store_true", help="say why cases do not apply")
     arguments = parser.parse_args()
@@ -103,12 +136,20 @@ def main():
         with Servers(arguments.trunkline, arguments.simulator, folder) as servers:
             Place.gateway = servers.gateway
             todo, outcomes = jobs(servers, arguments.only)
-            with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+            with concurrent.futures.ThreadPoolExecutor(WORKERS + len(arguments.half)) as pool:
+                halves = [pool.submit(half, *one, servers, arguments.only) for one in arguments.half]
                 outcomes += pool.map(lambda job: outcome_of(*job), todo)
+                for one in halves:
+                    outcomes += one.result()
     order = {(case.client, case.name): number for number, case in enumerate(CASES)}
-    outcomes.sort(key=lambda outcome: (outcome.client, order.get((outcome.client, outcome.name), -1)))
+    places = {column: number for number, column in enumerate(COLUMNS)}
+    outcomes.sort(
+        key=lambda one: (one.client, order.get((one.client, one.name), -1), one.name, places.get(one.column, -1))
+    )
     if outcomes:
         table(outcomes)
+    if arguments.page and not arguments.only:
+        outcomes.append(compared(arguments.page, arguments.update, outcomes))
     reasons = [outcome for outcome in outcomes if outcome.verdict == "n/a"]
     failures = [outcome for outcome in outcomes if outcome.verdict == "failed"]
     print()

@@ -1,4 +1,4 @@
-//! Workspace chores: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench`.
+//! Workspace chores: `cargo xtask tidy`, `test`, `conformance`, `catalogue`, `bench`, `fuzz`.
 //!
 //! Owns what keeps the repository honest: the invariants as checks, the one command that runs every test, and the
 //! benchmark. It must not hold anything the shipped binary needs: nothing depends on this crate. It is a program
@@ -6,6 +6,7 @@
 
 mod bench;
 mod catalogue;
+mod fuzz;
 mod suite;
 mod tidy;
 mod workspace;
@@ -28,10 +29,14 @@ enum Chore {
     Tidy,
     /// Run everything that must pass: format, lints, tidy, tests, documentation tests, official clients.
     Test(suite::Options),
+    /// Run the official clients and frameworks against simulators and gateway, and check the matrix in the documentation.
+    Conformance(suite::ConformanceOptions),
     /// Make the bundled model catalogue and the embedded lists of presets and models.
     Catalogue(catalogue::Arguments),
     /// Measure the gateway beside a plain reverse proxy and print the table of figures.
     Bench(bench::Options),
+    /// Fuzz every decoder, with coverage, for a minute each.
+    Fuzz(fuzz::Options),
     /// One process of the benchmark; started by `bench`, not by hand.
     #[command(hide = true)]
     BenchPart {
@@ -44,8 +49,10 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Tidy => tidy::run(),
         Chore::Test(options) => suite::run(&options),
+        Chore::Conformance(options) => suite::run_conformance(&options),
         Chore::Catalogue(arguments) => catalogue::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::BenchPart { part } => bench::run_part(part),
     };
     result.unwrap_or_else(|error| {

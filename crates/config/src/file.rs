@@ -22,6 +22,10 @@ pub struct File {
     pub server: Option<ServerSettings>,
     /// How long the request log is kept.
     pub log: Option<LogSettings>,
+    /// Files that clients name by URL, where a provider takes only their bytes.
+    pub media: Option<MediaSettings>,
+    /// Files and batches: what is kept, and how fast lines are sent.
+    pub batches: Option<BatchSettings>,
     /// Pepper of the virtual-key digests, usually `${TRUNKLINE_KEY_SECRET}`: the value `trunkline key` had when it made them.
     pub key_secret: Option<String>,
     /// Upstream accounts that serve models, by the name used in `provider/model`.
@@ -64,6 +68,39 @@ pub struct LogSettings {
     pub keep: Option<String>,
     /// Largest database, for example `2GB` (default); the oldest records go first.
     pub max_size: Option<String>,
+}
+
+/// Files that clients name by URL, where a provider takes only their bytes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MediaSettings {
+    /// Whether they are fetched here. Default `true`; otherwise such requests go to other providers or are refused.
+    pub fetch: Option<bool>,
+    /// The only hosts to fetch from, for example `files.example.com` or `*.example.com`. Default every public host.
+    pub allow_hosts: Vec<String>,
+    /// Hosts that may have private or loopback addresses. Metadata services stay out of reach. Default none.
+    pub allow_private: Vec<String>,
+    /// Most bytes of all files of one request together, for example `20MB` (default).
+    pub max_bytes: Option<String>,
+    /// Longest time for all files of one request. Default `10s`.
+    pub timeout: Option<String>,
+}
+
+/// Files and batches: what is kept, and how fast lines are sent.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchSettings {
+    /// Lines of batches under way at the same time. Default 8.
+    pub concurrency: Option<u32>,
+    /// Share of every limit that is left to live requests, for example `20%` (default): of the provider's rate limits, of a
+    /// deployment's own and of `server.open_requests`. Lines wait while less is left.
+    pub headroom: Option<String>,
+    /// Largest uploaded file, for example `200MB` (default).
+    pub max_file: Option<String>,
+    /// Most bytes of all files and batches, for example `4GB` (default); beyond, uploads and batches are refused.
+    pub max_size: Option<String>,
+    /// How long files and finished batches are kept, for example `30d` (default).
+    pub keep: Option<String>,
 }
 
 /// An upstream account.
@@ -192,6 +229,26 @@ pub struct DeploymentSettings {
     pub concurrency: Option<u32>,
 }
 
+/// How deeply to reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// As little as the model can.
+    Minimal,
+    /// Little.
+    Low,
+    /// The usual amount.
+    Medium,
+    /// Much.
+    High,
+    /// More than `high`.
+    Xhigh,
+    /// All the model can do.
+    Max,
+}
+
 /// A route: what happens to requests that put its name in `model`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -220,6 +277,8 @@ pub struct RouteSettings {
     pub continuation: Option<bool>,
     /// A candidate that gets copies of some requests.
     pub shadow: Option<ShadowSettings>,
+    /// How deeply to reason, whatever the body says.
+    pub effort: Option<Effort>,
     /// Keep requests of one session or user on one deployment.
     pub sticky: Option<Sticky>,
     /// A cheap answer first, a better tier when a check finds it wanting.
@@ -228,6 +287,26 @@ pub struct RouteSettings {
     pub answer: Option<AnswerSettings>,
     /// What may be given up, in this order, when no deployment can do all that a request asks for.
     pub downgrade: Vec<Downgrade>,
+    /// What of its prompts is kept to learn from. Without it: nothing.
+    pub learn: Option<LearnSettings>,
+}
+
+/// What of a route's prompts is kept to learn from.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LearnSettings {
+    /// What is kept of each prompt, beside the log and as long as its record.
+    pub keep: Option<KeepSetting>,
+}
+
+/// What is kept of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeepSetting {
+    /// What it looks like: a vector and counts, from which no text can be read back.
+    Vectors,
+    /// The text of the user's last turn, up to 32 KiB: routers learn more from it.
+    Text,
 }
 
 /// A cascade: answers of one tier are checked, and another answers when they are found wanting.
@@ -358,6 +437,8 @@ pub struct TierSettings {
     pub deployments: Vec<String>,
     /// How requests are spread.
     pub balance: Option<Balance>,
+    /// How deeply to reason when this tier answers, over the route's.
+    pub effort: Option<Effort>,
 }
 
 /// How requests are spread over a tier.
@@ -396,6 +477,8 @@ pub struct IntentsSettings {
     /// A file of further examples: `.jsonl` with `text` and `label` on each line, or YAML with a list of texts by label. A
     /// relative path starts at the folder of the configuration.
     pub file: Option<String>,
+    /// Labels whose further examples come from the log: texts that feedback gave this label, on routes with `learn: { keep: text }`.
+    pub from_log: Vec<String>,
     /// How labels are told apart.
     pub head: Option<IntentsHead>,
     /// The share of texts that belong which are taken for such, above 0 and at most 1. Default 0.95; higher lets more through
@@ -428,6 +511,8 @@ pub struct ClassifierSettings {
     pub timeout: Option<String>,
     /// How long an answer is kept for the same text. Default `1h`; `0s` asks every time.
     pub keep: Option<String>,
+    /// Dollars it may cost per day (UTC); when they are used up, its steps leave requests to the next.
+    pub spend_cap: Option<String>,
 }
 
 /// A choice by how hard a prompt looks.
@@ -530,8 +615,15 @@ pub struct ShadowSettings {
     pub deployment: String,
     /// The share of the requests that are copied, for example `1%` (default).
     pub share: Option<String>,
-    /// The share of the route's spending that copies may add, for example `5%` (default).
+    /// The share of the route's spending of the day that copies may add, for example `5%`: the default where `spend_per_day` is
+    /// not given.
     pub spend_cap: Option<String>,
+    /// The most that copies may cost a day (of UTC), in dollars, for example `"2.50"`. With both caps, both hold.
+    pub spend_per_day: Option<String>,
+    /// Answers at least this similar agree, 0 to 1. Default 0.8.
+    pub agree: Option<f64>,
+    /// Keep the text of both answers in the copy's record. Default false: only how they compare is kept.
+    pub keep_answers: Option<bool>,
 }
 
 /// One decision step. Exactly one of `when` (with `use`), `pin`, `semantic`, `complexity`, `classifier`, `hybrid`, `bandit`,
@@ -546,6 +638,8 @@ pub struct StepSettings {
     pub tier: Option<String>,
     /// Honour the `x-trunkline-pin` header here.
     pub pin: Option<bool>,
+    /// How deeply to reason when this step decides, over the tier's and the route's.
+    pub effort: Option<Effort>,
     /// Chooses by meaning: examples, by their name under `intents`; with `map`.
     pub semantic: Option<String>,
     /// Chooses by asking a model: its name under `classifiers`; with `map`.
@@ -645,6 +739,8 @@ pub struct KeySettings {
     pub tokens_per_minute: Option<u64>,
     /// Requests open at the same time.
     pub concurrency: Option<u32>,
+    /// How deeply its requests reason, whatever body, header and route say.
+    pub effort: Option<Effort>,
     /// Labels kept with every request.
     pub tags: IndexMap<String, String>,
     /// Revoked keys are refused as such.

@@ -15,13 +15,13 @@ mod source;
 mod structure;
 mod zero;
 
-pub use compile::Inputs;
+pub use compile::{Inputs, Labelled};
 pub use digest::{KeyDigest, Pepper};
 pub use load::{Loaded, json_schema, load, load_standing_in};
 pub use problem::{InvalidConfiguration, Place, Problem, Problems, Severity};
 pub use scalar::duration;
 pub use snapshot::{
-    KeyLimits, KeyRing, Origin, ProviderSummary, Routes, Server, Snapshot, Store, VirtualKey,
+    BatchPolicy, KeyLimits, KeyRing, Origin, ProviderSummary, Routes, Server, Snapshot, Store, VirtualKey,
 };
 pub use source::{LONGEST_TEXT, Source};
 pub use zero::from_environment;

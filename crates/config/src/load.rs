@@ -102,6 +102,7 @@ pub fn json_schema() -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::Labelled;
     use std::time::Duration;
     use trunkline_model::catalogue::Date;
     use trunkline_model::secret::Secret;
@@ -112,6 +113,7 @@ mod tests {
             environment: &|_| None,
             today: Date::from_unix_seconds(1_763_000_000),
             files: &|_| Err("no files here".to_owned()),
+            labelled: &|_| Labelled { file: String::new(), texts: Ok(Vec::new()) },
         };
         read(vec![source], &inputs, stand_in).unwrap_or_else(|invalid| panic!("{invalid}"))
     }

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_model::catalogue::Catalogue;
+use trunkline_model::catalogue::ReasoningEffort;
 use trunkline_model::facts::Requirement;
+use trunkline_model::host::HostPattern;
 use trunkline_model::id::Name;
 use trunkline_providers::upstream::Upstream;
 use trunkline_route::caller::AllowList;
@@ -84,6 +86,67 @@ pub struct Server {
     pub client_timeout: Duration,
     /// How long a stop waits for open requests.
     pub drain: Duration,
+    /// Files that clients name by URL.
+    pub media: Media,
+    /// Files and batches.
+    pub batches: BatchPolicy,
+}
+
+/// How files that clients name by URL are fetched, where a provider takes only their bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Media {
+    /// Whether they are.
+    pub is_fetched: bool,
+    /// The only hosts to fetch from; empty means every public one.
+    pub allow_hosts: Vec<HostPattern>,
+    /// Hosts that may have private addresses.
+    pub allow_private: Vec<HostPattern>,
+    /// Most bytes of all files of one request.
+    pub max_bytes: u64,
+    /// Longest time for all files of one request.
+    pub timeout: Duration,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            is_fetched: true,
+            allow_hosts: Vec::new(),
+            allow_private: Vec::new(),
+            max_bytes: 20_000_000,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What is kept of files and batches, and how fast lines are sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchPolicy {
+    /// Lines under way at the same time.
+    pub concurrency: u32,
+    /// Share of every limit that is left to live requests, 0 to 1.
+    pub headroom: f64,
+    /// Largest uploaded file in bytes.
+    pub max_file: u64,
+    /// Most bytes of all files and batches.
+    pub max_bytes: u64,
+    /// How long files and finished batches are kept.
+    pub keep: Duration,
+}
+
+// A share is never NaN: the notation does not have it.
+impl Eq for BatchPolicy {}
+
+impl Default for BatchPolicy {
+    fn default() -> Self {
+        Self {
+            concurrency: 8,
+            headroom: 0.2,
+            max_file: 200_000_000,
+            max_bytes: 4_000_000_000,
+            keep: Duration::from_secs(30 * 86_400),
+        }
+    }
 }
 
 impl Default for Server {
@@ -97,6 +160,8 @@ impl Default for Server {
             open_requests: 20_000,
             client_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(30),
+            media: Media::default(),
+            batches: BatchPolicy::default(),
         }
     }
 }
@@ -152,6 +217,8 @@ pub struct VirtualKey {
     pub limits: KeyLimits,
     /// Labels kept with every request, sorted.
     pub tags: Vec<(Name, Name)>,
+    /// How deeply its requests reason, whatever they say.
+    pub effort: Option<ReasoningEffort>,
     /// Refused as revoked.
     pub revoked: bool,
 }

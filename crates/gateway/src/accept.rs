@@ -64,6 +64,8 @@ pub(crate) struct Accepted {
 
 /// The longest `model` kept in the record, in bytes.
 const LONGEST_MODEL: usize = 200;
+/// The announced length that is believed before anything has come of it, in bytes.
+const BELIEVED: usize = 256 * 1024;
 /// The most bytes of a refused body that are read for the sake of the answer.
 const MOST_DISCARDED: usize = 64 * 1024 * 1024;
 /// The longest time that takes.
@@ -83,13 +85,43 @@ pub(crate) async fn accept(
     options.dry_run |= arrival.dry_run;
     check_head(&arrival.headers, arrival.operation)?;
     let server = &generation.snapshot.server;
-    let body = read_body(arrival.body, &arrival.headers, server.body_limit, server.client_timeout).await?;
+    let (limit, silence) = (server.body_limit, server.client_timeout);
+    let Arrival { dialect, operation, path, query, headers, body, .. } = arrival;
+    let body = read_body(body, &headers, limit, silence).await?;
+    let accepted = understand(gateway, Written { dialect, operation, path, headers }, options, body, case)?;
+    Ok(Accepted { stream_form: StreamForm::of(dialect, query.as_deref()), ..accepted })
+}
+
+/// A request without its body: what its path and headers say.
+pub(crate) struct Written {
+    /// The protocol.
+    pub dialect: Dialect,
+    /// What is asked for.
+    pub operation: Operation,
+    /// What the path says.
+    pub path: PathParts,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+/// Looks at a body that is here, and notes it in the record.
+///
+/// # Errors
+/// Not what the dialect asks for.
+pub(crate) fn understand(
+    gateway: &Gateway,
+    written: Written,
+    options: Options,
+    body: Bytes,
+    case: &mut Case,
+) -> Result<Accepted, ClientError> {
+    let Written { dialect, operation, path, headers } = written;
     case.record.request_bytes = body.len() as u64;
-    let looked = if arrival.operation.is_relayed() {
-        let content_type = arrival.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        relayed::envelope(arrival.operation, BodyForm::of(content_type), &body)
+    let looked = if operation.is_relayed() {
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        relayed::envelope(operation, BodyForm::of(content_type), &body)
     } else {
-        dispatch::envelope(arrival.dialect, arrival.operation, &body, &arrival.path)
+        dispatch::envelope(dialect, operation, &body, &path)
     };
     let envelope = looked.map_err(BadRequest::into_client_error)?;
     let shape = &envelope.shape;
@@ -99,17 +131,22 @@ pub(crate) async fn accept(
         options.user.clone().or_else(|| shape.user.as_deref().map(|user| Name::from(clipped(user))));
     case.record.session.clone_from(&options.session);
     gateway.metrics.accepted(body.len());
-    Ok(Accepted {
-        stream_form: StreamForm::of(arrival.dialect, arrival.query.as_deref()),
-        dialect: arrival.dialect,
-        operation: arrival.operation,
-        path: arrival.path,
-        headers: arrival.headers,
-        options,
-        body,
-        envelope,
-        turn: None,
-    })
+    let stream_form = StreamForm::of(dialect, None);
+    Ok(Accepted { dialect, operation, path, stream_form, headers, options, body, envelope, turn: None })
+}
+
+/// Reads a body of JSON for an endpoint that is not inference.
+///
+/// # Errors
+/// Wrong content type, too large, cut or too slow.
+pub(crate) async fn json_body(
+    generation: &Generation,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Bytes, ClientError> {
+    check_head(headers, Operation::Chat)?;
+    let server = &generation.snapshot.server;
+    read_body(body, headers, server.body_limit, server.client_timeout).await
 }
 
 fn check_head(headers: &HeaderMap, operation: Operation) -> Result<(), ClientError> {
@@ -130,6 +167,26 @@ fn check_head(headers: &HeaderMap, operation: Operation) -> Result<(), ClientErr
             Err(ClientError::new(ErrorCode::UnsupportedMediaType, message).at("content-encoding"))
         }
     }
+}
+
+/// Reads a body with a small bound of its own, whatever the configured one is.
+///
+/// # Errors
+/// As for any body.
+pub(crate) async fn read_small(
+    body: Incoming,
+    headers: &HeaderMap,
+    limit: usize,
+    silence: Duration,
+) -> Result<Bytes, ClientError> {
+    check_head(headers, Operation::Chat)?;
+    read_body(body, headers, limit, silence).await.map_err(|error| match error.code {
+        ErrorCode::RequestTooLarge => {
+            let message = format!("the body is larger than the {limit} bytes that are taken here");
+            ClientError { message, ..error }
+        }
+        _ => error,
+    })
 }
 
 async fn read_body(
@@ -180,11 +237,18 @@ async fn read_body(
             return Err(too_large());
         }
         match (&mut joined, first.take()) {
-            (Some(joined), _) => joined.extend_from_slice(&data),
+            (Some(joined), _) => {
+                if joined.capacity() - joined.len() < data.len() {
+                    let promised = announced.unwrap_or(0).saturating_sub(joined.len());
+                    joined.reserve(promised.max(data.len()));
+                }
+                joined.extend_from_slice(&data);
+            }
             (None, None) => first = Some(data),
             (None, Some(before)) => {
-                // The announced length is believed only up to a bound, so that a lie reserves no memory.
-                let capacity = announced.unwrap_or(0).min(4 * 1024 * 1024);
+                // The announced length is believed once a part of it has come, so that a lie alone reserves no memory. From
+                // then on there is room for all of it: a buffer that grows copies a large body several times.
+                let capacity = announced.unwrap_or(0).min(BELIEVED);
                 let mut buffer = BytesMut::with_capacity(capacity.max(before.len() + data.len()));
                 buffer.extend_from_slice(&before);
                 buffer.extend_from_slice(&data);

@@ -6,14 +6,16 @@
 use crate::accept::Accepted;
 use crate::authenticate::Identified;
 use crate::case::Case;
+use crate::effort::EffortOrder;
 use crate::endpoint::StreamForm;
 use crate::learn;
+use crate::media::Supply;
 use crate::options::Options;
 use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use bytes::Bytes;
 use http::HeaderMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
@@ -49,31 +51,40 @@ pub(crate) struct Admitted {
     pub caller: Caller,
     /// Refuse instead of warn.
     pub strict: bool,
+    /// How deeply it is to reason, where somebody else than its body says so.
+    pub effort: EffortOrder,
     /// What it is beyond its conversation, in the responses API.
     pub turn: Option<Arc<Turn>>,
     /// What the answer repeats of the request, where that is not what its body says.
     pub echo: Option<Arc<Echo>>,
+    /// Files that were fetched for it.
+    pub supply: OnceLock<Arc<Supply>>,
 }
 
 impl Admitted {
     /// The same request once more, to be sent beside.
     #[must_use]
     pub(crate) fn duplicate(&self) -> Self {
+        let mut headers = self.headers.clone();
+        // A provider would give the answer it already gave.
+        headers.remove("idempotency-key");
         Self {
             generation: Arc::clone(&self.generation),
             dialect: self.dialect,
             operation: self.operation,
             path: self.path.clone(),
             stream_form: self.stream_form,
-            headers: self.headers.clone(),
+            headers,
             options: self.options.clone(),
             body: self.body.clone(),
             envelope: self.envelope.clone(),
             route: Arc::clone(&self.route),
             caller: self.caller.clone(),
             strict: self.strict,
+            effort: self.effort.clone(),
             turn: self.turn.clone(),
             echo: self.echo.clone(),
+            supply: self.supply.clone(),
         }
     }
 }
@@ -88,7 +99,7 @@ const ASSUMED_OUTPUT: u64 = 4_096;
 pub(crate) fn admit(
     gateway: &Gateway,
     generation: &Arc<Generation>,
-    accepted: Accepted,
+    mut accepted: Accepted,
     identified: &Identified,
     case: &mut Case,
 ) -> Result<Box<Admitted>, ClientError> {
@@ -121,6 +132,12 @@ pub(crate) fn admit(
         })?;
         case.reserve(reservation);
     }
+    let effort =
+        EffortOrder::new(identified.key.as_ref().and_then(|key| key.effort), accepted.options.effort);
+    if effort.is_off(route.efforts.route) {
+        // What does not reason may answer then.
+        accepted.envelope.shape.wants_reasoning = false;
+    }
     let strict = accepted.options.strict.unwrap_or(route.strict);
     // Boxed at once: it lives as long as the answer, and every move of it would be a copy.
     Ok(Box::new(Admitted {
@@ -136,8 +153,10 @@ pub(crate) fn admit(
         route,
         caller,
         strict,
+        effort,
         echo: accepted.turn.as_ref().map(|turn| Arc::clone(&turn.echo)),
         turn: accepted.turn.map(Arc::from),
+        supply: OnceLock::new(),
     }))
 }
 

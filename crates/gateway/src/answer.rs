@@ -93,6 +93,7 @@ fn plain(
     if let Some(call) = call {
         call.succeeded(facts.usage.map(|usage| usage.total()), now);
     }
+    case.note_answer(relay.answer());
     case.end(attempt.number, facts.end(None));
     drive.succeeded(attempt.number);
     let mut headers = head(admitted, &case);
@@ -470,6 +471,7 @@ impl Streaming {
         self.seal();
         let summary = self.relay.summary();
         self.case.record.finish = summary.finish.map(|finish| word(finish.name()));
+        self.case.note_answer(self.relay.answer());
         self.end_attempt(None);
         self.drive.succeeded(self.attempt.number);
         self.body = None;
@@ -492,7 +494,8 @@ impl Streaming {
     /// What the client is told otherwise.
     async fn resume(&mut self, failure: Failure) -> Result<(), ClientError> {
         let continues = self.drive.plan().continuation;
-        let subject = Subject::new(&self.admitted, self.case.id(), self.drive.plan());
+        let subject = Subject::new(&self.admitted, self.case.id(), self.drive.plan())
+            .decided_by(self.case.record.decided_by.as_ref());
         let unfinished = if subject.may_be_continued() { self.relay.unfinished() } else { None };
         if continues && unfinished.is_none() {
             return Err(perform::tell(&mut self.case, &Verdict { failure, why: Why::Committed }));

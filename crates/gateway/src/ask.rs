@@ -7,6 +7,7 @@
 use crate::admit::Admitted;
 use crate::attempt::{self, Lost, Opened};
 use crate::case::Case;
+use crate::effort::EffortOrder;
 use crate::endpoint::StreamForm;
 use crate::options::Options;
 use crate::prompt::BodyPrompt;
@@ -15,7 +16,7 @@ use crate::subject::Subject;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::Name;
@@ -173,7 +174,9 @@ fn request(asked_for: &Admitted, question: &Question) -> Result<Admitted, Failur
         route: Arc::clone(&asked_for.route),
         caller: asked_for.caller.clone(),
         strict: false,
+        effort: EffortOrder::default(),
         turn: None,
         echo: None,
+        supply: OnceLock::new(),
     })
 }

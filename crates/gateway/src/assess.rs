@@ -12,10 +12,11 @@ use crate::perform::Performance;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
 use trunkline_model::failure::{Failure, FailureClass};
-use trunkline_model::record::AttemptKind;
+use trunkline_model::record::{AttemptKind, JudgedAnswer};
 use trunkline_model::warning::Warning;
 use trunkline_route::cascade::{
-    Agreement, Answer, Cascade, Demand, Inspection, Judge, Shortcoming, affords, agreement, examine, repaired,
+    Agreement, Answer, Cascade, Demand, Inspection, Judge, Shortcoming, TOP_SCORE, affords, agreement,
+    examine, repaired,
 };
 use trunkline_route::drive::{Attempt, AttemptNumber, Commit, Verdict};
 
@@ -177,6 +178,15 @@ impl Performance<'_> {
             Judge::score(&text)
                 .map_err(|error| Failure::new(FailureClass::BadAnswer, format!("failed to {error}")))
         });
+        if let Ok(score) = score {
+            let leg = &opened.attempt.leg;
+            let deployment = &self.subject.generation().snapshot.fleet.deployment(leg.deployment.index()).id;
+            self.case.record.judged.push(JudgedAnswer {
+                deployment: Arc::clone(deployment),
+                tier: Arc::clone(&leg.tier),
+                score: f64::from(score) / f64::from(TOP_SCORE),
+            });
+        }
         match score {
             Err(failure) => {
                 skipped(opened, &format!("the judge could not tell: {}", failure.message));

@@ -146,18 +146,25 @@ pub(crate) async fn open_into(
     so_far: Option<&str>,
     relay: &mut Relay,
 ) -> Result<Begun, Box<Lost>> {
-    let health = subject.generation().health.deployment(attempt.leg.deployment.index());
+    let index = attempt.leg.deployment.index();
+    let left = attempt.deadline.since(gateway.clock.now());
+    let files = match subject.files(gateway, index, left).await {
+        Ok(files) => files,
+        Err(failure) => return Err(Box::new(Lost { attempt, failure, facts: Facts::default() })),
+    };
+    let health = subject.generation().health.deployment(index);
     let call = match health.begin(subject.worst_case_tokens(), gateway.clock.now()) {
         Ok(call) => call,
         Err(failure) => return Err(Box::new(Lost { attempt, failure, facts: Facts::default() })),
     };
-    let Prepared { body, headers, warnings } = match subject.prepare(attempt.leg.deployment.index(), so_far) {
+    let Prepared { body, headers, warnings } = match subject.prepare(&attempt.leg, so_far, files.as_ref()) {
         Ok(prepared) => prepared,
         Err(failure) => {
             call.not_sent();
             return Err(Box::new(Lost { attempt, failure, facts: Facts::default() }));
         }
     };
+    drop(files);
     let mut opening = Opening { gateway, subject, attempt, call, facts: Facts::default() };
     let request = opening.request(body, headers);
     let request = match opening.upstream().signing {

@@ -6,16 +6,15 @@
 
 use crate::admit::Admitted;
 use crate::ask;
-use crate::attempt;
 use crate::case::{self, Case};
+use crate::perform::{self, Performed};
 use crate::state::Gateway;
 use crate::subject::Subject;
 use std::sync::Arc;
 use trunkline_embed::Embedder;
 use trunkline_model::id::Name;
-use trunkline_model::record::{AttemptKind, Outcome};
-use trunkline_route::cascade::{Answer, Cascade, similarity};
-use trunkline_route::drive::{Attempt, AttemptNumber};
+use trunkline_model::record::Outcome;
+use trunkline_route::cascade::{Answer, Cascade, Inspection, similarity};
 use trunkline_route::plan::{Leg, Plan};
 
 /// Audits the answer, if it is one of the sample.
@@ -31,8 +30,7 @@ pub(crate) fn consider(
     let Ok(permit) = Arc::clone(&gateway.background).try_acquire_owned() else { return };
     let Some(place) = gateway.enter(u32::MAX) else { return };
     let admitted = subject.admitted().duplicate();
-    let legs: Vec<Leg> = plan.on_bad_answer.clone();
-    let times = plan.timeouts;
+    let plan = second_opinion(plan);
     let (gateway, answer) = (Arc::clone(gateway), answer.clone());
     let version = admitted.generation.snapshot.version;
     let mut second = Case::open(
@@ -46,36 +44,38 @@ pub(crate) fn consider(
     note(&mut second, case);
     tokio::spawn(async move {
         let _permit = permit;
-        let subject = Subject::beside(&admitted, second.id());
-        let deadline = gateway.clock.now() + times.total;
-        for (number, leg) in (1_u32..).zip(legs.into_iter().take(2)) {
-            let attempt = Attempt {
-                number: AttemptNumber(number),
-                kind: if number == 1 { AttemptKind::First } else { AttemptKind::Failover },
-                leg,
-                connect: times.connect,
-                first_token: times.first_token,
-                between_tokens: times.between_tokens,
-                deadline,
-                hedge: None,
-            };
-            ask::note_begun(&subject, &mut second, &attempt);
-            match attempt::open(&gateway, &subject, attempt).await {
-                Ok(opened) => {
-                    let better = opened.relay.answer().cloned().unwrap_or_default();
-                    note_served(&subject, &mut second, &opened.attempt.leg);
-                    ask::conclude(&gateway, &mut second, *opened);
-                    let like = similarity(&answer, &better, &mut Embedder::bundled());
-                    report(&gateway, &admitted, &audit, like >= audit.agree);
-                    second.finish(Outcome::Served);
-                    return;
-                }
-                Err(lost) => ask::note_lost(&gateway, &mut second, *lost),
+        match perform::perform(&gateway, &admitted, plan, &mut second).await {
+            Ok(Performed { mut drive, opened }) => {
+                let better = opened.relay.answer().cloned().unwrap_or_default();
+                note_served(&admitted, &mut second, &opened.attempt.leg);
+                second.record.warnings.clone_from(&opened.warnings);
+                drive.succeeded(opened.attempt.number);
+                ask::conclude(&gateway, &mut second, *opened);
+                let like = similarity(&answer, &better, &mut Embedder::bundled());
+                report(&gateway, &admitted, &audit, like >= audit.agree);
+                second.finish(Outcome::Served);
             }
+            Err(error) => second.refused(&error),
         }
-        second.record.error_message = Some("the audit got no second answer".to_owned());
-        second.finish(Outcome::Failed);
     });
+}
+
+/// The way to the better tier: the same attempt machine as for any request, with its own deadline and attempt budget, and the
+/// answer read whole.
+fn second_opinion(plan: &Plan) -> Plan {
+    Plan {
+        legs: plan.on_bad_answer.clone(),
+        on_rate_limit: Vec::new(),
+        on_context_length: Vec::new(),
+        on_content_filter: Vec::new(),
+        on_bad_answer: Vec::new(),
+        conceded: plan.conceded.clone(),
+        inspection: Some(Inspection::reading()),
+        timeouts: plan.timeouts,
+        attempts: plan.attempts,
+        hedge: None,
+        continuation: false,
+    }
 }
 
 fn note(second: &mut Case, first: &Case) {
@@ -90,8 +90,8 @@ fn note(second: &mut Case, first: &Case) {
     record.tags = vec![(Name::from("audit_of"), Name::from(of.id.to_string()))];
 }
 
-fn note_served(subject: &Subject<'_>, second: &mut Case, leg: &Leg) {
-    let deployment = subject.generation().snapshot.fleet.deployment(leg.deployment.index());
+fn note_served(admitted: &Admitted, second: &mut Case, leg: &Leg) {
+    let deployment = admitted.generation.snapshot.fleet.deployment(leg.deployment.index());
     let record = &mut second.record;
     record.deployment = Some(Arc::clone(&deployment.id));
     record.provider = Some(Arc::clone(&deployment.provider));

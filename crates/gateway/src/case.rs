@@ -7,6 +7,7 @@
 use crate::clock;
 use crate::learn::Choice;
 use crate::respond;
+use crate::shadow::Mirror;
 use crate::state::{Gateway, Place};
 use std::sync::Arc;
 use trunkline_model::catalogue::{self, ModelEntry, ServiceTier};
@@ -18,6 +19,7 @@ use trunkline_model::moment::Moment;
 use trunkline_model::money::{Cost, CostConfidence};
 use trunkline_model::record::{AttemptKind, AttemptRecord, Outcome, PhaseTimes, RequestRecord};
 use trunkline_model::usage::{Usage, UsageSource};
+use trunkline_route::cascade::Answer;
 use trunkline_route::drive::AttemptNumber;
 use trunkline_route::limit::{Reservation, Settlement};
 
@@ -32,6 +34,10 @@ pub(crate) struct Case {
     reservation: Option<Reservation>,
     /// A bandit's choice, to be told how it ended.
     choice: Option<Choice>,
+    /// Whom a copy is sent to once the request is answered.
+    mirror: Option<Box<Mirror>>,
+    /// No client asked for it: it counts on no key, route or session.
+    is_beside: bool,
     /// Whether the session must be remembered.
     remembers_session: bool,
     running: Vec<Running>,
@@ -88,10 +94,27 @@ impl Case {
             record,
             reservation: None,
             choice: None,
+            mirror: None,
+            is_beside: false,
             remembers_session: false,
             running: Vec::new(),
             finished: false,
         }
+    }
+
+    /// Opens the record of a request that no client asked for.
+    #[must_use]
+    pub(crate) fn open_beside(
+        gateway: Arc<Gateway>,
+        place: Place,
+        id: RequestId,
+        dialect: Dialect,
+        operation: Operation,
+        version: u64,
+    ) -> Self {
+        let mut case = Self::open(gateway, place, id, dialect, operation, version);
+        case.is_beside = true;
+        case
     }
 
     /// The request's id.
@@ -140,6 +163,24 @@ impl Case {
     /// Keeps the choice that is told how the request ended.
     pub(crate) fn learn_from(&mut self, choice: Choice) {
         self.choice = Some(choice);
+    }
+
+    /// A copy is sent once the request is answered.
+    pub(crate) fn mirror(&mut self, mirror: Box<Mirror>) {
+        self.mirror = Some(mirror);
+    }
+
+    /// Whether a copy will be sent, for which the answer must be read.
+    #[must_use]
+    pub(crate) const fn is_mirrored(&self) -> bool {
+        self.mirror.is_some()
+    }
+
+    /// Notes the whole answer, for the copy's comparison.
+    pub(crate) fn note_answer(&mut self, answer: Option<&Answer>) {
+        if let Some(mirror) = &mut self.mirror {
+            mirror.served(answer);
+        }
     }
 
     /// Remembers the session when the request is over.
@@ -243,6 +284,19 @@ impl Case {
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(&self.settlement());
         }
+        if self.is_beside {
+            self.gateway.metrics.closed_beside(&self.record);
+        } else {
+            self.count();
+        }
+        if let Some(mirror) = self.mirror.take().filter(|_| outcome == Outcome::Served) {
+            mirror.send(&self.gateway, &self.record);
+        }
+        self.gateway.recorder.record(&mut *self.record);
+    }
+
+    /// Tells everyone who counts requests.
+    fn count(&mut self) {
         self.count_spending();
         if let Some(choice) = self.choice.take() {
             choice.ended(&self.record);
@@ -251,17 +305,18 @@ impl Case {
             self.gateway.sessions.add(&self.record);
         }
         self.gateway.metrics.closed(&self.record);
-        let empty = RequestRecord::new(self.record.id, self.record.client, self.record.operation, 0);
-        let record = std::mem::replace(&mut *self.record, empty);
-        self.gateway.recorder.record(record);
     }
 
     /// Adds to the route's day, and tells its hedge budget what was spent: a share of it is what hedges may cost.
     fn count_spending(&self) {
-        if let (Some(route), Some(amount)) = (&self.record.route, self.record.cost.amount) {
-            self.gateway.spend.add(route, clock::unix_seconds() / 86_400, amount);
-        }
         let generation = self.gateway.generation();
+        if let (Some(route), Some(amount)) = (&self.record.route, self.record.cost.amount) {
+            let day = clock::unix_seconds() / 86_400;
+            self.gateway.spend.add(route, day, amount);
+            if let Some(budget) = generation.shadow_budget(route) {
+                budget.served(amount, day);
+            }
+        }
         let Some(budget) = self.record.route.as_deref().and_then(|route| generation.hedge_budget(route))
         else {
             return;

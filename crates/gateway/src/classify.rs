@@ -5,21 +5,29 @@
 //! run asks nobody: it shows what a kept answer decides, or says that nobody was asked.
 
 use crate::admit::Admitted;
+use crate::allowance::Taken;
 use crate::ask;
 use crate::case::Case;
+use crate::clock;
+use crate::learn;
 use crate::planning;
 use crate::state::Gateway;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+use trunkline_model::catalogue::{ServiceTier, TokenCounts, price};
 use trunkline_model::moment::Moment;
+use trunkline_model::money::NanoDollars;
 use trunkline_model::record::AttemptKind;
+use trunkline_model::usage::Usage;
 use trunkline_route::decision::Decision;
 use trunkline_route::steps::{ANSWER_TOKENS, GivenAnswer, Question, QuestionKey};
 
 /// Number of the first such call in the record, apart from those of the attempt machine.
 const FIRST_CLASSIFIER: u32 = 3_000;
+/// Tokens that a protocol puts around messages and a schema, at the most.
+const FRAME_TOKENS: u64 = 300;
 /// The most questions of one request; a route with more steps that ask goes on without.
 const MOST_QUESTIONS: usize = 4;
 /// The most answers kept.
@@ -32,6 +40,9 @@ pub(crate) async fn plan(gateway: &Arc<Gateway>, admitted: &Admitted, case: &mut
         decision = Box::pin(asked(gateway, admitted, case, decision)).await;
     }
     planning::note(admitted, &decision, case);
+    if decision.plan.is_ok() && !admitted.options.dry_run {
+        learn::keep_prompt(gateway, admitted, case.id());
+    }
     decision
 }
 
@@ -65,6 +76,8 @@ async fn ask_one(
     asked_before: usize,
 ) -> Result<usize, String> {
     let now = gateway.clock.now();
+    let taken = take(gateway, admitted, question)?;
+    let before = case.record.attempts.len();
     let to_send = ask::Question {
         instruction: question.instruction(),
         material: question.material(),
@@ -75,10 +88,34 @@ async fn ask_one(
         deadline: later(now, question.model.timeout),
     };
     let said = ask::ask(gateway, admitted, case, &[question.whom], &to_send).await;
+    if let Some(taken) = &taken {
+        let attempts = case.record.attempts.iter().skip(before);
+        let cost = attempts.map(|attempt| attempt.cost.amount).sum::<Option<NanoDollars>>();
+        gateway.allowances.settle(taken, cost);
+    }
     let text = said.map_err(|failure| format!("the classifier gave no answer: {}", failure.message))?;
     let label = question.read(&text)?;
     gateway.answers.keep(question.key, label, later(gateway.clock.now(), question.model.keep));
     Ok(label)
+}
+
+/// Takes the money for a question, where the classifier has a cap. A token has at least one byte, so bytes bound the prompt.
+fn take(gateway: &Gateway, admitted: &Admitted, question: &Question) -> Result<Option<Taken>, String> {
+    let Some(cap) = question.model.spend_cap else { return Ok(None) };
+    let bytes = question.instruction().len() + question.material().len() + question.schema().len();
+    let usage =
+        Usage { input: bytes as u64 + FRAME_TOKENS, output: u64::from(ANSWER_TOKENS), ..Usage::default() };
+    let deployment = admitted.generation.snapshot.fleet.deployment(question.model.deployment);
+    let most = deployment
+        .entry
+        .as_ref()
+        .and_then(|entry| price(entry, ServiceTier::Standard, &TokenCounts::from(&usage)).amount)
+        .ok_or_else(|| "what the classifier costs is not known, so its spend cap cannot hold".to_owned())?;
+    let day = clock::unix_seconds() / 86_400;
+    let taken = gateway.allowances.take(&question.model.name, day, most, cap);
+    taken
+        .map(Some)
+        .ok_or_else(|| format!("the classifier's spend cap of ${} for the day is used up", cap.decimal()))
 }
 
 fn later(moment: Moment, by: Duration) -> Moment {

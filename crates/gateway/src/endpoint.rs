@@ -3,6 +3,7 @@
 //! Owns the table of paths. Must not read bodies. A plain match instead of a router: there are few paths, they are fixed, and
 //! two of them (`/v1/models`) belong to several protocols, told apart by headers.
 
+use crate::batches::{self, BatchCall};
 use http::{HeaderMap, Method};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_wire::codec::PathParts;
@@ -21,6 +22,8 @@ pub(crate) enum Endpoint {
     },
     /// A stored response.
     Response(String, ResponseVerb),
+    /// A file or a batch, or all of them.
+    Batches(BatchCall),
     /// The list of models and routes.
     Models(Dialect),
     /// One model or route.
@@ -29,6 +32,8 @@ pub(crate) enum Endpoint {
     Explain,
     /// A past decision.
     Decision(String),
+    /// What a client says of an answer.
+    Feedback,
     /// Alive.
     Health,
     /// Able to serve.
@@ -118,6 +123,7 @@ pub(crate) fn find(
             (Endpoint::Models(if path == "/v1beta/models" { Dialect::Gemini } else { spoken() }), Method::GET)
         }
         "/v1/explain" => (Endpoint::Explain, Method::POST),
+        "/v1/feedback" => (Endpoint::Feedback, Method::POST),
         "/healthz" => (Endpoint::Health, Method::GET),
         "/readyz" => (Endpoint::Ready, Method::GET),
         "/metrics" => (Endpoint::Metrics, Method::GET),
@@ -126,6 +132,10 @@ pub(crate) fn find(
             None => return Err(NoEndpoint::Path { dialect: Dialect::Responses }),
         },
         _ if let Some(operation) = relayed(path) => (inference(Dialect::OpenAi, operation), Method::POST),
+        _ if batches::is_ours(path, spoken()) => match batches::find(method, path) {
+            Some((call, allowed)) => (Endpoint::Batches(call), allowed),
+            None => return Err(NoEndpoint::Path { dialect: spoken() }),
+        },
         _ => prefixed(path, spoken).ok_or_else(|| NoEndpoint::Path { dialect: spoken() })?,
     };
     if *method == allowed || (allowed == Method::GET && *method == Method::HEAD) {
@@ -136,6 +146,7 @@ pub(crate) fn find(
             *dialect
         }
         Endpoint::Response(..) => Dialect::Responses,
+        Endpoint::Batches(call) => call.dialect(),
         _ => spoken(),
     };
     Err(NoEndpoint::Method { dialect, allowed: if allowed == Method::GET { "GET" } else { "POST" } })
@@ -176,17 +187,20 @@ fn prefixed(path: &str, spoken: impl FnOnce() -> Dialect) -> Option<(Endpoint, M
     if let Some(id) = path.strip_prefix("/v1/decisions/") {
         return Some((Endpoint::Decision(id.to_owned()), Method::GET));
     }
-    let (rest, versioned_gemini) = match path.strip_prefix("/v1beta/models/") {
+    let (rest, versioned_gemini) = match path.strip_prefix("/v1beta/") {
         Some(rest) => (rest, true),
-        None => (path.strip_prefix("/v1/models/")?, false),
+        None => (path.strip_prefix("/v1/")?, false),
     };
-    let rest = decode(rest);
+    let named = rest.strip_prefix("models/");
+    // A client that takes a name with a slash for a whole resource name leaves `models/` out.
+    let rest = decode(named.or_else(|| rest.contains('/').then_some(rest))?);
     if let Some((model, verb)) = rest.rsplit_once(':')
         && let Some((operation, delivery)) = gemini_verb(verb)
     {
         let path = PathParts { model: Some(model.to_owned()), delivery: Some(delivery) };
         return Some((Endpoint::Inference { dialect: Dialect::Gemini, operation, path }, Method::POST));
     }
+    named?;
     Some((Endpoint::Model(if versioned_gemini { Dialect::Gemini } else { spoken() }, rest), Method::GET))
 }
 
@@ -218,7 +232,7 @@ fn spoken(headers: &HeaderMap, query: Option<&str>) -> Dialect {
 }
 
 /// Resolves percent escapes; what is not one stays.
-fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     if !text.contains('%') {
         return text.to_owned();
     }
@@ -248,10 +262,14 @@ mod tests {
     fn gemini_paths_carry_model_and_delivery() {
         let expected = PathParts { model: Some("openai/gpt-5".into()), delivery: Some(Delivery::Stream) };
         let found = at(&Method::POST, "/v1beta/models/openai%2Fgpt-5:streamGenerateContent").unwrap();
-        assert_eq!(
-            found,
-            Endpoint::Inference { dialect: Dialect::Gemini, operation: Operation::Chat, path: expected }
-        );
+        let expected =
+            Endpoint::Inference { dialect: Dialect::Gemini, operation: Operation::Chat, path: expected };
+        assert_eq!(found, expected);
+        let bare = at(&Method::POST, "/v1beta/openai/gpt-5:streamGenerateContent").unwrap();
+        assert_eq!(bare, found);
+        for path in ["/v1beta/gpt-5:generateContent", "/v1beta/openai/gpt-5:else", "/v1/openai/gpt-5"] {
+            assert_eq!(at(&Method::POST, path), Err(NoEndpoint::Path { dialect: Dialect::OpenAi }), "{path}");
+        }
         assert_eq!(at(&Method::GET, "/v1/models/a:b"), Ok(Endpoint::Model(Dialect::OpenAi, "a:b".into())));
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Owns the answers of dry runs, `POST /v1/explain` and `GET /v1/decisions/{id}`. Must not decide: it shows what `decide` made.
 
+use crate::admit::Admitted;
 use crate::body::AnswerBody;
 use crate::case::Case;
+use crate::planning;
 use crate::respond;
 use crate::state::Gateway;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::RequestId;
+use trunkline_model::record::RequestRecord;
 use trunkline_route::decision::Decision;
 use trunkline_store::Query;
 
@@ -53,6 +56,59 @@ async fn find(
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<serde_json::Value, ClientError> {
+    let generation = gateway.generation();
+    let key = crate::authenticate::check(&generation, headers, query, Dialect::OpenAi)?;
+    let record = record_of(gateway, id, key.as_ref().map(|key| &*key.name)).await?;
+    let (learning, asked) = (gateway.learning.clone(), record.id);
+    let feedback = tokio::task::spawn_blocking(move || learning.feedback(asked))
+        .await
+        .map_err(|error| failed(format!("the search of the feedback failed: {error}")))?
+        .map_err(|error| failed(format!("failed to {error}")))?;
+    let decision = record.decision.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let mut value = serde_json::to_value(&record).unwrap_or_default();
+    if let Some(map) = value.as_object_mut() {
+        map.insert("decision".to_owned(), decision.unwrap_or(serde_json::Value::Null));
+        if let Some(feedback) = feedback {
+            map.insert("feedback".to_owned(), serde_json::to_value(&feedback).unwrap_or_default());
+        }
+    }
+    Ok(value)
+}
+
+/// What a client is told that wants a request to be served as another one was decided.
+pub(crate) fn only_dry() -> ClientError {
+    let message = "the header `x-trunkline-as` goes with `x-trunkline-dry-run: true` or `POST /v1/explain`: providers are asked by \
+                   decisions of now";
+    ClientError::new(ErrorCode::InvalidRequest, message).at("x-trunkline-as")
+}
+
+/// Decides a request as another one was decided: with the seed, the time and the state that its decision tells of.
+///
+/// # Errors
+/// There is no such decision, or it is another key's.
+pub(crate) async fn again(
+    gateway: &Arc<Gateway>,
+    admitted: &Admitted,
+    id: &str,
+) -> Result<Decision, ClientError> {
+    let record = record_of(gateway, id, admitted.caller.key.as_deref()).await?;
+    let old = record.decision.as_deref().and_then(|decision| serde_json::from_str(decision).ok());
+    let Some(old) = old else {
+        let message = format!("the request `{id}` was refused before anything was decided");
+        return Err(ClientError::new(ErrorCode::NotFound, message).at("x-trunkline-as"));
+    };
+    Ok(planning::decide_as(gateway, admitted, &record, &old))
+}
+
+/// The record of a past request, as far as a key may see it. Reads the log.
+///
+/// # Errors
+/// There is none, or it is another key's; or the log cannot be read.
+pub(crate) async fn record_of(
+    gateway: &Arc<Gateway>,
+    id: &str,
+    key: Option<&str>,
+) -> Result<RequestRecord, ClientError> {
     let unknown = || {
         let shown: String = id.chars().take(64).collect();
         ClientError::new(
@@ -62,8 +118,6 @@ async fn find(
             ),
         )
     };
-    let generation = gateway.generation();
-    let key = crate::authenticate::check(&generation, headers, query, Dialect::OpenAi)?;
     let parsed: RequestId = id.parse().map_err(|_| unknown())?;
     let for_search = Arc::clone(gateway);
     let page = tokio::task::spawn_blocking(move || {
@@ -77,17 +131,16 @@ async fn find(
         Ok(found)
     })
     .await
-    .map_err(|error| ClientError::new(ErrorCode::Internal, format!("the search of the log failed: {error}")))?
-    .map_err(|error| ClientError::new(ErrorCode::Internal, format!("failed to {error}")))?;
+    .map_err(|error| failed(format!("the search of the log failed: {error}")))?
+    .map_err(|error| failed(format!("failed to {error}")))?;
     let record = page.records.into_iter().next().ok_or_else(unknown)?;
     // A key sees its own requests: another's are as good as not there.
-    if key.is_some_and(|key| record.key.as_deref() != Some(&*key.name)) {
+    if key.is_some_and(|key| record.key.as_deref() != Some(key)) {
         return Err(unknown());
     }
-    let decision = record.decision.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    let mut value = serde_json::to_value(&record).unwrap_or_default();
-    if let Some(map) = value.as_object_mut() {
-        map.insert("decision".to_owned(), decision.unwrap_or(serde_json::Value::Null));
-    }
-    Ok(value)
+    Ok(record)
+}
+
+fn failed(message: String) -> ClientError {
+    ClientError::new(ErrorCode::Internal, message)
 }

@@ -12,6 +12,7 @@ pub(crate) fn text(gateway: &Gateway) -> String {
     let mut text = gateway.metrics.text();
     record(gateway, &mut text);
     deployments(gateway, &mut text);
+    batches(gateway, &mut text);
     pools(gateway, &mut text);
     text.push_str("# EOF\n");
     text
@@ -30,6 +31,8 @@ fn record(gateway: &Gateway, text: &mut String) {
     counter(text, "trunkline_log_spilled", "Records sent to the journal", stats.spilled);
     counter(text, "trunkline_log_lost", "Records lost", stats.lost);
     counter(text, "trunkline_log_errors", "Failed writes of the log", stats.database_errors);
+    let lost = gateway.learning.lost_prompts();
+    counter(text, "trunkline_prompts_lost", "Prompts that a route should have kept to learn from", lost);
     let now = gateway.clock.now();
     gauge(
         text,
@@ -79,6 +82,23 @@ fn deployments(gateway: &Gateway, text: &mut String) {
         "gauge",
         &headroom,
     );
+}
+
+fn batches(gateway: &Gateway, text: &mut String) {
+    let figures = gateway.queue.figures();
+    gauge(text, "trunkline_batches_open", "Batches that are not over", figures.stats.open as f64);
+    let running = u64::from(figures.running);
+    let waiting = figures.stats.lines.saturating_sub(running);
+    let lines = format!(
+        "trunkline_batch_lines{{state=\"waiting\"}} {waiting}\ntrunkline_batch_lines{{state=\"running\"}} {running}\n"
+    );
+    family(text, "trunkline_batch_lines", "Lines of batches without a result", "gauge", &lines);
+    let ended = format!(
+        "trunkline_batch_lines_ended_total{{end=\"succeeded\"}} {}\ntrunkline_batch_lines_ended_total{{end=\"errored\"}} {}\n",
+        figures.succeeded, figures.errored
+    );
+    family(text, "trunkline_batch_lines_ended", "Lines of batches that got their result", "counter", &ended);
+    gauge(text, "trunkline_batch_bytes", "Bytes of files and batches kept", figures.stats.bytes as f64);
 }
 
 fn pools(gateway: &Gateway, text: &mut String) {

@@ -18,6 +18,10 @@ pub(crate) struct Inspector {
     decoded: Vec<Event>,
     events: Vec<Event>,
     answer: Answer,
+    /// Only listens: keeps no events, and what it cannot read is none of its business.
+    listens: bool,
+    /// It met something that it could not read.
+    is_lost: bool,
 }
 
 impl Inspector {
@@ -29,6 +33,8 @@ impl Inspector {
             decoded: Vec::new(),
             events: Vec::new(),
             answer: Answer::default(),
+            listens: !context.inspects,
+            is_lost: false,
         }
     }
 
@@ -37,9 +43,12 @@ impl Inspector {
     /// # Errors
     /// What the bytes amount to.
     pub(crate) fn frame(&mut self, frame: Frame<'_>) -> Result<(), Failure> {
-        self.decoder.frame(frame, &mut self.decoded)?;
+        if self.is_lost {
+            return Ok(());
+        }
+        let read = self.decoder.frame(frame, &mut self.decoded);
         self.learn_decoded();
-        Ok(())
+        self.judge(read)
     }
 
     /// The passing body ended.
@@ -47,21 +56,26 @@ impl Inspector {
     /// # Errors
     /// `Cut` when the answer was not complete.
     pub(crate) fn end(&mut self) -> Result<(), Failure> {
-        self.decoder.end(&mut self.decoded)?;
+        if self.is_lost {
+            return Ok(());
+        }
+        let read = self.decoder.end(&mut self.decoded);
         self.learn_decoded();
-        Ok(())
+        self.judge(read)
     }
 
     /// Takes an event that was decoded elsewhere.
     pub(crate) fn learn(&mut self, event: Event) {
         self.answer.learn(&event);
-        self.events.push(event);
+        if !self.listens {
+            self.events.push(event);
+        }
     }
 
-    /// The answer so far.
+    /// The answer so far; `None` when it could not be read.
     #[must_use]
-    pub(crate) fn answer(&self) -> &Answer {
-        &self.answer
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        (!self.is_lost).then_some(&self.answer)
     }
 
     /// The same answer with another text in its first choice, for the client. What hangs on places in the old text
@@ -91,6 +105,11 @@ impl Inspector {
         encoder.finish(&mut out);
         self.answer.text = text.to_owned();
         out.freeze()
+    }
+
+    fn judge(&mut self, read: Result<(), Failure>) -> Result<(), Failure> {
+        self.is_lost = read.is_err();
+        if self.listens { Ok(()) } else { read }
     }
 
     fn learn_decoded(&mut self) {

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::failure::FailureClass;
 use trunkline_model::id::Name;
+use trunkline_model::money::Cost;
 use trunkline_model::record::{AttemptKind, Outcome, RequestRecord};
 use trunkline_model::usage::Usage;
 
@@ -32,6 +33,9 @@ pub struct Metrics {
     overhead: Histogram,
     checks: Family<CheckLabels, Counter>,
     audits: Family<CheckLabels, Counter>,
+    feedback: Family<CheckLabels, Counter>,
+    shadows: Family<CheckLabels, Counter>,
+    shadow_cost: Family<RouteLabels, Counter<f64, AtomicU64>>,
     request_bytes: Counter,
     reloads: Counter,
     open: Gauge<i64, AtomicI64>,
@@ -118,6 +122,11 @@ struct CheckLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FailureLabels {
     class: &'static str,
 }
@@ -152,6 +161,9 @@ impl Metrics {
             ]),
             checks: Family::default(),
             audits: Family::default(),
+            feedback: Family::default(),
+            shadows: Family::default(),
+            shadow_cost: Family::default(),
             request_bytes: Counter::default(),
             reloads: Counter::default(),
             open: Gauge::default(),
@@ -195,6 +207,21 @@ impl Metrics {
             "Answers that passed and were answered by the better tier as well, by whether it agreed",
             self.audits.clone(),
         );
+        registry.register(
+            "feedback",
+            "Feedback taken, by route and `good` (a score from 0.5 on), `bad` or `class`",
+            self.feedback.clone(),
+        );
+        registry.register(
+            "shadow_copies",
+            "Requests drawn for a shadow, by whether the candidate agreed or why it was not asked",
+            self.shadows.clone(),
+        );
+        registry.register(
+            "shadow_cost_dollars",
+            "Cost of copies in dollars, as far as known",
+            self.shadow_cost.clone(),
+        );
         registry.register("request_bytes", "Bytes of request bodies", self.request_bytes.clone());
         registry.register(
             "config_reloads",
@@ -237,6 +264,24 @@ impl Metrics {
         self.audits.get_or_create(&CheckLabels { route: route.to_owned(), result }).inc();
     }
 
+    /// Feedback was kept.
+    pub fn feedback(&self, route: &str, result: &'static str) {
+        self.feedback.get_or_create(&CheckLabels { route: route.to_owned(), result }).inc();
+    }
+
+    /// A request was drawn for a shadow, and this came of it.
+    pub fn shadowed(&self, route: &str, result: &'static str) {
+        self.shadows.get_or_create(&CheckLabels { route: route.to_owned(), result }).inc();
+    }
+
+    /// What a copy cost.
+    pub fn shadow_cost(&self, route: &str, cost: Cost) {
+        if let Some(amount) = cost.amount {
+            let labels = RouteLabels { route: route.to_owned() };
+            self.shadow_cost.get_or_create(&labels).inc_by(amount.to_f64().max(0.0));
+        }
+    }
+
     /// A new configuration is in force.
     pub fn reloaded(&self) {
         self.reloads.inc();
@@ -268,6 +313,19 @@ impl Metrics {
             Ended { requests: self.requests.get_or_create(&labels).clone(), _labels: labels }
         });
         ended.requests.inc();
+        self.count_attempts(record);
+        if !record.attempts.is_empty() {
+            self.count_served(record);
+        }
+    }
+
+    /// A request that no client asked for ended: its calls are counted, and no request.
+    pub fn closed_beside(&self, record: &RequestRecord) {
+        self.open.dec();
+        self.count_attempts(record);
+    }
+
+    fn count_attempts(&self, record: &RequestRecord) {
         for attempt in &record.attempts {
             let key = (address(Some(&attempt.deployment)), attempt.kind, attempt.failure);
             let tried = self.tried.find(key, || {
@@ -280,10 +338,6 @@ impl Metrics {
             });
             tried.attempts.inc();
         }
-        if record.attempts.is_empty() {
-            return;
-        }
-        self.count_served(record);
     }
 
     fn count_served(&self, record: &RequestRecord) {

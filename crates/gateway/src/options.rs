@@ -5,6 +5,7 @@
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
+use trunkline_model::catalogue::ReasoningEffort;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::facts::Requirement;
@@ -17,6 +18,8 @@ pub(crate) struct Options {
     pub route: Option<Name>,
     /// Use this deployment or model.
     pub pin: Option<Name>,
+    /// Reason this deeply, whatever the body says.
+    pub effort: Option<ReasoningEffort>,
     /// Labels for the record.
     pub tags: Vec<(Name, Name)>,
     /// The end user.
@@ -31,6 +34,8 @@ pub(crate) struct Options {
     pub strict: Option<bool>,
     /// Send nothing, answer with the decision.
     pub dry_run: bool,
+    /// Decide as this request was decided; on dry runs only.
+    pub decide_as: Option<Name>,
 }
 
 /// The longest value of an option, in bytes.
@@ -55,6 +60,12 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<Options, ClientError> {
         match option {
             "route" => options.route = Some(text.into()),
             "pin" => options.pin = Some(text.into()),
+            "effort" => {
+                let effort = text.to_ascii_lowercase().parse();
+                options.effort = Some(effort.map_err(|_| {
+                    wrong(option, "`none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`")
+                })?);
+            }
             "user" => options.user = Some(text.into()),
             "session" => options.session = Some(text.into()),
             "tags" => {
@@ -76,10 +87,11 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<Options, ClientError> {
             }
             "strict" => options.strict = Some(flag(option, text)?),
             "dry-run" => options.dry_run = flag(option, text)?,
+            "as" => options.decide_as = Some(text.into()),
             _ => {
                 return Err(wrong(
                     option,
-                    "nothing: there is no such option; there are route, pin, tags, user, session, timeout-ms, require, strict and dry-run",
+                    "nothing: there is no such option; there are route, pin, effort, tags, user, session, timeout-ms, require, strict, dry-run and as",
                 ));
             }
         }
@@ -169,10 +181,12 @@ mod tests {
         assert_eq!(options.timeout, Some(Duration::from_millis(1_500)));
         assert_eq!(options.strict, Some(true));
         insta::assert_snapshot!(read_one("x-trunkline-timeout-ms", "soon").unwrap_err().message, @"the header `x-trunkline-timeout-ms` takes milliseconds from 1 to 86400000");
+        assert_eq!(read_one("x-trunkline-effort", "High").unwrap().effort, Some(ReasoningEffort::High));
+        insta::assert_snapshot!(read_one("x-trunkline-effort", "much").unwrap_err().message, @"the header `x-trunkline-effort` takes `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`");
         insta::assert_snapshot!(read_one("x-trunkline-require", "nice").unwrap_err().message, @"the header `x-trunkline-require` takes a list of `zdr`, `no-train`, `baa` and `region:NAME`");
         insta::assert_snapshot!(read_one("x-trunkline-strict", "maybe").unwrap_err().message, @"the header `x-trunkline-strict` takes `true` or `false`");
         insta::assert_snapshot!(read_one("x-trunkline-tags", "a").unwrap_err().message, @"the header `x-trunkline-tags` takes `name=value,name=value`, at most 16");
-        insta::assert_snapshot!(read_one("x-trunkline-rout", "a").unwrap_err().message, @"the header `x-trunkline-rout` takes nothing: there is no such option; there are route, pin, tags, user, session, timeout-ms, require, strict and dry-run");
+        insta::assert_snapshot!(read_one("x-trunkline-rout", "a").unwrap_err().message, @"the header `x-trunkline-rout` takes nothing: there is no such option; there are route, pin, effort, tags, user, session, timeout-ms, require, strict, dry-run and as");
     }
 
     #[test]

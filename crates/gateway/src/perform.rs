@@ -53,7 +53,9 @@ pub(crate) async fn perform(
     case: &mut Case,
 ) -> Result<Performed, ClientError> {
     let budget = Some(Arc::clone(&gateway.retry_budget));
-    let subject = Subject::new(admitted, case.id(), &plan);
+    let subject = Subject::new(admitted, case.id(), &plan)
+        .listening(case.is_mirrored())
+        .decided_by(case.record.decided_by.as_ref());
     let started = case.started();
     let mut performance = Performance {
         gateway,

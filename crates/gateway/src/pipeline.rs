@@ -74,6 +74,12 @@ async fn stages(
     let accepted = accept::accept(gateway, generation, arrival, case).await?;
     let accepted = responses::expand(gateway, accepted, &identified, case.id()).await?;
     let admitted = admit::admit(gateway, generation, accepted, &identified, case)?;
+    if let Some(id) = &admitted.options.decide_as {
+        if !admitted.options.dry_run {
+            return Err(explain::only_dry());
+        }
+        return explain::again(gateway, &admitted, id).await.map(|past| Answered::DryRun(Box::new(past)));
+    }
     if admitted.turn.as_ref().is_some_and(|turn| turn.background) && !admitted.options.dry_run {
         return Ok(Answered::Detached(admitted));
     }

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::learn::Choice;
 use crate::prompt::BodyPrompt;
 use crate::series::word;
+use crate::shadow::Mirror;
 use crate::spend::HealthAndSpend;
 use crate::state::Gateway;
 use std::cell::RefCell;
@@ -15,10 +16,12 @@ use std::sync::Arc;
 use trunkline_model::asked::Asked;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
+use trunkline_model::record::RequestRecord;
 use trunkline_route::balance::Rotation;
 use trunkline_route::caller::{AllowList, Preferences};
 use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::decision::{DecidedBy, Decision, NoPlan};
+use trunkline_route::explain::{Explanation, Recalled};
 use trunkline_route::features::WallClock;
 use trunkline_route::filter::{Reason, Rejection};
 use trunkline_route::fleet::Fleet;
@@ -60,6 +63,35 @@ pub(crate) fn decide(
     decide_with(&input, answers)
 }
 
+/// Decides as a past request was decided, with what its decision tells of its state.
+#[must_use]
+pub(crate) fn decide_as(
+    gateway: &Gateway,
+    admitted: &Admitted,
+    record: &RequestRecord,
+    old: &Explanation,
+) -> Decision {
+    let snapshot = &admitted.generation.snapshot;
+    let prompt = BodyPrompt::new(admitted.dialect, admitted.operation, &admitted.envelope, &admitted.body);
+    let now = gateway.clock.now();
+    let recalled = Recalled::of(old, &snapshot.fleet, now);
+    let input = DecideInput {
+        id: record.id,
+        fleet: &snapshot.fleet,
+        views: &recalled,
+        route: &admitted.route,
+        shape: &admitted.envelope.shape,
+        prompt: Some(&prompt),
+        caller: &admitted.caller,
+        clock: WallClock::from_unix(record.id.unix_milliseconds() / 1_000, 0),
+        now,
+        seed: record.id.seed(),
+        rotation: Rotation::Fixed(old.turn.unwrap_or(0)),
+        config_version: snapshot.version,
+    };
+    decide_with(&input, &recalled.answers(&admitted.route, snapshot.version))
+}
+
 /// Keeps the decision in the record.
 pub(crate) fn note(admitted: &Admitted, decision: &Decision, case: &mut Case) {
     if let Some(choice) = Choice::of(&admitted.route, decision) {
@@ -73,6 +105,12 @@ pub(crate) fn note(admitted: &Admitted, decision: &Decision, case: &mut Case) {
     });
     case.record.decision = Some(written(decision));
     case.record.asked = Some(Box::new(asked(admitted)));
+    if decision.shadow.is_some()
+        && !admitted.options.dry_run
+        && let Some(mirror) = Mirror::of(admitted, decision)
+    {
+        case.mirror(mirror);
+    }
 }
 
 /// What a replay needs to decide the request again.

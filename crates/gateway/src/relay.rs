@@ -42,6 +42,8 @@ pub(crate) struct RelayContext {
     pub keeps_text: bool,
     /// The whole answer is read here before the client gets it.
     pub inspects: bool,
+    /// The answer is read as it passes; what cannot be read passes all the same.
+    pub listens: bool,
     /// What was asked for.
     pub operation: Operation,
     /// What the provider was asked for: something else where one stands in for the other.
@@ -172,7 +174,7 @@ impl Relay {
             request_id: context.encode.request_id,
             bill: context.bill.clone(),
             closed: false,
-            inspector: context.inspects.then(|| Box::new(Inspector::new(context))),
+            inspector: (context.inspects || context.listens).then(|| Box::new(Inspector::new(context))),
         }
     }
 
@@ -193,7 +195,7 @@ impl Relay {
     /// The answer so far, where it is read here.
     #[must_use]
     pub(crate) fn answer(&self) -> Option<&Answer> {
-        self.inspector.as_ref().map(|inspector| inspector.answer())
+        self.inspector.as_ref().and_then(|inspector| inspector.answer())
     }
 
     /// Writes the answer anew with another text, where it was read here; nothing more may follow.

@@ -3,6 +3,7 @@
 //! Owns the accept loop, per-connection limits and the graceful stop. Must not know what requests mean. HTTP/1.1 and HTTP/2
 //! share one port; a client that sends its head too slowly, or too much of it, is cut off.
 
+use crate::batches;
 use crate::patience;
 use crate::service;
 use crate::state::Gateway;
@@ -14,6 +15,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use trunkline_net::Joined;
 
 /// The largest request head, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
@@ -36,6 +38,7 @@ pub enum Drained {
 /// Serves until `stop` resolves, then finishes what is open, at most until the drain deadline.
 pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
     gateway.warm_credentials();
+    batches::start(&gateway);
     let graceful = GracefulShutdown::new();
     let client_timeout = gateway.generation().snapshot.server.client_timeout;
     let builders = Arc::new(Builders::new(client_timeout));
@@ -81,7 +84,7 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
                 .watch(
                     builders
                         .for_opening(opening)
-                        .serve_connection(TokioIo::new(stream), service)
+                        .serve_connection(TokioIo::new(Joined::new(stream)), service)
                         .into_owned(),
                 )
                 .await
@@ -99,10 +102,12 @@ async fn drain(gateway: &Gateway, graceful: GracefulShutdown) -> Drained {
     gateway.drain();
     let limit = gateway.generation().snapshot.server.drain;
     tracing::info!(open = gateway.open_requests(), limit_s = limit.as_secs(), "draining");
-    match tokio::time::timeout(limit, graceful.shutdown()).await {
-        Ok(()) => Drained::Completely,
+    let everything = async { tokio::join!(graceful.shutdown(), batches::settled(gateway)) };
+    match tokio::time::timeout(limit, everything).await {
+        Ok(_) => Drained::Completely,
         Err(_) => {
             tracing::warn!(open = gateway.open_requests(), "the drain deadline cut off open requests");
+            batches::interrupt(gateway).await;
             Drained::Cut
         }
     }

@@ -7,7 +7,7 @@ use crate::accept::Arrival;
 use crate::body::AnswerBody;
 use crate::endpoint::{self, Endpoint, NoEndpoint};
 use crate::state::Gateway;
-use crate::{explain, exposition, models, pipeline, respond, responses};
+use crate::{batches, explain, exposition, feedback, models, pipeline, respond, responses};
 use futures_util::FutureExt;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -82,6 +82,11 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
             Box::pin(pipeline::serve(gateway, arrival, place)).await
         }
         Endpoint::Response(id, verb) => responses::answer(gateway, &id, verb, &parts.headers, query).await,
+        Endpoint::Batches(call) => {
+            let most = gateway.generation().snapshot.server.open_requests;
+            let Some(_place) = gateway.enter(most) else { return overloaded(call.dialect(), most) };
+            Box::pin(batches::answer(gateway, call, parts, body)).await
+        }
         Endpoint::Models(dialect) => models::answer(&gateway, dialect, None, &parts.headers, query),
         Endpoint::Model(dialect, name) => {
             models::answer(&gateway, dialect, Some(&name), &parts.headers, query)
@@ -89,6 +94,12 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
         Endpoint::Decision(id) => {
             let query = query.map(ToOwned::to_owned);
             explain::past(gateway, id, parts.headers, query).await
+        }
+        Endpoint::Feedback => {
+            let most = gateway.generation().snapshot.server.open_requests;
+            let Some(_place) = gateway.enter(most) else { return overloaded(Dialect::OpenAi, most) };
+            let query = query.map(ToOwned::to_owned);
+            Box::pin(feedback::take(gateway, parts.headers, query, body)).await
         }
         Endpoint::Health => respond::text(StatusCode::OK, "ok\n"),
         Endpoint::Ready if gateway.is_draining() => {
@@ -121,7 +132,7 @@ fn no_endpoint(none: &NoEndpoint, path: &str, method: &Method) -> Response<Answe
         }
         NoEndpoint::Path { dialect } => {
             let message = format!(
-                "there is no endpoint `{path}`; there are /v1/chat/completions, /v1/responses, /v1/messages, /v1/completions, /v1/embeddings, /v1/rerank, /v1/moderations, /v1/images/*, /v1/audio/*, /v1/models and the Gemini methods under /v1beta/models"
+                "there is no endpoint `{path}`; there are /v1/chat/completions, /v1/responses, /v1/messages, /v1/completions, /v1/embeddings, /v1/rerank, /v1/moderations, /v1/images/*, /v1/audio/*, /v1/files, /v1/batches, /v1/messages/batches, /v1/models and the Gemini methods under /v1beta/models"
             );
             respond::error(*dialect, id, &ClientError::new(ErrorCode::NotFound, message))
         }

@@ -3,20 +3,24 @@
 //! Owns the gateway value: the current generation (configuration, health, limits), transport, record, metrics. Must not know
 //! any stage. A request takes one generation at its start and keeps it: a reload never changes the rules under it.
 
+use crate::allowance::Allowances;
+use crate::batches::Queue;
 use crate::classify::Answers;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::learn::{self, Sessions};
+use crate::media;
 use crate::metrics::Metrics;
 use crate::responses::Running;
 use crate::spend::DaySpend;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 use trunkline_config::{KeyLimits, Snapshot};
+use trunkline_model::failure::Failure;
 use trunkline_model::id::Name;
-use trunkline_net::{Keeper, Transport};
+use trunkline_net::{Fetcher, Keeper, Transport};
 use trunkline_route::cascade::AuditBook;
 use trunkline_route::fleet::{Deployment, DeploymentIndex};
 use trunkline_route::health::{FleetHealth, HealthPolicy, Identity};
@@ -24,7 +28,31 @@ use trunkline_route::hedge::HedgeBudget;
 use trunkline_route::limit::{Limiter, Limits};
 use trunkline_route::policy::Route;
 use trunkline_route::retry_budget::{RetryBudget, RetryBudgetPolicy};
-use trunkline_store::{Recorder, Responses};
+use trunkline_route::shadow::ShadowBudget;
+use trunkline_store::{Batches, Learning, Recorder, Responses, StoredArms};
+
+/// What is kept beside the record.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// Stored responses.
+    pub responses: Responses,
+    /// Feedback, and what else is learned from.
+    pub learning: Learning,
+    /// Files and batches.
+    pub batches: Batches,
+}
+
+impl Stores {
+    /// All of it in memory.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            responses: Responses::in_memory(),
+            learning: Learning::in_memory(),
+            batches: Batches::in_memory(),
+        }
+    }
+}
 
 /// Everything that serves requests.
 pub struct Gateway {
@@ -46,12 +74,21 @@ pub struct Gateway {
     pub(crate) spend: DaySpend,
     /// Stored responses.
     pub responses: Responses,
+    /// Feedback, and what else is learned from.
+    pub learning: Learning,
     /// Responses that run in the background.
     pub(crate) running: Running,
+    /// What classifier models have cost today.
+    pub(crate) allowances: Allowances,
+    /// Files and batches.
+    pub batches: Batches,
+    /// What drains the batches.
+    pub(crate) queue: Arc<Queue>,
     /// Labels that classifier models gave.
     pub(crate) answers: Answers,
     /// What sessions did before.
     pub(crate) sessions: Sessions,
+    kept_arms: Mutex<Vec<StoredArms>>,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
@@ -70,7 +107,10 @@ pub struct Generation {
     hedges: HashMap<Name, Arc<HedgeBudget>>,
     rotations: HashMap<Name, Box<[AtomicU64]>>,
     audits: HashMap<Name, Arc<AuditBook>>,
+    shadows: HashMap<Name, Arc<ShadowBudget>>,
     direct: Vec<OnceLock<Arc<Route>>>,
+    /// Made by the first request with a file to fetch.
+    fetcher: OnceLock<Fetcher>,
     /// Routes of models that several deployments serve, by the model's name.
     shared: RwLock<HashMap<Name, Arc<Route>>>,
 }
@@ -79,21 +119,26 @@ pub struct Generation {
 const MOST_SHARED: usize = 4_096;
 
 impl Gateway {
-    /// A gateway that serves a configuration and keeps responses in memory.
+    /// A gateway that serves a configuration and keeps everything but the record in memory.
     #[must_use]
     pub fn new(snapshot: Snapshot, transport: Transport, recorder: Recorder) -> Arc<Self> {
-        Self::with_responses(snapshot, transport, recorder, Responses::in_memory())
+        Self::with_stores(snapshot, transport, recorder, Stores::in_memory())
     }
 
     /// A gateway that serves a configuration.
     #[must_use]
-    pub fn with_responses(
+    pub fn with_stores(
         snapshot: Snapshot,
         transport: Transport,
         recorder: Recorder,
-        responses: Responses,
+        stores: Stores,
     ) -> Arc<Self> {
+        let Stores { responses, learning, batches } = stores;
         let clock = Clock::start();
+        match learning.arms() {
+            Ok(stored) => learn::restore_bandits(&snapshot, &stored),
+            Err(error) => tracing::warn!(%error, "what bandits had learned cannot be read; they start anew"),
+        }
         let generation = Generation::new(snapshot, None);
         Arc::new(Self {
             retry_budget: Arc::new(RetryBudget::new(RetryBudgetPolicy::default(), clock.now())),
@@ -105,9 +150,14 @@ impl Gateway {
             background: Arc::new(Semaphore::new(MOST_BACKGROUND)),
             spend: DaySpend::default(),
             responses,
+            learning,
             running: Running::default(),
+            allowances: Allowances::default(),
+            batches,
+            queue: Arc::default(),
             answers: Answers::default(),
             sessions: Sessions::default(),
+            kept_arms: Mutex::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),
@@ -144,6 +194,25 @@ impl Gateway {
         let before = self.open.fetch_add(1, Ordering::Relaxed);
         let place = Place { gateway: Arc::clone(self) };
         (before < most).then_some(place)
+    }
+
+    /// Keeps what bandits have learned since the last time, so that a restart forgets little. Never waits.
+    pub fn keep_learned(&self) {
+        let mut kept = self.kept_arms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new = learn::learned(&self.generation.load().snapshot, clock::unix_milliseconds());
+        new.retain(|arms| {
+            let before = kept.iter().find(|before| before.route == arms.route && before.step == arms.step);
+            before.is_none_or(|before| before.state != arms.state)
+        });
+        if new.is_empty() {
+            return;
+        }
+        if !self.learning.keep_arms(new.clone()) {
+            tracing::warn!("what bandits have learned was not kept: too much is waiting to be written");
+            return;
+        }
+        kept.retain(|before| !new.iter().any(|arms| before.route == arms.route && before.step == arms.step));
+        kept.append(&mut new);
     }
 
     /// Open requests.
@@ -220,8 +289,20 @@ impl Generation {
                 (Arc::clone(name), book.unwrap_or_default())
             })
             .collect();
+        let shadows = shadow_budgets(&snapshot, before);
         let direct = snapshot.fleet.iter().map(|_| OnceLock::new()).collect();
-        Self { snapshot, health, limiters, hedges, rotations, audits, direct, shared: RwLock::default() }
+        Self {
+            snapshot,
+            health,
+            limiters,
+            hedges,
+            rotations,
+            audits,
+            shadows,
+            direct,
+            fetcher: OnceLock::new(),
+            shared: RwLock::default(),
+        }
     }
 
     /// What a route may spend on hedges; `None` for one that does not hedge.
@@ -242,10 +323,28 @@ impl Generation {
         self.audits.get(route)
     }
 
+    /// What copies of a route's requests may cost; `None` where none are sent.
+    #[must_use]
+    pub fn shadow_budget(&self, route: &str) -> Option<&Arc<ShadowBudget>> {
+        self.shadows.get(route)
+    }
+
     /// The limits of a key, where it has any.
     #[must_use]
     pub fn limiter(&self, key: &str) -> Option<&Arc<Limiter>> {
         self.limiters.get(key)
+    }
+
+    /// What fetches the files of requests.
+    ///
+    /// # Errors
+    /// When the transport's settings do not serve it.
+    pub(crate) fn fetcher(&self, gateway: &Gateway) -> Result<&Fetcher, Failure> {
+        if let Some(fetcher) = self.fetcher.get() {
+            return Ok(fetcher);
+        }
+        let made = media::fetcher(gateway, self)?;
+        Ok(self.fetcher.get_or_init(|| made))
     }
 
     /// The route of a deployment that is named directly.
@@ -276,6 +375,22 @@ impl Generation {
         }
         Arc::clone(shared.entry(name).or_insert(route))
     }
+}
+
+/// The accounts of routes with a shadow; what was spent before a reload stays spent.
+fn shadow_budgets(snapshot: &Snapshot, before: Option<&Generation>) -> HashMap<Name, Arc<ShadowBudget>> {
+    let budget = |(name, route): (&Name, &Arc<Route>)| {
+        let caps = route.shadow?.caps;
+        let budget = match before.and_then(|generation| generation.shadow_budget(name)) {
+            Some(budget) => {
+                budget.reconfigure(caps);
+                Arc::clone(budget)
+            }
+            None => Arc::new(ShadowBudget::new(caps)),
+        };
+        Some((Arc::clone(name), budget))
+    };
+    snapshot.routes.iter().filter_map(budget).collect()
 }
 
 fn identity(snapshot: &Snapshot, deployment: &Deployment) -> Identity {

@@ -6,17 +6,21 @@
 use crate::admit::Admitted;
 use crate::clock;
 use crate::continuation;
+use crate::effort::{Override, given_up};
+use crate::media::Files;
 use crate::relay::{Before, Bill, RelayContext};
-use crate::state::Generation;
+use crate::state::{Gateway, Generation};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use trunkline_model::capability::Support;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
-use trunkline_model::id::RequestId;
+use trunkline_model::id::{Name, RequestId};
 use trunkline_model::money::NanoDollars;
 use trunkline_model::request::{OutputFormat, Request, VectorEncoding};
 use trunkline_model::warning::Warning;
@@ -24,10 +28,11 @@ use trunkline_net::RequestBody;
 use trunkline_providers::upstream::Upstream;
 use trunkline_route::cascade::{Concession, Expected, Inspection};
 use trunkline_route::fleet::DeploymentIndex;
-use trunkline_route::plan::Plan;
-use trunkline_wire::codec::{BadRequest, EmbeddingForm, EncodeContext, EncodeError};
+use trunkline_route::plan::{Leg, Plan};
+use trunkline_wire::codec::{BadRequest, EmbeddingForm, EncodeContext, EncodeError, Encoded};
 use trunkline_wire::completions;
 use trunkline_wire::dispatch;
+use trunkline_wire::media::{self, Needed};
 use trunkline_wire::names::FittedNames;
 use trunkline_wire::relayed::{self, BodyForm};
 use trunkline_wire::responses::{Echo, strip_state};
@@ -39,6 +44,10 @@ pub(crate) struct Subject<'a> {
     created: u64,
     /// A stream that breaks off may be continued elsewhere.
     continues: bool,
+    /// Answers are read as they pass.
+    listens: bool,
+    /// The step that decided.
+    decider: Option<Name>,
     /// How answers are looked at before the client gets them.
     inspection: Option<Box<Inspection>>,
     /// What of the request is given up.
@@ -89,12 +98,26 @@ impl<'a> Subject<'a> {
             id,
             created: clock::unix_seconds(),
             continues,
+            listens: false,
+            decider: None,
             inspection: plan.inspection.clone(),
             conceded: plan.conceded.clone(),
             decoded,
             expected,
             before: Mutex::new(Before::NONE),
         }
+    }
+
+    /// The same with answers read as they pass, for a comparison.
+    #[must_use]
+    pub(crate) fn listening(self, listens: bool) -> Self {
+        Self { listens, ..self }
+    }
+
+    /// The same, decided by this step.
+    #[must_use]
+    pub(crate) fn decided_by(self, decider: Option<&Name>) -> Self {
+        Self { decider: decider.cloned(), ..self }
     }
 
     /// Notes which attempts are over: the next one's stream tells what all of them cost.
@@ -110,6 +133,8 @@ impl<'a> Subject<'a> {
             id,
             created: clock::unix_seconds(),
             continues: false,
+            listens: false,
+            decider: None,
             inspection: Some(Inspection::reading()),
             conceded: SmallVec::new(),
             decoded: OnceLock::new(),
@@ -236,6 +261,7 @@ impl<'a> Subject<'a> {
             passes: passes && !self.continues,
             keeps_text: self.continues,
             inspects: self.inspects(tier),
+            listens: self.listens,
             names: if passes { FittedNames::default() } else { self.fitted_names(index) },
             operation: self.admitted.operation,
             upstream_operation: self.operation(self.upstream(index)),
@@ -272,10 +298,23 @@ impl<'a> Subject<'a> {
     ///
     /// # Errors
     /// `Unsupported` when the deployment cannot express the request, `BadRequest` when the request contradicts itself.
-    pub(crate) fn prepare(&self, index: DeploymentIndex, so_far: Option<&str>) -> Result<Prepared, Failure> {
+    pub(crate) fn prepare(
+        &self,
+        leg: &Leg,
+        so_far: Option<&str>,
+        files: Option<&Files>,
+    ) -> Result<Prepared, Failure> {
+        let index = leg.deployment.index();
         let upstream = self.upstream(index);
         let same = so_far.is_none() && self.passes(index);
-        let (body, warnings) = if same { self.passed(upstream) } else { self.translated(index, so_far)? };
+        let effort = self.effort(index, &leg.tier);
+        // Told whatever `strict` says: they are no losses of translation.
+        let mut set = Vec::new();
+        let (body, mut warnings) = if same {
+            self.passed(upstream, effort, &mut set)
+        } else {
+            self.translated(index, so_far, files, effort, &mut set)?
+        };
         if self.admitted.strict && !warnings.is_empty() {
             let list: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             let message = format!(
@@ -285,7 +324,60 @@ impl<'a> Subject<'a> {
             );
             return Err(Failure::new(FailureClass::Unsupported, message));
         }
+        warnings.append(&mut set);
         Ok(Prepared { body, headers: self.headers(upstream, same), warnings })
+    }
+
+    /// The files that a deployment needs as bytes and the request names by URL. Empty where they are not fetched: then the
+    /// deployment refuses the request, or its provider does.
+    #[must_use]
+    pub(crate) fn needed(&self, index: DeploymentIndex) -> Vec<Needed<'_>> {
+        let shape = &self.admitted.envelope.shape;
+        let has_files = shape.images + shape.documents + shape.audio + shape.videos > 0;
+        // A strict request asks for nothing but the real thing.
+        if !has_files || self.admitted.strict || !self.generation().snapshot.server.media.is_fetched {
+            return Vec::new();
+        }
+        let upstream = self.upstream(index);
+        let dialect = self.dialect(upstream);
+        // Whoever writes Gemini's own form for Gemini knows which models read public URLs.
+        let is_own_form = dialect == self.admitted.dialect && dialect == Dialect::Gemini;
+        if is_own_form || (dialect == self.admitted.dialect && upstream.profile.image_urls != Support::No) {
+            return Vec::new();
+        }
+        match self.decoded() {
+            Ok(request) => media::needed(dialect, request, &upstream.profile),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// The files that a deployment needs, fetched unless an earlier attempt did; `None` when it needs none.
+    ///
+    /// # Errors
+    /// Which file cannot be had.
+    pub(crate) async fn files(
+        &self,
+        gateway: &Gateway,
+        index: DeploymentIndex,
+        patience: Duration,
+    ) -> Result<Option<Files>, Failure> {
+        let needed = self.needed(index);
+        if needed.is_empty() {
+            return Ok(None);
+        }
+        let supply = self.admitted.supply.get_or_init(Arc::default);
+        // Boxed, because few requests need it and every request would carry the room for it.
+        Box::pin(supply.obtain(gateway, self.generation(), &needed, patience)).await.map(Some)
+    }
+
+    /// How deeply an attempt is to reason, where somebody else than the body says so. What the route gave up stays given up.
+    fn effort(&self, index: DeploymentIndex, tier: &str) -> Option<Override<'_>> {
+        let said = self.admitted.effort.of(self.admitted, self.decider.as_ref(), tier)?;
+        if self.conceded.contains(&Concession::Reasoning) {
+            return None;
+        }
+        let deployment = self.generation().snapshot.fleet.deployment(index);
+        Some(Override::new(said, &self.upstream(index).profile, deployment))
     }
 
     /// Whether bytes pass untouched, both ways.
@@ -300,6 +392,7 @@ impl<'a> Subject<'a> {
             && self.dialect(self.upstream(index)) == *dialect
             && self.operation(self.upstream(index)) == *operation
             && dispatch::may_pass(*dialect, *operation, envelope, body)
+            && self.needed(index).is_empty()
     }
 
     /// Whether sealed state in the conversation was made by another provider of the same dialect.
@@ -327,8 +420,18 @@ impl<'a> Subject<'a> {
         dispatch::embedding_form(*dialect, envelope, body)
     }
 
-    fn passed(&self, upstream: &Upstream) -> (RequestBody, Vec<Warning>) {
+    fn passed(
+        &self,
+        upstream: &Upstream,
+        effort: Option<Override<'_>>,
+        set: &mut Vec<Warning>,
+    ) -> (RequestBody, Vec<Warning>) {
         let Admitted { envelope, body, dialect, .. } = self.admitted;
+        let changed = effort.and_then(|effort| {
+            let request = self.decoded().as_ref().ok()?;
+            effort.splice(self.admitted, self.delivery(), request, set)
+        });
+        let (body, envelope) = changed.as_ref().map_or((body, envelope), |(body, envelope)| (body, envelope));
         let mut edits = if self.admitted.operation.is_relayed() {
             relayed::pass_edits(self.body_form(), envelope, body, &upstream.profile)
         } else {
@@ -345,6 +448,9 @@ impl<'a> Subject<'a> {
         &self,
         index: DeploymentIndex,
         so_far: Option<&str>,
+        files: Option<&Files>,
+        effort: Option<Override<'_>>,
+        set: &mut Vec<Warning>,
     ) -> Result<(RequestBody, Vec<Warning>), Failure> {
         let stands_in = self.operation(self.upstream(index)) != self.admitted.operation;
         if stands_in
@@ -373,15 +479,37 @@ impl<'a> Subject<'a> {
         for concession in &self.conceded {
             warnings.push(concede(*concession, request.to_mut(), upstream.profile.max_output_tokens));
         }
-        let request = request.as_ref();
         let dialect = self.dialect(upstream);
-        let encoded = match self.admitted.operation {
-            Operation::CountTokens => dispatch::encode_count_request(dialect, request, &upstream.profile),
-            _ => dispatch::encode_request(dialect, request, &upstream.profile, self.delivery()),
+        if let Some(files) = files {
+            let find = |url: &str, kind| files.get(&(url.to_owned(), kind)).cloned();
+            warnings.extend(media::supply(dialect, request.to_mut(), &upstream.profile, &find));
+        }
+        let as_written = effort.map(|_| request.clone().into_owned());
+        if let Some(effort) = effort
+            && let Request::Chat(chat) = request.to_mut()
+        {
+            effort.set(chat, set);
+        }
+        let encode = |request: &Request| self.encoded(upstream, request);
+        let encoded = match (encode(request.as_ref()), as_written) {
+            // The request contradicts itself with that effort (a forced tool): it goes as the client wrote it.
+            (Err(error), Some(as_written)) => {
+                given_up(set, error.to_string());
+                encode(&as_written)
+            }
+            (encoded, _) => encoded,
         };
         let encoded = encoded.map_err(encode_failure)?;
         warnings.extend(encoded.warnings);
         Ok((RequestBody::from(encoded.body), warnings))
+    }
+
+    fn encoded(&self, upstream: &Upstream, request: &Request) -> Result<Encoded, EncodeError> {
+        let dialect = self.dialect(upstream);
+        match self.admitted.operation {
+            Operation::CountTokens => dispatch::encode_count_request(dialect, request, &upstream.profile),
+            _ => dispatch::encode_request(dialect, request, &upstream.profile, self.delivery()),
+        }
     }
 
     fn decoded(&self) -> &Result<Box<Request>, BadRequest> {

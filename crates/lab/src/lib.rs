@@ -11,6 +11,7 @@ pub mod draw;
 pub mod estimate;
 pub mod evaluate;
 pub mod fit;
+pub mod from_log;
 pub mod labelled;
 pub mod measure;
 pub mod page;

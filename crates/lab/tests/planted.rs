@@ -51,6 +51,7 @@ fn made_up(rows: usize, has_signal: bool, seed: u64) -> Dataset {
             let strong = f32::from(u8::from(random.unit() < 0.95));
             Row {
                 prompt,
+                features: None,
                 group: String::new(),
                 scores: vec![f32::from(u8::from(!fails)), strong],
                 costs: Vec::new(),

@@ -129,6 +129,49 @@ pub struct Media {
     pub detail: Option<String>,
 }
 
+/// The kinds of files a prompt can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    /// A picture.
+    Image,
+    /// A document.
+    Document,
+    /// Sound.
+    Audio,
+    /// Moving pictures.
+    Video,
+}
+
+impl MediaKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Image, Self::Document, Self::Audio, Self::Video];
+}
+
+impl Content {
+    /// The file a part holds, if it holds one.
+    #[must_use]
+    pub const fn media(&self) -> Option<(MediaKind, &Media)> {
+        match self {
+            Self::Image(media) => Some((MediaKind::Image, media)),
+            Self::Document(media) => Some((MediaKind::Document, media)),
+            Self::Audio(media) => Some((MediaKind::Audio, media)),
+            Self::Video(media) => Some((MediaKind::Video, media)),
+            _ => None,
+        }
+    }
+
+    /// As [`Content::media`], to be changed.
+    pub const fn media_mut(&mut self) -> Option<(MediaKind, &mut Media)> {
+        match self {
+            Self::Image(media) => Some((MediaKind::Image, media)),
+            Self::Document(media) => Some((MediaKind::Document, media)),
+            Self::Audio(media) => Some((MediaKind::Audio, media)),
+            Self::Video(media) => Some((MediaKind::Video, media)),
+            _ => None,
+        }
+    }
+}
+
 /// Where the bytes of a file are.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaSource {

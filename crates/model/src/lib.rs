@@ -6,6 +6,7 @@
 pub mod asked;
 pub mod capability;
 pub mod catalogue;
+pub mod comparison;
 pub mod content;
 pub mod credential;
 pub mod dialect;
@@ -13,8 +14,10 @@ pub mod error;
 pub mod event;
 pub mod facts;
 pub mod failure;
+pub mod feedback;
 mod fingerprint;
 pub mod headroom;
+pub mod host;
 pub mod id;
 pub mod json;
 pub mod moment;

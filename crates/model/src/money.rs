@@ -427,12 +427,21 @@ struct Decimal {
 impl fmt::Display for Decimal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let magnitude = self.nanos.unsigned_abs();
-        let (whole, fraction) = (magnitude / 1_000_000_000, magnitude % 1_000_000_000);
-        let digits = format!("{fraction:09}");
-        let significant = digits.trim_end_matches('0').len().max(self.least_places);
+        let (whole, mut fraction) = match u64::try_from(magnitude) {
+            // What real amounts are; the wider division is a call of its own.
+            Ok(magnitude) => (u128::from(magnitude / 1_000_000_000), magnitude % 1_000_000_000),
+            Err(_) => (magnitude / 1_000_000_000, (magnitude % 1_000_000_000) as u64),
+        };
+        let mut digits = [b'0'; 9];
+        for digit in digits.iter_mut().rev() {
+            *digit += (fraction % 10) as u8;
+            fraction /= 10;
+        }
+        let significant = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+        let shown = digits.get(..significant.max(self.least_places)).unwrap_or(&digits);
         let sign = if self.nanos < 0 { "-" } else { "" };
-        match digits.get(..significant) {
-            Some(shown) if !shown.is_empty() => write!(formatter, "{sign}{whole}.{shown}"),
+        match std::str::from_utf8(shown) {
+            Ok(shown) if !shown.is_empty() => write!(formatter, "{sign}{whole}.{shown}"),
             _ => write!(formatter, "{sign}{whole}"),
         }
     }

@@ -4,6 +4,7 @@
 //! Must not know how it is stored. Prompts and answers are not part of it: the record is safe to keep and to show.
 
 use crate::asked::Asked;
+use crate::comparison::Comparison;
 use crate::dialect::{Delivery, Dialect, Operation};
 use crate::failure::FailureClass;
 use crate::id::{Name, RequestId};
@@ -77,6 +78,9 @@ pub struct RequestRecord {
     /// Every upstream call, in order.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub attempts: Vec<AttemptRecord>,
+    /// What judges said of answers, in order; not only of the one that was served.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub judged: Vec<JudgedAnswer>,
     /// What translation did not pass.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<Warning>,
@@ -101,6 +105,9 @@ pub struct RequestRecord {
     /// The decision with all its reasons, as JSON.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decision: Option<Box<str>>,
+    /// Of a copy that was sent to a candidate: how its answer compares with the one that was served. No client saw this request.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shadow: Option<Box<Comparison>>,
 }
 
 impl RequestRecord {
@@ -132,6 +139,7 @@ impl RequestRecord {
             usage_source: UsageSource::Unknown,
             cost: Cost::NOTHING,
             attempts: Vec::new(),
+            judged: Vec::new(),
             warnings: Vec::new(),
             first_token_us: None,
             total_us: 0,
@@ -141,6 +149,7 @@ impl RequestRecord {
             config_version,
             asked: None,
             decision: None,
+            shadow: None,
         }
     }
 
@@ -222,6 +231,17 @@ impl AttemptRecord {
     }
 }
 
+/// What a judge said of an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgedAnswer {
+    /// Who gave the answer.
+    pub deployment: Name,
+    /// The tier it was asked in.
+    pub tier: Name,
+    /// How good the answer is, 0 to 1.
+    pub score: f64,
+}
+
 /// Why there was an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -244,6 +264,8 @@ pub enum AttemptKind {
     Judge,
     /// A model asked which kind of request this is, before anything was chosen.
     Classifier,
+    /// A copy for a candidate whose answer is compared and never sent.
+    Shadow,
 }
 
 impl AttemptKind {
@@ -260,6 +282,7 @@ impl AttemptKind {
             Self::Sample => "sample",
             Self::Judge => "judge",
             Self::Classifier => "classifier",
+            Self::Shadow => "shadow",
         }
     }
 }

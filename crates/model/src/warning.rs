@@ -15,6 +15,8 @@ pub enum Treatment {
     Emulated,
     /// Left out.
     Dropped,
+    /// Set to something else than the body says, by who may.
+    Overridden,
 }
 
 /// One feature that did not pass unchanged.
@@ -34,6 +36,11 @@ impl Warning {
         Self { feature: feature.into(), treatment: Treatment::Dropped, reason: reason.into() }
     }
 
+    /// A feature that was set by someone else than the body.
+    pub fn overridden(feature: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { feature: feature.into(), treatment: Treatment::Overridden, reason: reason.into() }
+    }
+
     /// A feature that was reached with other means.
     pub fn emulated(feature: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { feature: feature.into(), treatment: Treatment::Emulated, reason: reason.into() }
@@ -45,6 +52,8 @@ impl fmt::Display for Warning {
         let treatment = match self.treatment {
             Treatment::Emulated => "emulated",
             Treatment::Dropped => "dropped",
+            // The reason is the end of the sentence: `reasoning effort set to high by the route`.
+            Treatment::Overridden => return write!(formatter, "{} {}", self.feature, self.reason),
         };
         write!(formatter, "{} {treatment}: {}", self.feature, self.reason)
     }

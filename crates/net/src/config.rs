@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Origin;
+use crate::media::Guard;
 
 /// How a [`crate::Transport`] dials, pools and trusts.
 #[derive(Debug, Clone)]
@@ -57,6 +59,8 @@ pub struct TransportConfig {
     pub dns_overrides: HashMap<String, Vec<SocketAddr>>,
     /// How long a resolved name is used again. Default 30 s.
     pub dns_ttl: Duration,
+    /// Judges every address before it is dialed; a refused one is as good as a name without addresses. Default none.
+    pub guard: Option<Arc<Guard>>,
 }
 
 /// Whether HTTP/2 is offered in the TLS handshake.
@@ -104,6 +108,7 @@ impl Default for TransportConfig {
             insecure_hosts: Vec::new(),
             dns_overrides: HashMap::new(),
             dns_ttl: Duration::from_secs(30),
+            guard: None,
         }
     }
 }

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::error::describe;
+use crate::joined::Joined;
 use crate::request::RequestBody;
 use crate::resolve::{Addresses, Resolver};
 use crate::stream::Stream;
@@ -99,7 +100,7 @@ impl Dialer {
             tls_timeout: config.tls_timeout,
             tcp_keep_alive: config.tcp_keep_alive,
             prior_knowledge: config.http2_prior_knowledge.clone(),
-            resolver: Resolver::new(config.dns_overrides.clone(), config.dns_ttl),
+            resolver: Resolver::new(config.dns_overrides.clone(), config.dns_ttl, config.guard.clone()),
             tls: TlsSettings::new(config)?,
             http1: http1_builder(config),
             http2: http2_builder(config),
@@ -140,7 +141,7 @@ impl Dialer {
         let connected = now();
         let mut times = DialTimes { resolve: resolved - start, connect: connected - resolved, tls: None };
         let (stream, is_http2) = match origin.scheme() {
-            Scheme::Http => (Stream::Plain(tcp), self.has_prior_knowledge(origin)),
+            Scheme::Http => (Stream::Plain(Joined::new(tcp)), self.has_prior_knowledge(origin)),
             Scheme::Https => {
                 progress.enter(DialPhase::Tls);
                 let secured = self.secure(origin, tcp).await?;

@@ -1,7 +1,7 @@
 //! The upstream transport: one HTTP client, for HTTP/1.1 and HTTP/2, cleartext and TLS.
 //!
 //! Owns dialing, TLS, connection pools, cancellation and the timing of each phase, and beside them `credentials`, which keeps
-//! expiring credentials fresh. Knows no dialect, model, route or vendor: headers come ready-made from the caller, and what a failure means is the caller's to say. Its timeouts
+//! expiring credentials fresh, and `media`, which fetches what clients name by URL. Knows no dialect, model, route or vendor: headers come ready-made from the caller, and what a failure means is the caller's to say. Its timeouts
 //! end with the response headers; those between tokens are the caller's, who polls the body.
 //!
 //! Why not a ready-made client: hyper's legacy client and reqwest keep one HTTP/2 connection per origin, and providers
@@ -19,6 +19,8 @@ mod credentials;
 mod dial;
 mod driver;
 mod error;
+mod joined;
+mod media;
 mod origin;
 mod pool;
 mod request;
@@ -31,6 +33,8 @@ mod transport;
 pub use config::{Http2, Roots, TransportConfig};
 pub use credentials::{CredentialError, Keeper};
 pub use error::{BodyError, DialPhase, SendError, TransportError};
+pub use joined::Joined;
+pub use media::{FetchError, FetchSettings, Fetched, Fetcher, Guard};
 pub use origin::{Origin, OriginError, Scheme};
 pub use pool::OriginStats;
 pub use request::{RequestBody, UpstreamRequest};

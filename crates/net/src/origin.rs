@@ -187,6 +187,11 @@ impl<'a> OriginView<'a> {
         Ok(Self { scheme, host, port })
     }
 
+    /// The host as written, an IPv6 address without brackets.
+    pub(crate) fn host(&self) -> &'a str {
+        self.host
+    }
+
     pub(crate) fn matches(&self, origin: &Origin) -> bool {
         self.port == origin.port
             && self.scheme == origin.scheme

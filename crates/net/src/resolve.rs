@@ -9,11 +9,14 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::Semaphore;
+
+use crate::media::Guard;
 
 /// Addresses to try for one host; more are ignored.
 const MAX_ADDRESSES: usize = 8;
@@ -32,6 +35,7 @@ pub(crate) struct Resolver {
     ttl: Duration,
     cache: Mutex<HashMap<Box<str>, Entry>>,
     lookups: Semaphore,
+    guard: Option<Arc<Guard>>,
 }
 
 #[derive(Debug, Clone)]
@@ -41,14 +45,33 @@ struct Entry {
 }
 
 impl Resolver {
-    pub(crate) fn new(overrides: HashMap<String, Vec<SocketAddr>>, ttl: Duration) -> Self {
+    pub(crate) fn new(
+        overrides: HashMap<String, Vec<SocketAddr>>,
+        ttl: Duration,
+        guard: Option<Arc<Guard>>,
+    ) -> Self {
         let overrides =
             overrides.into_iter().map(|(host, addresses)| (host.to_ascii_lowercase(), addresses)).collect();
-        Self { overrides, ttl, cache: Mutex::new(HashMap::new()), lookups: Semaphore::new(MAX_LOOKUPS) }
+        Self {
+            overrides,
+            ttl,
+            cache: Mutex::new(HashMap::new()),
+            lookups: Semaphore::new(MAX_LOOKUPS),
+            guard,
+        }
     }
 
-    /// The addresses of a lower-case host, in the order to try them.
+    /// The addresses of a lower-case host, in the order to try them. Those of a guarded resolver have been judged, however
+    /// they were found: what is dialed is what was judged.
     pub(crate) async fn resolve(&self, host: &str, port: u16) -> Result<Addresses, String> {
+        let addresses = self.find(host, port).await?;
+        if let Some(guard) = &self.guard {
+            guard.check(host, &addresses)?;
+        }
+        Ok(addresses)
+    }
+
+    async fn find(&self, host: &str, port: u16) -> Result<Addresses, String> {
         if let Some(addresses) = self.overrides.get(host) {
             return match addresses.as_slice() {
                 [] => Err("no address (overridden)".to_owned()),
@@ -167,7 +190,7 @@ mod tests {
         let address: SocketAddr = "127.0.0.1:9".parse().expect("an address");
         let overrides =
             HashMap::from([("API.test".to_owned(), vec![address]), ("none.test".to_owned(), vec![])]);
-        let resolver = Resolver::new(overrides, Duration::ZERO);
+        let resolver = Resolver::new(overrides, Duration::ZERO, None);
         assert_eq!(resolver.resolve("api.test", 443).await.expect("overridden").to_vec(), [address]);
         insta::assert_snapshot!(resolver.resolve("none.test", 443).await.expect_err("empty"), @"no address (overridden)");
         let literal = resolver.resolve("::1", 443).await.expect("a literal");

@@ -10,8 +10,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::joined::Joined;
+
 pub(crate) enum Stream {
-    Plain(TcpStream),
+    Plain(Joined),
     // Boxed: the TLS state is more than a kilobyte.
     Tls(Box<TlsStream<TcpStream>>),
 }

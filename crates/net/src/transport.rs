@@ -41,6 +41,7 @@ struct Inner {
     connect_timeout: Duration,
     header_limit: usize,
     user_agent: HeaderValue,
+    config: TransportConfig,
 }
 
 impl Transport {
@@ -78,6 +79,7 @@ impl Transport {
                 connect_timeout: config.connect_timeout,
                 header_limit: config.max_response_header_bytes,
                 user_agent,
+                config: config.clone(),
             }),
         })
     }
@@ -149,6 +151,11 @@ impl Transport {
     pub fn warm(&self, origin: &Uri) -> Result<(), SendError> {
         self.pool(origin)?.warm();
         Ok(())
+    }
+
+    /// The settings it was made with.
+    pub(crate) fn config(&self) -> &TransportConfig {
+        &self.shared.config
     }
 
     /// What each pool holds and has done.

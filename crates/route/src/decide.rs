@@ -20,6 +20,7 @@ use choose::{Choice, choose};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::Arc;
+use trunkline_model::dialect::Operation;
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::moment::Moment;
 use trunkline_model::shape::Shape;
@@ -148,9 +149,10 @@ fn decide_once(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
     decision
 }
 
-/// The deployment that gets a copy, where the route has one, this request is drawn, and the deployment may serve it.
+/// The deployment that gets a copy, where the route has one, this request is drawn, and the deployment may serve it. Only chats
+/// have answers that can be compared.
 fn shadow(input: &DecideInput<'_>) -> Option<ShadowLeg> {
-    let shadow = input.route.shadow?;
+    let shadow = input.route.shadow.filter(|_| input.shape.operation == Operation::Chat)?;
     // A lot of its own, so that who is copied does not depend on what was chosen.
     if unit(mix(input.seed, 0x7368_6164_6f77)) > shadow.share {
         return None;
@@ -166,7 +168,7 @@ fn shadow(input: &DecideInput<'_>) -> Option<ShadowLeg> {
         input.now,
     );
     let entry = filtered.eligible.find(shadow.deployment)?;
-    Some(ShadowLeg { deployment: entry.deployment(), share: shadow.share, spend_cap: shadow.spend_cap })
+    Some(ShadowLeg { deployment: entry.deployment(), terms: shadow })
 }
 
 /// The deployments under consideration, by rising index.

@@ -9,6 +9,7 @@ use crate::features::{Feature, FeatureSet};
 use crate::filter::Rejection;
 use crate::fleet::{DeploymentIndex, Fleet};
 use crate::plan::{EligibleDeployment, Plan};
+use crate::policy::Shadow;
 use crate::steps::Question;
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -65,10 +66,8 @@ pub struct Decision {
 pub struct ShadowLeg {
     /// Where it goes; it passed the same filter as every other deployment.
     pub deployment: EligibleDeployment,
-    /// The share of the requests that are copied, 0 to 1.
-    pub share: f64,
-    /// The share of the route's spending that copies may add, 0 to 1.
-    pub spend_cap: f64,
+    /// The route's terms.
+    pub terms: Shadow,
 }
 
 /// What chose the tier.

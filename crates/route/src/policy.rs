@@ -7,10 +7,13 @@
 use crate::balance::Balance;
 use crate::caller::PriceCap;
 use crate::cascade::{Cascade, Concession, Demand};
+use crate::effort::Efforts;
 use crate::filter::RouteDemands;
 use crate::fleet::DeploymentIndex;
+use crate::learned::KeepPrompts;
 use crate::pattern::Pattern;
 use crate::plan::{Hedge, Timeouts};
+use crate::shadow::ShadowCaps;
 use crate::steps::{Step, StepKind, Target};
 use crate::sticky::Sticky;
 use smallvec::SmallVec;
@@ -105,6 +108,10 @@ pub struct Route {
     pub downgrade: Vec<Concession>,
     /// A candidate that gets copies of some requests.
     pub shadow: Option<Shadow>,
+    /// What of prompts is kept to learn from.
+    pub learn: Option<KeepPrompts>,
+    /// How deeply to reason, whatever the body says.
+    pub efforts: Efforts,
     tiers: Vec<Tier>,
     steps: Vec<Step>,
     candidates: Vec<DeploymentIndex>,
@@ -117,8 +124,12 @@ pub struct Shadow {
     pub deployment: DeploymentIndex,
     /// The share of the requests that are copied, above 0 and at most 1.
     pub share: f64,
-    /// The share of the route's spending that copies may add, 0 to 1.
-    pub spend_cap: f64,
+    /// What copies may cost.
+    pub caps: ShadowCaps,
+    /// Answers at least this similar agree, 0 to 1.
+    pub agree: f64,
+    /// Whether both texts are kept in the record.
+    pub keeps_answers: bool,
 }
 
 /// Where a route comes from.
@@ -226,6 +237,8 @@ impl Route {
             demand: None,
             downgrade: Vec::new(),
             shadow: None,
+            learn: None,
+            efforts: Efforts::default(),
             tiers,
             steps,
             candidates,
@@ -273,6 +286,8 @@ impl Route {
             demand: None,
             downgrade: Vec::new(),
             shadow: None,
+            learn: None,
+            efforts: Efforts::default(),
             tiers: vec![tier],
             steps: Vec::new(),
             candidates,

@@ -5,8 +5,10 @@
 //! its last, which is what makes it repeatable.
 
 use crate::fleet::DeploymentIndex;
+use crate::steps::ArmView;
 use std::cmp::Ordering;
 use std::time::Duration;
+use trunkline_model::id::Name;
 use trunkline_model::moment::Moment;
 use trunkline_model::money::NanoDollars;
 
@@ -105,6 +107,12 @@ impl Availability {
 pub trait Views {
     /// The state of a deployment of the fleet at `now`.
     fn view(&self, index: DeploymentIndex, now: Moment) -> View;
+
+    /// What a bandit had learned of its tiers when the decision that is made again was made; `None` for what it knows now.
+    fn arms(&self, step: &str) -> Option<&[(Name, ArmView)]> {
+        let _ = step;
+        None
+    }
 
     /// What requests of a route have cost on this day (days since the Unix epoch, UTC); `None` where nobody counts.
     fn spent(&self, route: &str, day: u64) -> Option<NanoDollars> {

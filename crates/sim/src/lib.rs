@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod batch_book;
 mod body;
 mod chance;
 mod config;

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use crate::batch_book::BatchBook;
 use crate::body::SimBody;
 use crate::chance::{Chance, fingerprint};
 use crate::config::SimConfig;
@@ -37,6 +38,7 @@ pub(crate) struct State {
     live: RwLock<Live>,
     cache: PromptCache,
     book: ResponseBook,
+    batches: BatchBook,
     buckets: Mutex<Buckets>,
     /// Counts changes of the script, for those who wait for one.
     pub(crate) changes: watch::Sender<u64>,
@@ -66,6 +68,7 @@ impl State {
             live: RwLock::new(live),
             cache: PromptCache::default(),
             book: ResponseBook::default(),
+            batches: BatchBook::default(),
             buckets: Mutex::new(Buckets::new(started)),
             changes: watch::Sender::new(0),
             config,
@@ -228,6 +231,7 @@ fn stage(
         script: &script,
         cache: &state.cache,
         book: &state.book,
+        batches: &state.batches,
         stamp: &stamp,
         seed: fingerprint(state.config.seed, &inbound.body),
     };

@@ -7,6 +7,7 @@
 //! Layout: one byte for the form, the length unpacked (u32), then LZ4 of the entries. An entry is the record's id (16 bytes, big
 //! endian), the lengths of two JSON texts (u32 each, little endian), the record without its decision, the decision.
 
+use crate::batch::Written;
 use crate::compact::{self, CompactError};
 use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 use trunkline_model::id::RequestId;
@@ -79,30 +80,14 @@ impl Packer {
                 && id.unix_milliseconds().saturating_sub(self.first) <= SPAN)
     }
 
-    /// Adds a record. It is handed over for writing only because its decision is set aside while the rest is encoded.
-    pub(crate) fn push(&mut self, record: &mut RequestRecord) -> Result<(), BlockError> {
-        let start = self.raw.len();
-        self.raw.extend_from_slice(&record.id.bits().to_be_bytes());
-        self.raw.extend_from_slice(&[0; 8]);
-        // The decision is JSON already: beside the record it need not be quoted.
-        let decision = record.decision.take();
-        let written = compact::write(&mut self.raw, record);
-        record.decision = decision;
-        if let Err(error) = written {
-            self.raw.truncate(start);
-            return Err(BlockError::Encode(error));
-        }
-        let text = self.raw.len() - start - ENTRY_HEAD;
-        let decision = record.decision.as_deref().unwrap_or_default();
-        self.raw.extend_from_slice(decision.as_bytes());
-        self.raw[start + 16..start + 20].copy_from_slice(&short(text)?);
-        self.raw[start + 20..start + 24].copy_from_slice(&short(decision.len())?);
+    /// Adds a record.
+    pub(crate) fn push(&mut self, written: Written<'_>) {
+        self.raw.extend_from_slice(written.bytes);
         if self.count == 0 {
-            self.first = record.id.unix_milliseconds();
+            self.first = written.id.unix_milliseconds();
         }
-        self.last = Some(record.id);
+        self.last = Some(written.id);
         self.count += 1;
-        Ok(())
     }
 
     /// Closes the block under way, if there is one; the next `push` begins another.
@@ -121,6 +106,27 @@ impl Packer {
     }
 }
 
+/// Appends a record as an entry. It is handed over only because its decision is set aside while the rest is written.
+pub(crate) fn write_entry(out: &mut Vec<u8>, record: &mut RequestRecord) -> Result<(), BlockError> {
+    let start = out.len();
+    out.extend_from_slice(&record.id.bits().to_be_bytes());
+    out.extend_from_slice(&[0; 8]);
+    // The decision is JSON already: beside the record it need not be quoted.
+    let decision = record.decision.take();
+    let written = compact::write(out, record);
+    record.decision = decision;
+    if let Err(error) = written {
+        out.truncate(start);
+        return Err(BlockError::Encode(error));
+    }
+    let text = out.len() - start - ENTRY_HEAD;
+    let decision = record.decision.as_deref().unwrap_or_default();
+    out.extend_from_slice(decision.as_bytes());
+    out[start + 16..start + 20].copy_from_slice(&short(text)?);
+    out[start + 20..start + 24].copy_from_slice(&short(decision.len())?);
+    Ok(())
+}
+
 fn short(length: usize) -> Result<[u8; 4], BlockError> {
     u32::try_from(length).map(u32::to_le_bytes).map_err(|_| BlockError::Damaged)
 }
@@ -134,7 +140,12 @@ pub(crate) struct Entry<'a> {
     decision: &'a [u8],
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    /// The entry that these bytes begin with.
+    pub(crate) fn of(mut bytes: &'a [u8]) -> Result<Self, BlockError> {
+        next_entry(&mut bytes)
+    }
+
     /// Whether the record's text holds these bytes.
     pub(crate) fn holds(&self, needle: &memchr::memmem::Finder<'_>) -> bool {
         needle.find(self.text).is_some()
@@ -195,6 +206,7 @@ fn length(bytes: &[u8]) -> Result<usize, BlockError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch;
     use proptest::prelude::*;
     use trunkline_model::dialect::{Dialect, Operation};
 
@@ -213,7 +225,7 @@ mod tests {
                 let sealed = packer.seal().unwrap().unwrap();
                 blocks.push((sealed.first, sealed.last, sealed.body.to_vec()));
             }
-            packer.push(record).unwrap();
+            batch::written(record, |written| packer.push(written)).unwrap();
         }
         if let Some(sealed) = packer.seal().unwrap() {
             blocks.push((sealed.first, sealed.last, sealed.body.to_vec()));

@@ -4,6 +4,7 @@
 //! be waited for by requests. It wakes at fixed short intervals instead of being notified, because a wake-up per record would
 //! cost every request a system call.
 
+use crate::batch::{Batch, Written};
 use crate::journal::{self, Journal, ReplayError};
 use crate::legacy;
 use crate::recorder::{Backend, Settings, Shared};
@@ -12,7 +13,6 @@ use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use trunkline_model::record::RequestRecord;
 
 /// A record waits at most this long before it is written: well inside the promised second.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -33,13 +33,12 @@ const DATABASE_REST: Duration = Duration::from_secs(1);
 pub(crate) fn run(shared: &Arc<Shared>, settings: &Settings) {
     let mut keeper = Keeper::new(shared, settings);
     keeper.replay();
-    let mut batch = Vec::new();
+    let mut batch = Batch::default();
     loop {
         let closing = shared.wait(INTERVAL, keeper.held);
         shared.take(&mut batch);
         keeper.write(&mut batch, closing);
         batch.clear();
-        batch.shrink_to(BATCH);
         keeper.maintain();
         shared.flushed();
         if closing && shared.is_drained() {
@@ -86,28 +85,23 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    fn write(&mut self, records: &mut Vec<RequestRecord>, closing: bool) {
-        if let Backend::Memory(memory) = &self.shared.backend {
-            self.shared.written.fetch_add(records.len() as u64, Ordering::Relaxed);
-            memory.append(records.drain(..));
-            return;
-        }
-        while !records.is_empty() {
-            let count = records.len().min(BATCH);
-            let taken = self.insert(&mut records[..count]) || self.journal(&records[..count]);
+    fn write(&mut self, batch: &mut Batch, closing: bool) {
+        let mut done = 0;
+        while done < batch.len() {
+            let count = (batch.len() - done).min(BATCH);
+            let records = batch.records(done..done + count);
+            let taken = self.insert(&records) || self.journal(&records);
             if !taken {
-                return self.hold(records, closing);
+                batch.forget(done);
+                return self.hold(batch, closing);
             }
             self.held = false;
-            if count == records.len() {
-                return;
-            }
-            records.drain(..count);
+            done += count;
         }
     }
 
     /// Whether the database took them.
-    fn insert(&mut self, records: &mut [RequestRecord]) -> bool {
+    fn insert(&mut self, records: &[Written<'_>]) -> bool {
         if self.rest_until.is_some_and(|until| Instant::now() < until) {
             return false;
         }
@@ -131,8 +125,11 @@ impl<'a> Keeper<'a> {
     }
 
     /// Whether the journal took them.
-    fn journal(&self, records: &[RequestRecord]) -> bool {
-        match self.shared.journal_all(records) {
+    fn journal(&self, records: &[Written<'_>]) -> bool {
+        let read = records.iter().map(Written::read).collect::<Result<Vec<_>, _>>();
+        let journalled =
+            read.map_err(std::io::Error::other).and_then(|records| self.shared.journal_all(&records));
+        match journalled {
             Ok(()) => true,
             Err(error) => {
                 if !self.held {
@@ -144,12 +141,12 @@ impl<'a> Keeper<'a> {
     }
 
     /// Nothing takes them, as on a full disk: they wait in the queue, which is bounded.
-    fn hold(&mut self, records: &mut Vec<RequestRecord>, closing: bool) {
+    fn hold(&mut self, batch: &mut Batch, closing: bool) {
         self.held = true;
         if closing {
-            self.shared.lose(records.len() as u64, &"neither database nor journal took them");
+            self.shared.lose(batch.len() as u64, &"neither database nor journal took them");
         } else {
-            self.shared.put_back(records);
+            self.shared.put_back(std::mem::take(batch));
         }
     }
 
@@ -179,9 +176,10 @@ impl<'a> Keeper<'a> {
         let aside = journal.lock().set_aside();
         let read = match aside {
             Ok(None) => return,
-            Ok(Some(path)) => {
-                journal::read(&path, |records| sqlite::insert(connection, records, Repeats::Possible))
-            }
+            Ok(Some(path)) => journal::read(&path, |records| {
+                let batch = Batch::of(records).map_err(sqlite::unwritable)?;
+                sqlite::insert(connection, &batch.records(0..batch.len()), Repeats::Possible)
+            }),
             Err(error) => Err(ReplayError::Read(error)),
         };
         match read {

@@ -3,6 +3,7 @@
 //! Owns reading it and moving it over. Must not write to it. A database of gigabytes is not rewritten while a gateway starts:
 //! the writer moves some rows every round, and searches look into both tables until the old one is empty and gone.
 
+use crate::batch::Batch;
 use crate::query::Query;
 use crate::sqlite::{self, Repeats};
 use rusqlite::{Connection, Row};
@@ -35,7 +36,8 @@ pub(crate) fn move_some(connection: &mut Connection, most: u32) -> rusqlite::Res
     }
     match last {
         Some(last) => {
-            sqlite::insert_blocks(&transaction, &mut records, Repeats::Impossible)?;
+            let batch = Batch::of(&mut records).map_err(sqlite::unwritable)?;
+            sqlite::insert_blocks(&transaction, &batch.records(0..batch.len()), Repeats::Impossible)?;
             transaction.execute("DELETE FROM requests WHERE seq <= ?1", [last])?;
         }
         None => transaction.execute_batch("DROP TABLE requests")?,

@@ -1,13 +1,16 @@
 //! The record: what happened to every request, kept across crashes, searchable.
 //!
 //! Owns the queue between requests and disk, the journal that catches what the database cannot take, the SQLite and memory
-//! backends, search and retention; and the stored responses. Must not know how a request is served. Requests only ever push into bounded memory: no
+//! backends, search and retention; the stored responses; what is learned from; files and batches. Must not know how a request is served. Requests only ever push into bounded memory: no
 //! database call, lock wait or disk wait is in their path.
 
+mod batch;
+mod batches;
 mod block;
 mod compact;
 mod journal;
 mod keeper;
+mod learning;
 mod legacy;
 mod memory;
 mod query;
@@ -15,6 +18,14 @@ mod recorder;
 mod responses;
 mod sqlite;
 
+pub use batches::{
+    BatchCounts, BatchQuery, BatchStats, BatchStatus, BatchStoreError, BatchStoreSettings, BatchTimes,
+    Batches, ClaimedLine, Deletion, FilePiece, FileQuery, LineEnd, NewLine, PutBack, ResultFiles, Results,
+    StoredBatch, StoredFile,
+};
+pub use learning::{
+    Learning, LearningFile, LearningSettings, NotKept, StoredArms, StoredPrompt, learning_file,
+};
 pub use query::{Page, Query};
 pub use recorder::{Recorder, RecorderStats, Settings, StoreError, StoreKind, search_file};
 pub use responses::{ResponseSettings, Responses, StoredResponse};

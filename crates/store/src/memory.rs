@@ -19,14 +19,12 @@ impl MemoryLog {
         Self { records: Mutex::new(VecDeque::new()), capacity: capacity.max(1) }
     }
 
-    pub(crate) fn append(&self, new: impl Iterator<Item = RequestRecord>) {
+    pub(crate) fn append(&self, record: RequestRecord) {
         let mut records = self.records.lock();
-        for record in new {
-            if records.len() == self.capacity {
-                records.pop_front();
-            }
-            records.push_back(record);
-        }
+        let oldest = if records.len() == self.capacity { records.pop_front() } else { None };
+        records.push_back(record);
+        drop(records);
+        drop(oldest);
     }
 
     pub(crate) fn search(&self, query: &Query) -> Page {

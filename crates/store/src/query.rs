@@ -26,6 +26,8 @@ pub struct Query {
     pub outcome: Option<Outcome>,
     /// The HTTP status the client saw.
     pub status: Option<u16>,
+    /// Only copies for a candidate, which no client asked for.
+    pub shadow: bool,
     /// Only requests with more than one attempt.
     pub failed_over: bool,
     /// This very request.
@@ -59,6 +61,7 @@ impl Query {
             && equals(&self.provider, record.provider.as_deref())
             && self.outcome.is_none_or(|outcome| record.outcome == outcome)
             && self.status.is_none_or(|status| record.status == status)
+            && (!self.shadow || record.shadow.is_some())
             && (!self.failed_over || record.attempts.len() > 1)
             && self.model.as_deref().is_none_or(|part| {
                 record.requested_model.contains(part)
@@ -85,6 +88,9 @@ impl Needles {
         }
         if let Some(status) = query.status {
             add(&format!("\"status\":{status}"));
+        }
+        if query.shadow {
+            add("\"shadow\":{");
         }
         if let Some(part) = &query.model {
             let text = quoted(part);

@@ -4,12 +4,14 @@
 //! What happens when things go wrong, in order: the queue takes it, and keeps it while neither database nor journal can be written;
 //! a full queue's journal takes it; it is counted as lost and logged.
 
+use crate::batch::{self, Batch, Written};
 use crate::journal::Journal;
 use crate::keeper;
 use crate::memory::MemoryLog;
 use crate::query::{Page, Query};
 use crate::sqlite;
 use parking_lot::{Condvar, Mutex};
+use std::borrow::BorrowMut;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -143,24 +145,21 @@ impl Recorder {
         Ok(Self { inner: Arc::new(Owner { shared, thread: Mutex::new(Some(thread)) }) })
     }
 
-    /// Takes a finished request. Never waits for a database.
-    pub fn record(&self, record: RequestRecord) {
+    /// Takes a finished request. Never waits for a database. It is borrowed for a moment only, and comes back as it was.
+    pub fn record(&self, mut record: impl BorrowMut<RequestRecord>) {
         let shared = &self.inner.shared;
-        let refused = {
-            let mut queue = shared.queue.lock();
-            if queue.len() < shared.capacity {
-                queue.push(record);
-                if queue.len() == shared.capacity / 2 {
-                    shared.wake.notify_one();
-                }
-                None
-            } else {
-                Some(record)
-            }
+        let record = record.borrow_mut();
+        if let Backend::Memory(memory) = &shared.backend {
+            memory.append(record.clone());
+            shared.written.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let spilled = match batch::written(record, |written| shared.enqueue(written)) {
+            Ok(Queued::Yes) => Ok(()),
+            Ok(Queued::Full) => shared.journal_all(std::slice::from_ref(record)),
+            Err(error) => Err(std::io::Error::other(error)),
         };
-        if let Some(record) = refused
-            && let Err(error) = shared.journal_all(std::slice::from_ref(&record))
-        {
+        if let Err(error) = spilled {
             shared.lose(1, &error);
         }
     }
@@ -235,6 +234,13 @@ impl Drop for Owner {
     }
 }
 
+/// Whether the queue took a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queued {
+    Yes,
+    Full,
+}
+
 /// What the handle and the writer share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -245,7 +251,7 @@ pub(crate) struct Shared {
     pub(crate) database_errors: AtomicU64,
     spilled: AtomicU64,
     lost: AtomicU64,
-    queue: Mutex<Vec<RequestRecord>>,
+    queue: Mutex<Batch>,
     capacity: usize,
     wake: Condvar,
     rounds: Mutex<u64>,
@@ -277,7 +283,7 @@ impl Shared {
             database_errors: AtomicU64::new(0),
             spilled: AtomicU64::new(0),
             lost: AtomicU64::new(0),
-            queue: Mutex::new(Vec::new()),
+            queue: Mutex::default(),
             capacity: capacity.max(2),
             wake: Condvar::new(),
             rounds: Mutex::new(0),
@@ -297,7 +303,7 @@ impl Shared {
     }
 
     /// Moves the queue into an empty batch.
-    pub(crate) fn take(&self, batch: &mut Vec<RequestRecord>) {
+    pub(crate) fn take(&self, batch: &mut Batch) {
         std::mem::swap(&mut *self.queue.lock(), batch);
     }
 
@@ -310,10 +316,22 @@ impl Shared {
     }
 
     /// Puts records back that could not be written, in front of those that came since.
-    pub(crate) fn put_back(&self, records: &mut Vec<RequestRecord>) {
+    pub(crate) fn put_back(&self, mut batch: Batch) {
         let mut queue = self.queue.lock();
-        records.append(&mut queue);
-        std::mem::swap(&mut *queue, records);
+        batch.append(std::mem::take(&mut queue));
+        *queue = batch;
+    }
+
+    fn enqueue(&self, written: Written<'_>) -> Queued {
+        let mut queue = self.queue.lock();
+        if queue.len() >= self.capacity {
+            return Queued::Full;
+        }
+        queue.push(written);
+        if queue.len() == self.capacity / 2 {
+            self.wake.notify_one();
+        }
+        Queued::Yes
     }
 
     /// Sends records to the journal: all of them or, with an error, none.

@@ -4,6 +4,7 @@
 //! (see `block`) under the place of its newest one, and there is no further index: appends stay at the right edge of one tree,
 //! and since no block spans more than a few seconds, searches by time touch only the blocks they need.
 
+use crate::batch::Written;
 use crate::block::{self, BlockError, Packer, SPAN, Sealed};
 use crate::legacy;
 use crate::query::{Needles, Page, Query};
@@ -106,10 +107,10 @@ pub(crate) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result
 }
 
 /// Inserts records in one transaction. Where repeats are possible, ids that are already there are left alone, which makes
-/// a replay exactly-once. The records come back in the order of their ids.
+/// a replay exactly-once.
 pub(crate) fn insert(
     connection: &mut Connection,
-    records: &mut [RequestRecord],
+    records: &[Written<'_>],
     repeats: Repeats,
 ) -> rusqlite::Result<()> {
     if records.is_empty() {
@@ -123,23 +124,22 @@ pub(crate) fn insert(
 /// Inserts records into the transaction that is open.
 pub(crate) fn insert_blocks(
     connection: &Connection,
-    records: &mut [RequestRecord],
+    records: &[Written<'_>],
     repeats: Repeats,
 ) -> rusqlite::Result<()> {
-    // Sorted by number, because a record is big and the batch is almost in order as it comes.
-    let mut order: Vec<(RequestId, usize)> =
-        records.iter().enumerate().map(|(position, record)| (record.id, position)).collect();
-    order.sort_unstable();
+    let mut order = records.to_vec();
+    // Almost in order as it comes.
+    order.sort_by_key(|record| record.id);
     if repeats == Repeats::Possible {
-        order.dedup_by_key(|(id, _)| *id);
+        order.dedup_by_key(|record| record.id);
         forget_known(connection, &mut order)?;
     }
     let mut packer = Packer::default();
-    for (id, position) in order {
-        if !packer.takes(id) {
+    for record in order {
+        if !packer.takes(record.id) {
             insert_block(connection, packer.seal().map_err(unwritable)?)?;
         }
-        packer.push(&mut records[position]).map_err(unwritable)?;
+        packer.push(record);
     }
     insert_block(connection, packer.seal().map_err(unwritable)?)
 }
@@ -157,15 +157,15 @@ fn insert_block(connection: &Connection, sealed: Option<Sealed<'_>>) -> rusqlite
 
 /// Takes out what the database has already. The ids are sorted; they are looked up in runs no longer than a block's span, so
 /// that only blocks which can hold them are unpacked.
-fn forget_known(connection: &Connection, order: &mut Vec<(RequestId, usize)>) -> rusqlite::Result<()> {
+fn forget_known(connection: &Connection, order: &mut Vec<Written<'_>>) -> rusqlite::Result<()> {
     let mut known = HashSet::new();
     let mut rest = order.as_slice();
-    while let Some((first, _)) = rest.first() {
-        let first = first.unix_milliseconds();
-        let run = rest.partition_point(|(id, _)| id.unix_milliseconds() - first <= SPAN);
+    while let Some(first) = rest.first() {
+        let first = first.id.unix_milliseconds();
+        let run = rest.partition_point(|record| record.id.unix_milliseconds() - first <= SPAN);
         let (run, later) = rest.split_at(run);
-        let last = run.last().map_or(first, |(id, _)| id.unix_milliseconds());
-        let wanted: HashSet<RequestId> = run.iter().map(|(id, _)| *id).collect();
+        let last = run.last().map_or(first, |record| record.id.unix_milliseconds());
+        let wanted: HashSet<RequestId> = run.iter().map(|record| record.id).collect();
         overlapping(connection, first, last, |id| {
             if wanted.contains(&id) {
                 known.insert(id);
@@ -174,7 +174,7 @@ fn forget_known(connection: &Connection, order: &mut Vec<(RequestId, usize)>) ->
         rest = later;
     }
     if !known.is_empty() {
-        order.retain(|(id, _)| !known.contains(id));
+        order.retain(|record| !known.contains(&record.id));
     }
     Ok(())
 }
@@ -332,7 +332,7 @@ pub(crate) fn shrink(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("PRAGMA incremental_vacuum(1000)")
 }
 
-fn unwritable(error: BlockError) -> rusqlite::Error {
+pub(crate) fn unwritable(error: BlockError) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }
 

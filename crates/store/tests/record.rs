@@ -4,6 +4,7 @@
 
 use proptest::prelude::*;
 use std::path::Path;
+use trunkline_model::comparison::{Comparison, KeptAnswers, ServedAnswer};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::id::RequestId;
 use trunkline_model::money::{Cost, NanoDollars};
@@ -37,6 +38,7 @@ fn record(number: u64) -> RequestRecord {
         usage_source: UsageSource::Reported,
         cost: Cost::exact(NanoDollars(1_234)),
         attempts: Vec::new(),
+        judged: Vec::new(),
         asked: None,
         warnings: Vec::new(),
         first_token_us: Some(1),
@@ -46,6 +48,25 @@ fn record(number: u64) -> RequestRecord {
         response_bytes: 4,
         config_version: 7,
         decision: Some("{}".into()),
+        shadow: number.is_multiple_of(5).then(|| Box::new(comparison(number))),
+    }
+}
+
+fn comparison(number: u64) -> Comparison {
+    Comparison {
+        of: RequestId::new(900 + number, u128::from(number)),
+        served: ServedAnswer {
+            deployment: Some("acme/large".into()),
+            cost: Cost::exact(NanoDollars(2_345)),
+            first_token_us: Some(3),
+            total_us: None,
+            finish: None,
+            in_form: Some(true),
+        },
+        similarity: Some(0.5),
+        agreed: Some(false),
+        in_form: None,
+        answers: Some(Box::new(KeptAnswers { served: "\u{1}\"".to_owned(), candidate: "é".to_owned() })),
     }
 }
 
@@ -90,6 +111,7 @@ fn both_backends_answer_alike() {
         Query { model: Some("small".into()), limit: 3, ..Query::default() },
         Query { model: Some("large".into()), ..Query::default() },
         Query { failed_over: true, ..Query::default() },
+        Query { shadow: true, ..Query::default() },
         Query {
             outcome: Some(Outcome::Served),
             status: Some(200),
@@ -99,6 +121,11 @@ fn both_backends_answer_alike() {
         Query { id: Some(record(3).id), ..Query::default() },
         Query { route: Some("other".into()), ..Query::default() },
     ];
+    let copies = sqlite.search(&Query { shadow: true, ..Query::default() }).unwrap();
+    assert_eq!(
+        copies.records.iter().map(|record| record.id).collect::<Vec<_>>(),
+        [15, 10, 5, 0].map(|number| record(number).id)
+    );
     for query in queries {
         assert_eq!(sqlite.search(&query).unwrap(), memory.search(&query).unwrap(), "{query:?}");
     }

@@ -5,8 +5,10 @@
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-use trunkline_config::{Inputs, InvalidConfiguration, Loaded, Source};
+use trunkline_config::{Inputs, InvalidConfiguration, Labelled, Loaded, Source};
 use trunkline_model::catalogue::Date;
+use trunkline_route::learned::KeptPrompt;
+use trunkline_store::{LearningFile, StoreError, learning_file};
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +66,33 @@ impl Origin {
 pub(crate) fn load(sources: Vec<Source>) -> Result<Loaded, InvalidConfiguration> {
     let folder = folder(&sources);
     let files = |name: &str| read_named(&folder, name);
-    trunkline_config::load(sources, &Inputs { environment: &environment, today: today(), files: &files })
+    let inputs = Inputs { environment: &environment, today: today(), files: &files, labelled: &labelled };
+    trunkline_config::load(sources, &inputs)
+}
+
+/// The texts beside a log that feedback gave a label.
+pub(crate) fn labelled(log: &Path) -> Labelled {
+    let file = learning_file(log);
+    let file = std::path::absolute(&file).unwrap_or(file).display().to_string();
+    let read = || -> Result<Vec<(String, String)>, StoreError> {
+        let Some(learning) = LearningFile::beside(log)? else { return Ok(Vec::new()) };
+        let mut said = Vec::new();
+        learning.all_feedback(0, |feedback| {
+            if let Some(class) = feedback.class() {
+                said.push((feedback.id, class.to_owned()));
+            }
+        })?;
+        let mut texts = Vec::new();
+        for (id, label) in said {
+            if let Some(Ok(KeptPrompt::Text(text))) =
+                learning.prompt(id)?.map(|bytes| KeptPrompt::from_bytes(&bytes))
+            {
+                texts.push((text, label));
+            }
+        }
+        Ok(texts)
+    };
+    Labelled { file, texts: read().map_err(|error| format!("failed to {error}")) }
 }
 
 /// The folder that relative paths in a configuration start at: that of its first file.

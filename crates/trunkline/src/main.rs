@@ -41,6 +41,8 @@ enum Command {
     BenchRouter(command::bench_router::Options),
     /// Search the request log.
     Log(command::log::Options),
+    /// Show how far batches are.
+    Batches(command::batches::Options),
     /// Run policies against virtual providers: load, outages, limits, slow tails.
     Simulate(command::simulate::Options),
     /// Decide the request log again under another policy: cost, quality, latency, every changed decision.
@@ -51,6 +53,8 @@ enum Command {
     Report(command::report::Options),
     /// List the known providers and what is configured of them.
     Providers(command::providers::Options),
+    /// Bring in what was said of answers.
+    Feedback(command::feedback::Options),
     /// Search the model catalogue.
     Models(command::models::Options),
     /// Make virtual keys and their digests.
@@ -68,11 +72,13 @@ fn main() -> ExitCode {
         Command::Train(options) => command::train::run(&options),
         Command::BenchRouter(options) => command::bench_router::run(&options),
         Command::Log(options) => command::log::run(&options),
+        Command::Batches(options) => command::batches::run(&options),
         Command::Simulate(options) => command::simulate::run(&options),
         Command::Replay(options) => command::replay::run(&options),
         Command::Eval(options) => command::eval::run(&options),
         Command::Report(options) => command::report::run(&options),
         Command::Providers(options) => command::providers::run(&options),
+        Command::Feedback(options) => command::feedback::run(&options),
         Command::Models(options) => command::models::run(&options),
         Command::Key(options) => command::key::run(&options),
     };

@@ -38,6 +38,23 @@ fn every_request_of_a_short_run_is_answered_and_accounted_for_while_providers_fa
     assert_eq!(figure(&text, "accounted for"), sent);
     assert!(figure(&text, "failed over") > 0, "{text}");
     assert!(figure(&text, "upstream calls") > sent, "{text}");
+    // Simple prompts go cheap, hard ones strong, a cascade escalates, and the steps say why.
+    let sent_escalating = figure(&text, "escalated");
+    assert!(sent_escalating > 0, "{text}");
+    let assist = text.lines().find(|line| line.trim_start().starts_with("route assist")).expect("the route");
+    for part in ["cheap", "by use-1", "strong", "by complexity-0", "escalated"] {
+        assert!(assist.contains(part), "{assist}");
+    }
+    for (kind, told) in [
+        ("why simple", ["complexity-0: no answer, the prompt is not hard enough", "use-1: chose cheap"]),
+        ("why hard", ["complexity-0: chose strong", "hard from 0.30"]),
+        ("why escalated", ["use-1: chose cheap", "cascade: the cheap answer was found wanting, not_refusal"]),
+    ] {
+        let story = text.split_once(kind).unwrap_or_else(|| panic!("no `{kind}` in:\n{text}")).1;
+        let story = story.split("\n  why ").next().expect("a part");
+        assert!(told.iter().all(|told| story.contains(told)), "{kind}:\n{text}");
+    }
+    assert!(text.contains("/v1/explain --json"), "{text}");
     for deployment in ["sim-openai/gpt-5-mini", "sim-gemini/", "sim-edge/", "sim-anthropic/", "embed-us"] {
         let row = text.lines().find(|line| line.trim_start().starts_with(deployment)).expect("a row");
         let columns: Vec<&str> = row.split_whitespace().collect();

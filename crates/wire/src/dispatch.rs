@@ -7,6 +7,7 @@ use crate::codec::{
     BadRequest, Decode, EmbeddingForm, Encode, EncodeContext, EncodeError, Encoded, Envelope, Observe,
     PathParts, Profile,
 };
+use crate::effort::ReasoningPlace;
 use crate::frame::Framing;
 use crate::names::{FittedNames, NameRule};
 use crate::splice::Edits;
@@ -191,6 +192,35 @@ pub fn pass_edits(
         Dialect::Converse => converse::pass_edits(envelope, body, profile, delivery),
         Dialect::Cohere => cohere::pass_edits(envelope, body, profile, delivery),
         Dialect::Mistral => mistral::pass_edits(envelope, body, profile, delivery),
+    }
+}
+
+/// Where a body of that dialect asks for reasoning.
+#[must_use]
+pub const fn reasoning_places(dialect: Dialect) -> &'static [ReasoningPlace] {
+    use ReasoningPlace::{Field, Inside, Yields};
+    match dialect {
+        // The object is what some compatible providers take in place of the field.
+        Dialect::OpenAi => &[
+            Field("reasoning_effort"),
+            Field("thinking"),
+            Inside { object: &["reasoning"], field: &["effort", "max_tokens"] },
+        ],
+        Dialect::Responses => &[Inside { object: &["reasoning"], field: &["effort"] }],
+        Dialect::Anthropic => &[
+            Field("thinking"),
+            Inside { object: &["output_config"], field: &["effort"] },
+            Field("max_tokens"),
+            Yields("temperature"),
+            Yields("top_p"),
+            Yields("top_k"),
+        ],
+        Dialect::Gemini => &[Inside {
+            object: &["generationConfig", "generation_config"],
+            field: &["thinkingConfig", "thinking_config"],
+        }],
+        // No client speaks these: bodies for them are always written anew.
+        Dialect::Converse | Dialect::Cohere | Dialect::Mistral => &[],
     }
 }
 

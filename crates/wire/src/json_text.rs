@@ -61,24 +61,6 @@ fn separate(out: &mut BytesMut) {
     }
 }
 
-/// What must be escaped in a string: 0 nothing, `u` as `\u00XX`, else the letter after the backslash.
-const ESCAPES: [u8; 256] = {
-    let mut table = [0u8; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = b'u';
-        byte += 1;
-    }
-    table[0x08] = b'b';
-    table[0x09] = b't';
-    table[0x0a] = b'n';
-    table[0x0c] = b'f';
-    table[0x0d] = b'r';
-    table[b'"' as usize] = b'"';
-    table[b'\\' as usize] = b'\\';
-    table
-};
-
 impl JsonText for BytesMut {
     fn open_object(&mut self) {
         separate(self);
@@ -121,25 +103,7 @@ impl JsonText for BytesMut {
     }
 
     fn escaped(&mut self, text: &str) {
-        let bytes = text.as_bytes();
-        let mut start = 0;
-        for (place, byte) in bytes.iter().enumerate() {
-            let escape = ESCAPES[usize::from(*byte)];
-            if escape == 0 {
-                continue;
-            }
-            self.extend_from_slice(&bytes[start..place]);
-            start = place + 1;
-            if escape == b'u' {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-                self.extend_from_slice(b"\\u00");
-                self.extend_from_slice(&digits);
-            } else {
-                self.extend_from_slice(&[b'\\', escape]);
-            }
-        }
-        self.extend_from_slice(&bytes[start..]);
+        crate::write::escaped(self, text);
     }
 
     fn raw(&mut self, json: &str) {

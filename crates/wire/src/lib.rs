@@ -15,11 +15,14 @@ pub mod cohere;
 #[cfg(test)]
 mod collected;
 pub mod completions;
+mod conversation;
 pub mod converse;
 pub mod dispatch;
+pub mod effort;
 pub mod frame;
 pub mod gemini;
 mod json_text;
+pub mod media;
 pub mod mistral;
 pub mod names;
 pub mod openai;

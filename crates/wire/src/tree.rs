@@ -6,7 +6,8 @@
 //! is reported by its path in the client's own words.
 
 use crate::codec::BadRequest;
-use memchr::memchr2;
+use crate::scan::reader::{pass_escapes, plain_prefix, unescape};
+use memchr::memmem;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use trunkline_model::json::Json;
@@ -136,26 +137,30 @@ impl<'a> Parser<'a> {
 
     /// Passes over a string and tells whether it holds escapes.
     fn string(&mut self) -> Result<bool, BadRequest> {
-        let start = self.at;
         self.at += 1;
         let mut escaped = false;
         loop {
-            let Some(step) = memchr2(b'"', b'\\', &self.bytes[self.at..]) else {
-                self.at = self.bytes.len();
-                return self.wrong("the end of a string");
-            };
-            // Control characters must be escaped; JSON parsers downstream refuse them.
-            if let Some(control) = self.bytes[self.at..self.at + step].iter().position(|byte| *byte < 0x20) {
-                return Err(syntax(self.at + control, "a string holds a raw control character"));
+            self.at += plain_prefix(&self.bytes[self.at..]);
+            match self.bytes.get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(escaped);
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.at = pass_escapes(self.bytes, self.at, |found| {
+                        self.at = found;
+                        self.escape().map(|()| self.at)
+                    })?;
+                    // The last bytes, too few to be looked at together.
+                    if self.bytes.get(self.at) == Some(&b'\\') {
+                        self.escape()?;
+                    }
+                }
+                // Control characters must be escaped; JSON parsers downstream refuse them.
+                Some(_) => return Err(syntax(self.at, "a string holds a raw control character")),
+                None => return self.wrong("the end of a string"),
             }
-            self.at += step;
-            if self.bytes[self.at] == b'"' {
-                self.at += 1;
-                debug_assert!(self.at > start);
-                return Ok(escaped);
-            }
-            escaped = true;
-            self.escape()?;
         }
     }
 
@@ -246,10 +251,16 @@ impl<'a> Parser<'a> {
 
 /// The text of a string token; `None` when it holds half a surrogate pair.
 fn unquote(raw: &str, escaped: bool) -> Option<Cow<'_, str>> {
+    let inner = &raw[1..raw.len() - 1];
     if escaped {
-        return serde_json::from_str::<String>(raw).ok().map(Cow::Owned);
+        let text = unescape(inner);
+        // What stands for half a pair may have been said as itself: the strict reader tells.
+        return match memmem::find(text.as_bytes(), "\u{fffd}".as_bytes()) {
+            None => Some(Cow::Owned(text)),
+            Some(_) => serde_json::from_str::<String>(raw).ok().map(Cow::Owned),
+        };
     }
-    Some(Cow::Borrowed(&raw[1..raw.len() - 1]))
+    Some(Cow::Borrowed(inner))
 }
 
 impl Node<'_> {
@@ -503,7 +514,27 @@ mod tests {
         assert_eq!(item.raw(), r#"{"b":1,"c":"x\u00e9"}"#);
     }
 
+    #[test]
+    fn half_a_surrogate_pair_is_refused_and_its_stand_in_is_not() {
+        let read = |text: &str| At::root(&parse(text.as_bytes()).unwrap()).string();
+        let long = "x".repeat(80);
+        for before in ["", &long] {
+            assert!(read(&format!("\"{before}\\ud83d\"")).is_err());
+            assert_eq!(read(&format!("\"{before}\\ufffd\\n\"")).unwrap(), format!("{before}\u{fffd}\n"));
+            assert_eq!(read(&format!("\"{before}\\ud83d\\ude00\"")).unwrap(), format!("{before}😀"));
+        }
+    }
+
     proptest! {
+        /// Strings longer than what is looked at together.
+        #[test]
+        fn long_strings_are_read_as_serde_reads_them(pieces in proptest::collection::vec(("[a-zé]{0,70}", "\\\\(n|\"|\\\\|u00e9)|"), 0..12), end in "(\"|\\\\|\u{1})?") {
+            let raw: String = pieces.iter().flat_map(|(plain, escape)| [plain.as_str(), escape]).collect();
+            let text = format!("\"{raw}{end}");
+            let ours = parse(text.as_bytes()).ok().map(|node| At::root(&node).string().unwrap());
+            prop_assert_eq!(ours, serde_json::from_str::<String>(&text).ok());
+        }
+
         /// This parser and serde_json accept the same texts (but for half surrogates, refused when the string is read).
         #[test]
         fn accepts_what_serde_accepts(text in r#"[\[\]{}",:0-9eE.+\-\\ntrufalse ]{0,24}"#) {

@@ -3,24 +3,54 @@
 //! Owns strings, numbers and the comma between fields. Must not know any dialect. Answers are written piece by piece on the
 //! hot path: no value trees, no intermediate strings.
 
-use crate::scan::reader::plain_prefix;
+use crate::scan::reader::{STEP, specials_of_step};
 use bytes::BytesMut;
 
 /// Where JSON is written to.
 pub(crate) trait Sink {
     /// Appends bytes.
     fn put(&mut self, bytes: &[u8]);
+    /// How many there are.
+    fn length(&self) -> usize;
+    /// Cuts off the end, or appends zeros.
+    fn resize(&mut self, length: usize);
+    /// What was written from a place on.
+    fn from(&mut self, start: usize) -> &mut [u8];
 }
 
 impl Sink for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
+
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn resize(&mut self, length: usize) {
+        Vec::resize(self, length, 0);
+    }
+
+    fn from(&mut self, start: usize) -> &mut [u8] {
+        &mut self[start..]
+    }
 }
 
 impl Sink for BytesMut {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
+    }
+
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn resize(&mut self, length: usize) {
+        BytesMut::resize(self, length, 0);
+    }
+
+    fn from(&mut self, start: usize) -> &mut [u8] {
+        &mut self[start..]
     }
 }
 
@@ -34,28 +64,76 @@ pub(crate) fn string(out: &mut impl Sink, text: &str) {
 /// Writes the inside of a string.
 pub(crate) fn escaped(out: &mut impl Sink, text: &str) {
     let mut rest = text.as_bytes();
-    loop {
-        let plain = plain_prefix(rest);
-        out.put(&rest[..plain]);
-        let Some(&special) = rest.get(plain) else { return };
-        rest = &rest[plain + 1..];
-        match special {
-            b'"' => out.put(b"\\\""),
-            b'\\' => out.put(b"\\\\"),
-            b'\n' => out.put(b"\\n"),
-            b'\r' => out.put(b"\\r"),
-            b'\t' => out.put(b"\\t"),
-            0x08 => out.put(b"\\b"),
-            0x0c => out.put(b"\\f"),
-            control => {
-                const DIGITS: &[u8; 16] = b"0123456789abcdef";
-                let digits = [DIGITS[usize::from(control >> 4)], DIGITS[usize::from(control & 15)]];
-                out.put(b"\\u00");
-                out.put(&digits);
-            }
-        }
+    while rest.len() >= STEP {
+        let start = out.length();
+        // Room for some escapes; where there are more it goes on with the rest.
+        out.resize(start + rest.len() + rest.len() / 8 + LONGEST_ESCAPE);
+        let (read, written) = escape_steps(rest, out.from(start));
+        out.resize(start + written);
+        rest = &rest[read..];
+    }
+    let plain = rest.iter().position(|&byte| ESCAPES[usize::from(byte)] != 0).unwrap_or(rest.len());
+    out.put(&rest[..plain]);
+    for &byte in &rest[plain..] {
+        let (escape, length) = escape(byte);
+        out.put(&escape[..length]);
     }
 }
+
+/// Bytes of the longest escape.
+const LONGEST_ESCAPE: usize = 6;
+
+/// Escapes step by step while a whole step is left and has room; gives the bytes read and written. Each step is moved whole and
+/// then counted up to its first special byte: two instructions where a copy of exact length is a call.
+fn escape_steps(text: &[u8], out: &mut [u8]) -> (usize, usize) {
+    let (mut from, mut to) = (0, 0);
+    while let Some(step) = text[from..].first_chunk::<STEP>()
+        && let Some(room) = out[to..].first_chunk_mut::<{ STEP + LONGEST_ESCAPE }>()
+    {
+        room[..STEP].copy_from_slice(step);
+        let specials = specials_of_step(step);
+        if specials == 0 {
+            (from, to) = (from + STEP, to + STEP);
+            continue;
+        }
+        let plain = specials.trailing_zeros() as usize;
+        let (escape, length) = escape(step[plain]);
+        room[plain..plain + LONGEST_ESCAPE].copy_from_slice(&escape);
+        (from, to) = (from + plain + 1, to + plain + length);
+    }
+    (from, to)
+}
+
+/// A byte as it stands in a string, and how long that is.
+fn escape(byte: u8) -> ([u8; LONGEST_ESCAPE], usize) {
+    match ESCAPES[usize::from(byte)] {
+        0 => ([byte, 0, 0, 0, 0, 0], 1),
+        b'u' => {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            let digits = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+            ([b'\\', b'u', b'0', b'0', digits[0], digits[1]], 6)
+        }
+        letter => ([b'\\', letter, 0, 0, 0, 0], 2),
+    }
+}
+
+/// What must be escaped in a string: 0 nothing, `u` as `\u00XX`, else the letter after the backslash.
+const ESCAPES: [u8; 256] = {
+    let mut table = [0u8; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = b'u';
+        byte += 1;
+    }
+    table[0x08] = b'b';
+    table[0x09] = b't';
+    table[0x0a] = b'n';
+    table[0x0c] = b'f';
+    table[0x0d] = b'r';
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table
+};
 
 /// Writes a whole number.
 pub(crate) fn whole(out: &mut impl Sink, number: impl itoa::Integer) {
@@ -158,6 +236,15 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn long_strings_read_back(pieces in proptest::collection::vec(("[ -~é漢]{0,40}", "[\u{0}-\u{1f}\"\\\\\u{7f}]{0,9}"), 0..12)) {
+            let text: String = pieces.iter().flat_map(|(plain, special)| [plain.as_str(), special]).collect();
+            let mut out = Vec::new();
+            string(&mut out, &text);
+            let expected = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(std::str::from_utf8(&out).unwrap(), expected);
+        }
+
         #[test]
         fn strings_and_numbers_read_back(text in any::<String>(), number in any::<f64>(), single in any::<f32>()) {
             let mut out = Vec::new();

@@ -80,11 +80,31 @@ pub(super) fn threads(pid: u32) -> anyhow::Result<BTreeMap<String, u64>> {
 pub(super) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
-    resident_in(&status).with_context(|| format!("failed to find VmRSS in {path}"))
+    size_in(&status, "VmRSS:").with_context(|| format!("failed to find VmRSS in {path}"))
 }
 
-fn resident_in(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// The most resident memory that process `pid` has had since its peak was forgotten, in bytes.
+///
+/// # Errors
+/// When there is no such process or the system does not say.
+pub(super) fn peak_bytes(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = std::fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
+    size_in(&status, "VmHWM:").with_context(|| format!("failed to find VmHWM in {path}"))
+}
+
+/// Sets the peak of process `pid` to what it has now.
+///
+/// # Errors
+/// When there is no such process or it is somebody else's.
+pub(super) fn forget_peak(pid: u32) -> anyhow::Result<()> {
+    let path = format!("/proc/{pid}/clear_refs");
+    // See proc_pid_clear_refs(5): 5 resets the high-water mark and touches nothing else.
+    std::fs::write(&path, "5").with_context(|| format!("failed to write {path}"))
+}
+
+fn size_in(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }
@@ -125,8 +145,15 @@ mod tests {
 
     #[test]
     fn resident_memory_is_read_in_bytes() {
-        assert_eq!(resident_in("Name:\tx\nVmRSS:\t   1234 kB\nThreads:\t1\n"), Some(1234 * 1024));
-        assert_eq!(resident_in("Name:\tx\n"), None);
-        assert!(resident_bytes(std::process::id()).unwrap() > 100_000);
+        let status = "Name:\tx\nVmHWM:\t   2000 kB\nVmRSS:\t   1234 kB\nThreads:\t1\n";
+        assert_eq!(size_in(status, "VmRSS:"), Some(1234 * 1024));
+        assert_eq!(size_in(status, "VmHWM:"), Some(2000 * 1024));
+        assert_eq!(size_in("Name:\tx\n", "VmRSS:"), None);
+        let own = std::process::id();
+        assert!(resident_bytes(own).unwrap() > 100_000);
+        forget_peak(own).unwrap();
+        let before = peak_bytes(own).unwrap();
+        let block = std::hint::black_box(vec![1_u8; 50_000_000]);
+        assert!(peak_bytes(own).unwrap() >= before + 40_000_000, "{}", block.len());
     }
 }

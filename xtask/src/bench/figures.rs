@@ -32,6 +32,8 @@ pub(super) fn rows(found: &Found) -> Vec<Row> {
                 rows.push(cpu(measured, "CPU per request, 0.5 kB, same dialect", Some(1.6)));
                 rows.push(throughput(measured));
             }
+            "requests-1kB" => rows.push(cpu(measured, "CPU per request, 1 kB, same dialect", None)),
+            "requests-1kB-translated" => rows.push(cpu(measured, "CPU per request, 1 kB, translated", None)),
             "requests-10kB" => rows.push(cpu(measured, "CPU per request, 10 kB, same dialect", Some(1.6))),
             "requests-100kB" => rows.push(cpu(measured, "CPU per request, 100 kB, same dialect", Some(1.6))),
             "requests-0.5kB-translated" => {
@@ -58,12 +60,17 @@ pub(super) fn rows(found: &Found) -> Vec<Row> {
             "streams-burst-translated" => {
                 rows.push(chunk(measured, "CPU per chunk, burst, translated", None))
             }
+            "streams-long" => rows.push(chunk(measured, "CPU per chunk, 2,000 chunks, same dialect", None)),
+            "streams-long-translated" => {
+                rows.push(chunk(measured, "CPU per chunk, 2,000 chunks, translated", None))
+            }
             "latency-1" => rows.extend(latencies(measured, "1 connection", [Some(100.0), Some(200.0)])),
             "latency-16" => rows.extend(latencies(measured, "16 connections", [None, None])),
             "latency-open" => rows.extend(latencies(measured, "2,000 requests a second", [None, None])),
             _ => {}
         }
     }
+    rows.extend(translations(found));
     rows.extend(memory_rows(&found.memory));
     rows.extend(start_row(&found.start));
     rows
@@ -118,6 +125,35 @@ pub(super) fn noise(found: &Found) -> Option<f64> {
         (values.len() > 1 && median > 0.0).then(|| (high - low) / median)
     });
     strays.max_by(f64::total_cmp)
+}
+
+/// What translating costs: the gateway's own processor time as a ratio to what it takes for the same in one dialect.
+fn translations(found: &Found) -> Vec<Row> {
+    let pairs = [
+        ("requests-1kB", "1 kB request"),
+        ("requests-10kB", "10 kB request"),
+        ("requests-100kB", "100 kB request"),
+        ("streams-paced", "paced chunk"),
+        ("streams-burst", "burst chunk"),
+        ("streams-long", "chunk of 2,000"),
+    ];
+    let used = |name: &str| {
+        let measured = found.scenarios.iter().find(|measured| measured.scenario.name == name)?;
+        let is_stream = measured.scenario.stream.is_some();
+        let figure = |turn: &Turn| if is_stream { turn.cpu_per_chunk() } else { turn.cpu_per_request() };
+        measured.median(Subject::Gateway, figure)
+    };
+    let ratio = |(name, what): (&str, &str)| {
+        let ratio = used(&format!("{name}-translated"))? / used(name).filter(|same| *same > 0.0)?;
+        let figure = format!("CPU translated to same dialect, {what}");
+        Some(Row {
+            figure,
+            unit: "x",
+            values: vec![(Subject::Gateway, ratio)],
+            goal: Some(Goal::AtMost(1.5)),
+        })
+    };
+    pairs.into_iter().filter_map(ratio).collect()
 }
 
 fn cpu(measured: &Measured, figure: &str, at_most: Option<f64>) -> Row {
@@ -193,6 +229,9 @@ fn memory_rows(memory: &BTreeMap<Subject, Memory>) -> Vec<Row> {
         row("memory, idle", "MB", 25.0, &|memory| memory.idle as f64 / MEGABYTE),
         row("memory after 50,000 requests", "MB", 50.0, &|memory| memory.after_requests as f64 / MEGABYTE),
         row("memory per open stream, 2,000 open", "kB", 40.0, &|memory| memory.per_stream / KILOBYTE),
+        // The body itself and one copy of it.
+        row("peak memory of a 20 MB picture, same dialect", "sizes", 2.0, &|memory| memory.picture[0]),
+        row("peak memory of a 20 MB picture, translated", "sizes", 2.0, &|memory| memory.picture[1]),
     ]
 }
 
@@ -227,7 +266,8 @@ mod tests {
                 (Subject::Gateway, vec![turn(140_000, 165_000)]),
             ]),
         };
-        let memory = Memory { idle: 20 << 20, after_requests: 40 << 20, per_stream: 30_720.0 };
+        let memory =
+            Memory { idle: 20 << 20, after_requests: 40 << 20, per_stream: 30_720.0, picture: [1.1, 2.0] };
         Found {
             scenarios: scenario::all().into_iter().map(measured).collect(),
             memory: BTreeMap::from([(Subject::Gateway, memory)]),
@@ -238,8 +278,8 @@ mod tests {
     #[test]
     fn every_scenario_gives_rows_and_every_goal_stands_once() {
         let rows = rows(&found());
-        assert_eq!(rows.len(), scenario::all().len() + 2 + 3 + 3 + 1);
-        assert_eq!(rows.iter().filter(|row| row.goal.is_some()).count(), 14);
+        assert_eq!(rows.len(), scenario::all().len() + 2 + 3 + 6 + 5 + 1);
+        assert_eq!(rows.iter().filter(|row| row.goal.is_some()).count(), 14 + 6 + 2);
         let names: std::collections::BTreeSet<_> = rows.iter().map(|row| &row.figure).collect();
         assert_eq!(names.len(), rows.len());
     }

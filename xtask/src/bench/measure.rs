@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::load::{Plan, Report, Rhythm};
 use super::scenario::Scenario;
 use super::subject::{self, Server, Setup, Subject};
-use super::{cpu, histogram, mock, probe};
+use super::{cpu, histogram, probe};
 
 /// How long and how often.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +80,7 @@ pub(super) fn run(
     scenario: &Scenario,
     effort: Effort,
 ) -> anyhow::Result<Measured> {
-    probe::set_pace(upstream, scenario.stream.unwrap_or_default())?;
+    probe::set_pace(upstream, scenario.stream.unwrap_or_default(), scenario.chunks)?;
     let present: Vec<Subject> = servers.keys().copied().collect();
     let subjects = scenario.subjects(&present);
     let mut turns: BTreeMap<Subject, Vec<Turn>> = BTreeMap::new();
@@ -107,7 +107,7 @@ fn turn(setup: &Setup, server: &Server, scenario: &Scenario, duration: Duration)
         key: server.key.clone(),
         model: server.model(scenario.translated).to_owned(),
         size: scenario.size,
-        stream_marks: scenario.stream.map(|_| mock::CHUNKS as u64),
+        stream_marks: scenario.stream.map(|_| scenario.chunks as u64),
         connections: scenario.connections,
         rhythm: scenario.rhythm,
         // A paced stream lasts as long as its pace says: the streams are spread over that time.

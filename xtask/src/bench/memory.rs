@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::scenario::CHUNKS;
 use super::subject::{Setup, Subject};
 use super::{cpu, measure, probe};
 
@@ -17,6 +18,8 @@ use super::{cpu, measure, probe};
 const REQUESTS: u64 = 50_000;
 /// Streams open at the same time.
 const STREAMS: usize = 2000;
+/// Bytes of a large picture.
+const PICTURE: usize = 20_000_000;
 /// Time between the events of an open stream: slow enough that none ends while it is being counted.
 const SLOW: Duration = Duration::from_secs(2);
 
@@ -29,6 +32,8 @@ pub(super) struct Memory {
     pub(super) after_requests: u64,
     /// What each of two thousand open streams adds.
     pub(super) per_stream: f64,
+    /// What one request with a large picture adds at its peak, in sizes of the picture; passed on, and translated.
+    pub(super) picture: [f64; 2],
 }
 
 /// Measures the memory of `subject`.
@@ -45,11 +50,24 @@ pub(super) fn run(setup: &Setup, upstream: SocketAddr, subject: Subject) -> anyh
     let after_requests = cpu::resident_bytes(pid)?;
     drop(server);
     let per_stream = streams(setup, upstream, subject)?;
-    Ok(Memory { idle, after_requests, per_stream })
+    let picture = [picture(setup, upstream, subject, false)?, picture(setup, upstream, subject, true)?];
+    Ok(Memory { idle, after_requests, per_stream, picture })
+}
+
+/// The first such request of a fresh process: one that has served them has memory to spare.
+fn picture(setup: &Setup, upstream: SocketAddr, subject: Subject, translated: bool) -> anyhow::Result<f64> {
+    let server = setup.start(subject, upstream)?;
+    let pid = server.pid().context("failed to find the process")?;
+    cpu::time_when_quiet(pid)?;
+    let before = cpu::resident_bytes(pid)?;
+    cpu::forget_peak(pid)?;
+    probe::picture(server.address, &server.key, server.model(translated), PICTURE)?;
+    let peak = cpu::peak_bytes(pid)?;
+    Ok(peak.saturating_sub(before) as f64 / PICTURE as f64)
 }
 
 fn streams(setup: &Setup, upstream: SocketAddr, subject: Subject) -> anyhow::Result<f64> {
-    probe::set_pace(upstream, SLOW)?;
+    probe::set_pace(upstream, SLOW, CHUNKS)?;
     let server = setup.start(subject, upstream)?;
     let pid = server.pid().context("failed to find the process")?;
     cpu::time_when_quiet(pid)?;

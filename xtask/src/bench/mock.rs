@@ -6,8 +6,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,20 +18,40 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, Sleep};
 
+use super::scenario::CHUNKS;
 use super::subject;
 use super::traffic::{self, Script};
 
-/// Content events of every stream.
-pub(super) const CHUNKS: usize = 100;
-/// Where the pace of streams is set: the path ends in microseconds between events, 0 for a burst.
+/// Where streams are set up: the path ends in microseconds between events, 0 for a burst, and the number of content events.
 pub(super) const PACE_PATH: &str = "/bench/pace/";
 
 struct Upstream {
     openai_answer: Bytes,
     anthropic_answer: Bytes,
-    openai_stream: Arc<Script>,
-    anthropic_stream: Arc<Script>,
-    pace_microseconds: AtomicU64,
+    streams: RwLock<Streams>,
+}
+
+/// What streams are now.
+struct Streams {
+    openai: Arc<Script>,
+    anthropic: Arc<Script>,
+    pace: Duration,
+}
+
+impl Streams {
+    fn new(pace: Duration, chunks: usize) -> Self {
+        Self {
+            openai: Arc::new(traffic::openai_stream(chunks)),
+            anthropic: Arc::new(traffic::anthropic_stream(chunks)),
+            pace,
+        }
+    }
+
+    /// As the path says that sets them up.
+    fn of(path: &str) -> Option<Self> {
+        let (pace, chunks) = path.strip_prefix(PACE_PATH)?.split_once('/')?;
+        Some(Self::new(Duration::from_micros(pace.parse().ok()?), chunks.parse().ok()?))
+    }
 }
 
 /// Serves until standard input ends.
@@ -45,9 +64,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     let upstream = Arc::new(Upstream {
         openai_answer: traffic::openai_answer(),
         anthropic_answer: traffic::anthropic_answer(),
-        openai_stream: Arc::new(traffic::openai_stream(CHUNKS)),
-        anthropic_stream: Arc::new(traffic::anthropic_stream(CHUNKS)),
-        pace_microseconds: AtomicU64::new(0),
+        streams: RwLock::new(Streams::new(Duration::ZERO, CHUNKS)),
     });
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("failed to listen")?;
@@ -71,15 +88,16 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, hyper::Error> {
     let path = request.uri().path().to_owned();
-    if let Some(pace) = path.strip_prefix(PACE_PATH).and_then(|pace| pace.parse().ok()) {
-        upstream.pace_microseconds.store(pace, Ordering::Relaxed);
+    if let Some(streams) = Streams::of(&path) {
+        *upstream.streams.write().unwrap_or_else(PoisonError::into_inner) = streams;
         return Ok(whole(StatusCode::OK, Bytes::from_static(b"{}")));
     }
     let body = request.into_body().collect().await?.to_bytes();
     let is_stream = memchr::memmem::find(&body, b"\"stream\":true").is_some();
+    let streams = upstream.streams.read().unwrap_or_else(PoisonError::into_inner);
     let (answer, script) = match path.as_str() {
-        "/v1/chat/completions" => (&upstream.openai_answer, &upstream.openai_stream),
-        "/v1/messages" => (&upstream.anthropic_answer, &upstream.anthropic_stream),
+        "/v1/chat/completions" => (&upstream.openai_answer, &streams.openai),
+        "/v1/messages" => (&upstream.anthropic_answer, &streams.anthropic),
         _ => {
             return Ok(whole(
                 StatusCode::NOT_FOUND,
@@ -90,8 +108,7 @@ async fn answer(
     if !is_stream {
         return Ok(whole(StatusCode::OK, answer.clone()));
     }
-    let pace = Duration::from_micros(upstream.pace_microseconds.load(Ordering::Relaxed));
-    let reply = Reply::Stream(Playing::new(Arc::clone(script), pace));
+    let reply = Reply::Stream(Playing::new(Arc::clone(script), streams.pace));
     Ok(Response::builder()
         .header(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")
         .header(header::CACHE_CONTROL, "no-cache")
@@ -181,7 +198,7 @@ impl Playing {
     /// what comes after the last, and all of them in a burst.
     fn due(&self) -> Option<Instant> {
         let content = self.next.checked_sub(self.script.content)?;
-        let is_paced = !self.pace.is_zero() && (1..CHUNKS).contains(&content);
+        let is_paced = !self.pace.is_zero() && (1..self.script.chunks).contains(&content);
         is_paced.then(|| self.start + self.pace * u32::try_from(content).unwrap_or(u32::MAX))
     }
 }

@@ -33,6 +33,17 @@ pub(super) fn ask(address: SocketAddr, request: &[u8]) -> anyhow::Result<Answer>
     }
 }
 
+/// Sends one request with a picture of `size` bytes and expects it to be answered rightly.
+///
+/// # Errors
+/// When it is not, with what was answered instead.
+pub(super) fn picture(address: SocketAddr, key: &str, model: &str, size: usize) -> anyhow::Result<()> {
+    let answer = ask(address, &traffic::picture_request(&address.to_string(), key, model, size))?;
+    let said = String::from_utf8_lossy(&answer.sample);
+    anyhow::ensure!(answer.status == 200, "status {} for a picture: {}", answer.status, said.trim());
+    Ok(())
+}
+
 /// Sends one small chat completion and expects it to be answered rightly.
 ///
 /// # Errors
@@ -44,12 +55,12 @@ pub(super) fn chat(address: SocketAddr, key: &str, model: &str) -> anyhow::Resul
     Ok(())
 }
 
-/// Sets the time between the events of the upstream's streams; zero for a burst.
+/// Sets the time between the events of the upstream's streams, zero for a burst, and how many of them carry content.
 ///
 /// # Errors
 /// When the upstream does not answer.
-pub(super) fn set_pace(upstream: SocketAddr, pace: Duration) -> anyhow::Result<()> {
-    let path = format!("{}{}", mock::PACE_PATH, pace.as_micros());
+pub(super) fn set_pace(upstream: SocketAddr, pace: Duration, chunks: usize) -> anyhow::Result<()> {
+    let path = format!("{}{}/{chunks}", mock::PACE_PATH, pace.as_micros());
     let request = format!("POST {path} HTTP/1.1\r\nhost: {upstream}\r\ncontent-length: 0\r\n\r\n");
     let answer = ask(upstream, request.as_bytes()).context("failed to set the upstream's pace")?;
     anyhow::ensure!(answer.status == 200, "the upstream refused a pace with status {}", answer.status);

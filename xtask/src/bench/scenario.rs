@@ -26,6 +26,8 @@ pub(crate) enum Group {
     Start,
 }
 
+/// Content events of a stream, where nothing else is said.
+pub(super) const CHUNKS: usize = 100;
 /// Time between two events of a paced stream.
 pub(super) const PACE: Duration = Duration::from_millis(5);
 /// Connections of the scenarios that measure processor time.
@@ -44,6 +46,8 @@ pub(super) struct Scenario {
     pub(super) size: usize,
     /// Time between the events of a stream; none when the answer is not streamed.
     pub(super) stream: Option<Duration>,
+    /// Content events of a stream.
+    pub(super) chunks: usize,
     /// Whether the upstream speaks another dialect than the client.
     pub(super) translated: bool,
     pub(super) connections: usize,
@@ -72,6 +76,7 @@ pub(super) fn all() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     let sizes = [
         (512, "requests-0.5kB", "requests-0.5kB-translated"),
+        (1024, "requests-1kB", "requests-1kB-translated"),
         (10 * 1024, "requests-10kB", "requests-10kB-translated"),
         (100 * 1024, "requests-100kB", "requests-100kB-translated"),
     ];
@@ -83,6 +88,8 @@ pub(super) fn all() -> Vec<Scenario> {
     scenarios.push(stream("streams-paced-translated", PACE, true));
     scenarios.push(stream("streams-burst", Duration::ZERO, false));
     scenarios.push(stream("streams-burst-translated", Duration::ZERO, true));
+    scenarios.push(long_stream("streams-long", false));
+    scenarios.push(long_stream("streams-long-translated", true));
     scenarios.push(latency("latency-1", 1, Rhythm::Closed));
     scenarios.push(latency("latency-16", BUSY, Rhythm::Closed));
     scenarios.push(latency("latency-open", STREAMS, Rhythm::Open(OPEN_RATE)));
@@ -91,18 +98,26 @@ pub(super) fn all() -> Vec<Scenario> {
 
 fn request(name: &'static str, size: usize, translated: bool) -> Scenario {
     let rhythm = Rhythm::Closed;
-    Scenario { name, size, stream: None, translated, connections: BUSY, rhythm, group: Group::Requests }
+    let (stream, chunks) = (None, 0);
+    Scenario { name, size, stream, chunks, translated, connections: BUSY, rhythm, group: Group::Requests }
 }
 
 fn stream(name: &'static str, pace: Duration, translated: bool) -> Scenario {
     // A burst keeps every core busy: as many at once as for requests, so that queues do not stand in for work.
     let connections = if pace.is_zero() { BUSY } else { STREAMS };
     let rhythm = Rhythm::Closed;
-    Scenario { name, size: 512, stream: Some(pace), translated, connections, rhythm, group: Group::Streams }
+    let (size, stream, chunks) = (512, Some(pace), CHUNKS);
+    Scenario { name, size, stream, chunks, translated, connections, rhythm, group: Group::Streams }
+}
+
+/// Streams as long as a long answer.
+fn long_stream(name: &'static str, translated: bool) -> Scenario {
+    Scenario { chunks: 2_000, ..stream(name, Duration::ZERO, translated) }
 }
 
 fn latency(name: &'static str, connections: usize, rhythm: Rhythm) -> Scenario {
-    Scenario { name, size: 512, stream: None, translated: false, connections, rhythm, group: Group::Latency }
+    let (size, stream, chunks) = (512, None, 0);
+    Scenario { name, size, stream, chunks, translated: false, connections, rhythm, group: Group::Latency }
 }
 
 #[cfg(test)]

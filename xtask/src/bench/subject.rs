@@ -295,7 +295,7 @@ fn filled(template: &str, words: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use trunkline_config::{Inputs, Source};
+    use trunkline_config::{Inputs, Labelled, Source};
     use trunkline_model::catalogue::Date;
 
     use super::*;
@@ -319,6 +319,7 @@ mod tests {
             environment: &|_| None,
             today: Date::from_unix_seconds(0),
             files: &|_| Err("no files here".to_owned()),
+            labelled: &|_| Labelled { file: String::new(), texts: Ok(Vec::new()) },
         };
         let (problems, sources) = match trunkline_config::load(vec![source], &inputs) {
             Ok(loaded) => (loaded.problems, loaded.sources),

@@ -42,6 +42,25 @@ pub(super) fn request_body(model: &str, size: usize, stream: bool) -> String {
     format!("{before}{filler}{after}")
 }
 
+/// A chat completion request with one picture, given inline: `size` bytes of base64.
+pub(super) fn picture_request(host: &str, key: &str, model: &str, size: usize) -> Vec<u8> {
+    let before = format!(
+        "{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":[{{\"type\":\"text\",\"text\":\"What is it?\"}},\
+         {{\"type\":\"image_url\",\"image_url\":{{\"url\":\"data:image/png;base64,"
+    );
+    let after = "\"}}]}],\"max_tokens\":256}";
+    let mut bytes = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\naccept: application/json\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        before.len() + size + after.len()
+    )
+    .into_bytes();
+    bytes.extend_from_slice(before.as_bytes());
+    bytes.extend(b"iVBORw0KGgoAAAANSUhEUgAA".iter().cycle().take(size));
+    bytes.extend_from_slice(after.as_bytes());
+    bytes
+}
+
 /// A complete answer in the OpenAI dialect.
 pub(super) fn openai_answer() -> Bytes {
     let answer = json!({
@@ -91,6 +110,8 @@ pub(super) struct Script {
     pub(super) events: Vec<Bytes>,
     /// Index of the first event that carries content.
     pub(super) content: usize,
+    /// How many carry content.
+    pub(super) chunks: usize,
 }
 
 /// A stream of `chunks` content events in the OpenAI dialect.
@@ -121,7 +142,7 @@ pub(super) fn openai_stream(chunks: usize) -> Script {
     events.push(event(json!({}), Some("stop")));
     events.push(Bytes::from(format!("data: {usage}\n\n")));
     events.push(Bytes::from_static(b"data: [DONE]\n\n"));
-    Script { events, content: 1 }
+    Script { events, content: 1, chunks }
 }
 
 /// A stream of `chunks` content events in the Anthropic dialect.
@@ -151,7 +172,7 @@ pub(super) fn anthropic_stream(chunks: usize) -> Script {
     });
     events.push(event("message_delta", end));
     events.push(event("message_stop", json!({})));
-    Script { events, content }
+    Script { events, content, chunks }
 }
 
 fn token() -> String {
@@ -185,6 +206,17 @@ mod tests {
                 assert_eq!(marks(body.as_bytes()), 0);
             }
         }
+    }
+
+    #[test]
+    fn a_picture_is_sent_inline_and_whole() {
+        let request = picture_request("h", "k", "m", 240);
+        let at = memchr::memmem::find(&request, b"\r\n\r\n").unwrap() + 4;
+        let head = std::str::from_utf8(&request[..at]).unwrap();
+        assert!(head.contains(&format!("content-length: {}\r\n", request.len() - at)));
+        let value: serde_json::Value = serde_json::from_slice(&request[at..]).unwrap();
+        let url = value["messages"][0]["content"][1]["image_url"]["url"].as_str().unwrap();
+        assert_eq!(url.len(), "data:image/png;base64,".len() + 240);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod check;
 mod count;
+mod environment;
 mod official;
 mod rust;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use self::count::Count;
+pub(crate) use self::official::{ConformanceOptions, chore as run_conformance};
 use crate::workspace;
 
 /// Options of `cargo xtask test`.
@@ -40,7 +42,7 @@ enum Step {
     Tests,
     /// Examples in documentation.
     Doctests,
-    /// The official Python clients against the gateway and the simulators.
+    /// The official clients and frameworks against the gateway and the simulators; also `cargo xtask conformance`.
     Clients,
 }
 

@@ -1,35 +1,59 @@
-//! The step that drives the official Python clients against the gateway and the simulators.
+//! The step that drives the official clients against the gateway and the simulators, and `cargo xtask conformance`.
 //!
-//! Owns their environment: a virtual environment under the target directory with pinned releases. It must not know
-//! what the script tests; the script says `N passed, N failed` and an exit code. The environment is made once and
-//! made again when the pinned releases change.
+//! Owns the command line of the script. It must not know what the script tests; the script says `N passed, N failed` and an
+//! exit code, and compares the page of documentation with what it saw.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
+use clap::Args;
 
 use super::count::{self, Count};
+use super::environment::{self, Environments};
 use super::{Outcome, rust};
 use crate::workspace;
 
 const SCRIPT: &str = "tests/sdk/run.py";
-const REQUIREMENTS: &str = "tests/sdk/requirements.txt";
+const PAGE: &str = "docs/reference/conformance.md";
 
-/// Runs the script, or nothing when the repository has none.
+/// Options of `cargo xtask conformance`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ConformanceOptions {
+    /// Write docs/reference/conformance.md instead of comparing it with what was seen.
+    #[arg(long, conflicts_with = "only")]
+    update: bool,
+    /// Run only cases whose `client case provider` holds one of these texts; the page is left alone.
+    #[arg(long, num_args = 1.., value_name = "TEXT")]
+    only: Vec<String>,
+    /// Say why cases do not apply.
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// Runs the official clients as a chore of its own.
+///
+/// # Errors
+/// When the environments cannot be made or the programs do not build.
+pub(crate) fn chore(options: &ConformanceOptions) -> anyhow::Result<ExitCode> {
+    let target = workspace::target_directory()?;
+    let environments = environment::made(&workspace::root(), &target)?;
+    let (_, success) = rust::passed_on(command(&environments, &built(&target)?, options))?;
+    Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the script as a step, or nothing when the repository has none.
 pub(super) fn run() -> anyhow::Result<Option<Outcome>> {
     let root = workspace::root();
     if !root.join(SCRIPT).exists() {
         return Ok(None);
     }
     let target = workspace::target_directory()?;
-    let python = match environment(&target.join("sdk"), &root.join(REQUIREMENTS)) {
-        Ok(python) => python,
+    let environments = match environment::made(&root, &target) {
+        Ok(environments) => environments,
         Err(error) => return Ok(Some(Outcome::unavailable(&format!("{error:#}")))),
     };
-    let binaries = built(&target)?;
-    let mut command = Command::new(python);
-    command.current_dir(&root).arg("-u").arg(SCRIPT).args(binaries);
+    let command = command(&environments, &built(&target)?, &ConformanceOptions::default());
     let (output, success) = rust::passed_on(command)?;
     let Some(mut count) = count::script(&output) else {
         return Ok(Some(Outcome::failed("the script did not say how many passed")));
@@ -38,6 +62,29 @@ pub(super) fn run() -> anyhow::Result<Option<Outcome>> {
         count += Count { failed: 1, ..Count::default() };
     }
     Ok(Some(Outcome { count, note: None }))
+}
+
+fn command(environments: &Environments, binaries: &[PathBuf; 2], options: &ConformanceOptions) -> Command {
+    let mut command = Command::new(&environments.python);
+    command.current_dir(workspace::root()).arg("-u").arg(SCRIPT).args(binaries);
+    command.args(["--page", PAGE]);
+    let node = [&environments.node, &environments.node_script].map(|path| quoted(path)).join(" ");
+    command.args(["--half", "node", &node]);
+    if options.update {
+        command.arg("--update");
+    }
+    if options.verbose {
+        command.arg("--verbose");
+    }
+    if !options.only.is_empty() {
+        command.arg("--only").args(&options.only);
+    }
+    command
+}
+
+/// A path as one word of a command line.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
 /// Builds the gateway and the simulators and returns the paths of their binaries.
@@ -60,67 +107,4 @@ fn built(target: &Path) -> anyhow::Result<[PathBuf; 2]> {
         anyhow::ensure!(binary.exists(), "no binary {} after the build", binary.display());
     }
     Ok(binaries)
-}
-
-/// Makes the virtual environment unless it is there with the same requirements; returns its Python.
-fn environment(folder: &Path, requirements: &Path) -> anyhow::Result<PathBuf> {
-    let python = folder.join("bin/python");
-    let stamp = folder.join("requirements.txt");
-    let wanted = std::fs::read_to_string(requirements).context("failed to read the pinned releases")?;
-    if python.exists() && std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).context("failed to remove the old virtual environment")?;
-    }
-    quietly(
-        Command::new("python3").args(["-m", "venv"]).arg(folder),
-        "make a virtual environment with python3",
-    )?;
-    let install =
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--requirement"];
-    quietly(Command::new(&python).args(install).arg(requirements), "install the official clients with pip")?;
-    std::fs::write(&stamp, wanted).context("failed to note the installed releases")?;
-    Ok(python)
-}
-
-fn quietly(command: &mut Command, purpose: &str) -> anyhow::Result<()> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("failed to {purpose}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("no reason given");
-    anyhow::ensure!(output.status.success(), "failed to {purpose}: {last}");
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failing_tool_is_reported_by_its_last_words() {
-        let error = quietly(
-            Command::new("sh").args(["-c", "echo first >&2; echo no network >&2; exit 1"]),
-            "install",
-        );
-        assert_eq!(error.unwrap_err().to_string(), "failed to install: no network");
-    }
-
-    #[test]
-    fn an_environment_with_the_same_releases_is_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let requirements = folder.path().join("wanted.txt");
-        let environment_folder = folder.path().join("sdk");
-        std::fs::create_dir_all(environment_folder.join("bin")).unwrap();
-        for (path, text) in [
-            (requirements.clone(), "a==1\n"),
-            (environment_folder.join("requirements.txt"), "a==1\n"),
-            (environment_folder.join("bin/python"), ""),
-        ] {
-            std::fs::write(path, text).unwrap();
-        }
-        assert_eq!(
-            environment(&environment_folder, &requirements).unwrap(),
-            environment_folder.join("bin/python")
-        );
-    }
 }

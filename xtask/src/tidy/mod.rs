@@ -1,7 +1,7 @@
 //! `cargo xtask tidy`: the invariants of the repository as checks.
 //!
 //! Owns the list of checks and the reading of files; each check is a pure function from files or from the package
-//! graph to findings, in its own module, with tests that show it failing. It must not repeat what the compiler,
+//! graph to findings, in its own module, with tests that show it failing; one asks cargo. It must not repeat what the compiler,
 //! clippy, rustfmt or cargo-deny already say. What it prints names the place, the problem and what to do, because
 //! whoever meets it has usually not read the rule.
 
@@ -55,8 +55,16 @@ fn check_repository() -> anyhow::Result<(Vec<Finding>, usize)> {
     findings.extend(changelog::check(&files));
     findings.extend(marks::check(&files));
     findings.extend(links::check(&files, &paths));
+    findings.extend(check_fuzz_lock());
     findings.sort();
     Ok((findings, files.len()))
+}
+
+/// The fuzz workspace has its own `Cargo.lock`, which no build of this one touches: only cargo can say whether it still holds.
+fn check_fuzz_lock() -> Option<Finding> {
+    let problem = workspace::metadata(&["--manifest-path", "fuzz/Cargo.toml"]).err()?;
+    let remedy = "run `cargo update --workspace --manifest-path fuzz/Cargo.toml`";
+    Some(Finding::error("fuzz/Cargo.lock", 0, format!("{problem:#}"), remedy))
 }
 
 /// Reads every file that is text; a file deleted but not yet committed as such is passed over.

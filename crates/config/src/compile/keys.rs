@@ -1,6 +1,7 @@
 //! Virtual keys: digests, allow-lists, limits.
 
 use crate::compile::Compiler;
+use crate::compile::effort::effort;
 use crate::compile::fleet::CompiledFleet;
 use crate::digest::{KeyDigest, Pepper};
 use crate::file::{File, KeySettings};
@@ -65,6 +66,7 @@ pub(crate) fn compile(
                 concurrency: compiler.at_least_one(&["keys", name, "concurrency"], settings.concurrency),
             },
             tags: tags(settings),
+            effort: settings.effort.map(effort),
             revoked: settings.revoked.unwrap_or(false),
         };
         if !ring.insert(digest, key) {

@@ -4,13 +4,17 @@
 //! with whatever still makes sense, so that one run reports them all.
 
 mod auto;
+mod batches;
 mod bounds;
 mod cascade;
+mod effort;
 mod fallback;
 mod fleet;
 mod identity;
 mod keys;
+mod learn;
 mod learned;
+mod media;
 mod providers;
 mod routes;
 mod server;
@@ -20,9 +24,10 @@ mod weights;
 
 use crate::file::File;
 use crate::problem::{Place, Problem, Problems};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Store};
 use crate::source::{Node, Source, Value};
 use sha2::{Digest, Sha256};
+use std::path::Path;
 use trunkline_model::catalogue::Date;
 use trunkline_providers::upstream::Account;
 
@@ -34,6 +39,17 @@ pub struct Inputs<'a> {
     pub today: Date,
     /// The content of a file that the configuration names, or why it cannot be read.
     pub files: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
+    /// The texts that feedback gave a label, kept beside a log.
+    pub labelled: &'a dyn Fn(&Path) -> Labelled,
+}
+
+/// Texts with the labels that feedback gave them.
+#[derive(Clone, Debug)]
+pub struct Labelled {
+    /// The file they are kept in, to be watched; absolute.
+    pub file: String,
+    /// Texts and labels, oldest first, or why they cannot be read.
+    pub texts: Result<Vec<(String, String)>, String>,
 }
 
 /// Walks through one compilation.
@@ -45,6 +61,8 @@ pub(crate) struct Compiler<'a> {
     pub(crate) problems: &'a mut Problems,
     pub(crate) inputs: &'a Inputs<'a>,
     pub(crate) stand_in: StandIn<'a>,
+    /// Where the log is.
+    pub(crate) store: Store,
     /// The files that were named, with a digest of each: they are part of the configuration's version.
     read: Vec<(String, [u8; 32])>,
 }
@@ -113,6 +131,21 @@ impl Compiler<'_> {
         content
     }
 
+    /// The texts that feedback gave a label; `None` where the log is in memory and keeps none. They are part of the version.
+    pub(crate) fn labelled(&mut self) -> Option<Result<Vec<(String, String)>, String>> {
+        let Store::Sqlite(log) = &self.store else { return None };
+        let labelled = (self.inputs.labelled)(log);
+        let mut digest = Sha256::new();
+        for (text, label) in labelled.texts.iter().flatten() {
+            digest.update((text.len() as u64).to_le_bytes());
+            digest.update(text);
+            digest.update((label.len() as u64).to_le_bytes());
+            digest.update(label);
+        }
+        self.read.push((labelled.file, digest.finalize().into()));
+        Some(labelled.texts)
+    }
+
     /// Reads a notation at a path, or reports what is wrong with it.
     pub(crate) fn read<T>(
         &mut self,
@@ -167,8 +200,11 @@ pub(crate) fn compile(
     inputs: &Inputs<'_>,
     stand_in: StandIn<'_>,
 ) -> Option<Snapshot> {
-    let mut compiler = Compiler { root, sources, mistaken, problems, inputs, stand_in, read: Vec::new() };
+    let store = Store::Memory;
+    let mut compiler =
+        Compiler { root, sources, mistaken, problems, inputs, stand_in, store, read: Vec::new() };
     let server = server::compile(file, &mut compiler);
+    compiler.store.clone_from(&server.store);
     let providers = providers::compile(file, &mut compiler);
     let fleet = fleet::compile(file, &providers, &mut compiler);
     let routes = routes::compile(file, &providers, &fleet, &mut compiler);

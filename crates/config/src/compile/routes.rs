@@ -7,9 +7,11 @@ use crate::compile::Compiler;
 use crate::compile::auto::{AUTO, auto};
 use crate::compile::bounds::{attempts, hedge, price_cap, timeouts};
 use crate::compile::cascade;
+use crate::compile::effort;
 use crate::compile::fallback::{fallback, position_of, warn_unused_tiers};
 use crate::compile::fleet::CompiledFleet;
 use crate::compile::keys::requirements;
+use crate::compile::learn::learn;
 use crate::compile::learned::{Routers, Surroundings, learned, learned_settings, routers};
 use crate::compile::providers::CompiledProviders;
 use crate::compile::steps;
@@ -46,7 +48,9 @@ pub(crate) fn compile(
         if fleet.fleet.find(name).is_some() {
             compiler.error(&["routes", name], format!("`{name}` is already the name of a deployment"), None);
         }
-        if let Some(route) = route(name, settings, fleet, (&routers, &named), compiler) {
+        let learn = learn(name, settings, file, compiler);
+        if let Some(mut route) = route(name, settings, fleet, (&routers, &named), compiler) {
+            route.learn = learn;
             routes.insert(Name::from(name.as_str()), Arc::new(route));
         }
     }
@@ -108,6 +112,7 @@ fn route(
         }
     };
     route.shadow = shadow;
+    route.efforts = effort::efforts(name, settings, &route, fleet, compiler);
     route.require = require;
     route.max_price = max_price;
     route.fallback = fallback;
@@ -316,6 +321,14 @@ fn warn_route(name: &str, route: &Route, fleet: &CompiledFleet, compiler: &mut C
                     .to_owned(),
             ),
         );
+    }
+    if let Some(shadow) = route.shadow.filter(|shadow| !satisfied(&shadow.deployment)) {
+        let message = format!(
+            "no copy is ever sent to `{}`: it does not satisfy the route's `require`",
+            fleet.fleet.deployment(shadow.deployment).id
+        );
+        let hint = "state the facts under the provider's `data` where they hold".to_owned();
+        compiler.error(&["routes", name, "shadow", "deployment"], message, Some(hint));
     }
     for (position, tier) in route.tiers().iter().enumerate() {
         for index in &tier.deployments {

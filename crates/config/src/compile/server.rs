@@ -1,6 +1,6 @@
 //! The server's own settings: where to listen, what to keep, what to accept.
 
-use crate::compile::Compiler;
+use crate::compile::{Compiler, batches, media};
 use crate::file::File;
 use crate::scalar;
 use crate::snapshot::{Server, Store};
@@ -60,11 +60,18 @@ pub(crate) fn compile(file: &File, compiler: &mut Compiler<'_>) -> Server {
         drain: compiler
             .read(&["server", "drain"], settings.drain.as_ref(), scalar::duration)
             .unwrap_or(default.drain),
+        media: media::compile(file, compiler),
+        batches: batches::compile(file, compiler),
     }
 }
 
 /// Reads a time with a lower bound in seconds, below which the setting would do harm.
-fn time(path: &[&str], text: Option<&String>, least: u64, compiler: &mut Compiler<'_>) -> Option<Duration> {
+pub(crate) fn time(
+    path: &[&str],
+    text: Option<&String>,
+    least: u64,
+    compiler: &mut Compiler<'_>,
+) -> Option<Duration> {
     compiler.read(path, text, |text| {
         let time = scalar::duration(text)?;
         if time < Duration::from_secs(least) {

@@ -65,3 +65,13 @@ fn the_servers_own_settings_are_checked() {
         "listen: localhost\nstore: postgres://user:secret@host\nproviders: { openai: {} }\nserver: { body_limit: huge, open_requests: 0, client_timeout: 10ms, drain: \"30\" }\nlog: { keep: 1s, max_size: 0 }\n"
     ));
 }
+
+#[test]
+fn settings_of_batches_are_checked() {
+    assert_snapshot!(errors(
+        "store: memory\nproviders: { openai: {} }\nbatches: { concurrency: 0, headroom: 99%, max_file: 2GB, max_size: 1GB, keep: 1s }\n"
+    ));
+    let text = "providers: { openai: {} }\nbatches: { concurrency: 3, headroom: 50% }\n";
+    let policy = loaded(text).snapshot.server.batches;
+    assert_eq!((policy.concurrency, policy.headroom, policy.max_file), (3, 0.5, 200_000_000));
+}

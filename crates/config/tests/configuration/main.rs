@@ -3,6 +3,7 @@
 mod examples;
 mod keys;
 mod learned;
+mod media;
 mod policy;
 mod properties;
 mod providers;

@@ -1,6 +1,6 @@
 //! Loading texts with a fixed environment and date.
 
-use trunkline_config::{Inputs, InvalidConfiguration, Loaded, Source, load};
+use trunkline_config::{Inputs, InvalidConfiguration, Labelled, Loaded, Source, load};
 use trunkline_model::catalogue::Date;
 
 /// The variables that are set.
@@ -38,6 +38,17 @@ pub(crate) fn file(name: &str) -> Result<Vec<u8>, String> {
     }
 }
 
+/// What feedback said in the log of that name.
+pub(crate) fn labelled(log: &std::path::Path) -> Labelled {
+    let rows = [("pay me back", "billing"), ("sue them", "legal"), ("word1", "x"), ("sue them", "billing")];
+    let texts = match log.to_str() {
+        Some("broken.db") => Err("it is broken".to_owned()),
+        Some("labels.db") => Ok(rows.map(|(text, label)| (text.to_owned(), label.to_owned())).to_vec()),
+        _ => Ok(Vec::new()),
+    };
+    Labelled { file: format!("/{}", log.display()), texts }
+}
+
 /// Loads one text.
 pub(crate) fn load_one(text: &str) -> Result<Loaded, Box<InvalidConfiguration>> {
     load_all(&[("trunkline.yaml", text)])
@@ -50,8 +61,12 @@ pub(crate) fn load_all(texts: &[(&str, &str)]) -> Result<Loaded, Box<InvalidConf
         .map(|(path, text)| Source { path: (*path).to_owned(), text: (*text).to_owned() })
         .collect();
     // 2026-11-20: the catalogue has models that retire soon after.
-    let inputs =
-        Inputs { environment: &environment, today: Date::from_unix_seconds(1_795_132_800), files: &file };
+    let inputs = Inputs {
+        environment: &environment,
+        today: Date::from_unix_seconds(1_795_132_800),
+        files: &file,
+        labelled: &labelled,
+    };
     load(sources, &inputs).map_err(Box::new)
 }
 

@@ -71,7 +71,7 @@ pub fn generic(file: &str, text: &str) -> Result<Dataset, DatasetError> {
                     *place = cost;
                 }
             }
-            Row { prompt, group, scores, costs }
+            Row { prompt, features: None, group, scores, costs }
         })
         .collect();
     Ok(Dataset { name: file.to_owned(), models: positions.into_keys().collect(), rows })

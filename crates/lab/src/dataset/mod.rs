@@ -14,6 +14,7 @@ pub use ulab::ulab;
 
 use sha2::{Digest, Sha256};
 use std::fmt;
+use trunkline_route::learned::{KeptPrompt, PromptFeatures};
 
 /// Prompts and what models made of them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,8 +30,10 @@ pub struct Dataset {
 /// One prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Its text.
+    /// Its text; empty where only [`Row::features`] are known.
     pub prompt: String,
+    /// What it looks like, of a prompt whose text was not kept.
+    pub features: Option<Box<PromptFeatures>>,
     /// What it belongs to: a benchmark, a task; may be empty.
     pub group: String,
     /// Per model, the quality of its answer, 0 to 1; not a number where it is not known.
@@ -165,6 +168,21 @@ impl Dataset {
         Self { name: name.to_owned(), models, rows }
     }
 
+    /// The same without some models, and without the rows that knew none but them.
+    #[must_use]
+    pub fn without(&self, left_out: &[String]) -> Self {
+        let kept: Vec<usize> =
+            (0..self.models.len()).filter(|model| !left_out.contains(&self.models[*model])).collect();
+        let of = |values: &[f32]| kept.iter().filter_map(|model| values.get(*model).copied()).collect();
+        let rows =
+            self.rows.iter().map(|row| Row { scores: of(&row.scores), costs: of(&row.costs), ..row.clone() });
+        Self {
+            name: self.name.clone(),
+            models: kept.iter().map(|model| self.models[*model].clone()).collect(),
+            rows: rows.filter(|row| row.scores.iter().any(|score| !score.is_nan())).collect(),
+        }
+    }
+
     /// The mean score of each model over the rows where it is known; not a number where it never is.
     #[must_use]
     pub fn means(&self) -> Vec<f64> {
@@ -189,6 +207,9 @@ impl Dataset {
         for row in &self.rows {
             hash.update((row.prompt.len() as u64).to_le_bytes());
             hash.update(row.prompt.as_bytes());
+            if let Some(features) = &row.features {
+                hash.update(KeptPrompt::Features(features.clone()).to_bytes());
+            }
             for score in &row.scores {
                 hash.update(score.to_le_bytes());
             }

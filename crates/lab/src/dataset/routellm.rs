@@ -20,6 +20,7 @@ pub fn routellm(file: &str, text: &str) -> Result<Dataset, DatasetError> {
         }
         rows.push(Row {
             prompt: place.text(&value, "prompt")?.to_owned(),
+            features: None,
             group: place.text(&value, "bench")?.to_owned(),
             scores,
             costs: Vec::new(),

@@ -33,6 +33,7 @@ pub fn ulab(file: &str, text: &str) -> Result<Dataset, DatasetError> {
         }
         rows.push(Row {
             prompt: place.text(value, "question")?.to_owned(),
+            features: None,
             group: String::new(),
             scores,
             costs: Vec::new(),

@@ -6,12 +6,14 @@
 
 mod dataset;
 mod grade;
+mod labels;
 mod mistake;
 mod show;
 mod summary;
 
 pub use dataset::{Defaults, LONGEST_LINE, Row, RowCheck, parse};
 pub use grade::{CheckResult, Grade, Judged, grade};
+pub use labels::labelled_lines;
 pub use mistake::{Mistake, Mistakes};
 pub use summary::{Asked, Evaluation, Minimum, Outcome, Summary, summarize};
 

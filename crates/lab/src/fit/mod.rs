@@ -13,4 +13,4 @@ mod ridge;
 mod train;
 
 pub use prepared::Prepared;
-pub use train::{FitError, Fitted, Labels, Progress, Settings, fit, nothing_to_report};
+pub use train::{FitError, Fitted, LEAST_ROWS, Labels, Progress, Settings, fit, nothing_to_report};

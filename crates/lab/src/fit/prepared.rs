@@ -2,8 +2,9 @@
 //!
 //! Owns the columns that fits read, in the layout they read fastest. The features are those of inference, called the same way.
 
+use crate::dataset::Row;
 use trunkline_route::features::{PromptVector, embed};
-use trunkline_route::learned::{LEXICAL, Lexical, TextFeatures};
+use trunkline_route::learned::{LEXICAL, Lexical, PromptFeatures, TextFeatures};
 
 /// All prompts of a dataset as features.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,32 @@ impl Prepared {
             prepared.buckets.extend(features.hashed.iter().map(|(bucket, _)| *bucket));
             prepared.values.extend(features.hashed.iter().map(|(_, value)| *value));
             prepared.starts.push(prepared.buckets.len());
+        }
+        prepared
+    }
+
+    /// Reads the prompts of rows. Where one is known by its features only, hashed pieces count for none of them: a weight for them
+    /// would be learned on some rows and applied to all.
+    #[must_use]
+    pub fn of(rows: &[Row]) -> Self {
+        let has_pieces = rows.iter().all(|row| row.features.is_none());
+        if has_pieces {
+            return Self::new(rows.iter().map(|row| row.prompt.as_str()));
+        }
+        let mut prepared = Self { starts: vec![0; rows.len() + 1], ..Self::default() };
+        for row in rows {
+            let read;
+            let features = match &row.features {
+                Some(features) => features,
+                None => {
+                    read = Box::new(PromptFeatures::of(&row.prompt));
+                    &read
+                }
+            };
+            prepared.lexical.push(features.lexical);
+            prepared.has_choices.push(features.has_choices);
+            prepared.vectors.push(features.vector.clone());
+            prepared.lengths.push(features.length as f32);
         }
         prepared
     }

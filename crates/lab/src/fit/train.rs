@@ -44,7 +44,7 @@ impl Settings {
 }
 
 /// The least rows that can be fitted: below it no figure means anything.
-pub(super) const LEAST_ROWS: usize = 30;
+pub const LEAST_ROWS: usize = 30;
 
 /// Held-out rows a file keeps for its thresholds.
 const CALIBRATION_ROWS: usize = 2_048;

@@ -8,7 +8,6 @@ use crate::past;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 use trunkline_config::Snapshot;
 use trunkline_model::id::Name;
 use trunkline_model::moment::Moment;
@@ -16,13 +15,12 @@ use trunkline_model::record::RequestRecord;
 use trunkline_model::shape::Shape;
 use trunkline_route::balance::Rotation;
 use trunkline_route::caller::{AllowList, Caller};
-use trunkline_route::decide::{DecideInput, decide};
+use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::decision::{Decision, NoAnswer, StepOutcome};
-use trunkline_route::explain::Explanation;
+use trunkline_route::explain::{Explanation, Recalled};
 use trunkline_route::features::WallClock;
-use trunkline_route::fleet::DeploymentIndex;
 use trunkline_route::policy::Route;
-use trunkline_route::view::{Availability, View, Views};
+use trunkline_route::steps::GivenAnswer;
 
 /// A request that was decided again.
 #[derive(Clone, Debug)]
@@ -84,17 +82,6 @@ pub(super) enum Again {
 const DRAWS: u64 = 32;
 /// A moment of the replay: far enough from the origin for anything that looks back.
 const NOW: Moment = Moment::from_micros(1_000_000_000);
-/// How long what was unusable stays so; only the order among unusable ones hangs on it.
-const UNUSABLE: Duration = Duration::from_secs(1);
-
-/// What each deployment's state was when the log's decision was made, as far as it is kept.
-struct Logged(Vec<View>);
-
-impl Views for Logged {
-    fn view(&self, index: DeploymentIndex, _now: Moment) -> View {
-        self.0.get(index.position()).copied().unwrap_or(View::FRESH)
-    }
-}
 
 pub(super) fn redecide(record: &RequestRecord, policy: &Snapshot) -> Again {
     let Some(text) = &record.decision else {
@@ -119,11 +106,12 @@ pub(super) fn redecide(record: &RequestRecord, policy: &Snapshot) -> Again {
         return Again::LeftOut(format!("the policy has no route or model `{name}`").into());
     };
     let (shape, caller) = (past::shape(record), caller(record, policy));
-    let views = Logged(states(policy, &old));
+    let views = Recalled::of(&old, &policy.fleet, NOW);
     let turn = old.turn.unwrap_or(0);
     let ask = |seed, turn| decide_past(record, policy, &route, (&shape, &caller), &views, (seed, turn));
     let decision = ask(record.id.seed(), turn);
-    if let Some((step, why)) = silent(&decision) {
+    let answers = views.answers(&route, policy.version);
+    if let Some((step, why)) = silent(&decision, &answers) {
         return Again::LeftOut(
             format!("its decision hangs on the step `{step}`, which the log holds too little for: {why}")
                 .into(),
@@ -148,10 +136,10 @@ fn decide_past(
     policy: &Snapshot,
     route: &Route,
     (shape, caller): (&Shape, &Caller),
-    views: &Logged,
+    views: &Recalled,
     (seed, turn): (u64, u64),
 ) -> Decision {
-    decide(&DecideInput {
+    let input = DecideInput {
         id: record.id,
         fleet: &policy.fleet,
         views,
@@ -164,7 +152,8 @@ fn decide_past(
         seed,
         rotation: Rotation::Fixed(turn),
         config_version: policy.version,
-    })
+    };
+    decide_with(&input, &views.answers(route, policy.version))
 }
 
 /// The route of the same name, or the model that was named directly.
@@ -185,31 +174,15 @@ fn caller(record: &RequestRecord, policy: &Snapshot) -> Caller {
     caller
 }
 
-fn states(policy: &Snapshot, old: &Explanation) -> Vec<View> {
-    let mut states = vec![View::FRESH; policy.fleet.len()];
-    let until = NOW + UNUSABLE;
-    for candidate in &old.candidates {
-        let Some(index) = policy.fleet.find(&candidate.deployment) else { continue };
-        states[index.position()].availability = match &*candidate.availability {
-            "rate_limited" => Availability::RateLimited { until },
-            "broken" => Availability::Broken { until, probe: false },
-            "probing" => Availability::Broken { until: NOW, probe: true },
-            "credentials_out" => Availability::CredentialsOut { until },
-            "full" => Availability::Full,
-            _ => Availability::Open,
-        };
-    }
-    let out = old.rejected.iter().filter(|rejection| rejection.reason == "credentials_out");
-    for index in out.filter_map(|rejection| policy.fleet.find(&rejection.deployment)) {
-        states[index.position()].availability = Availability::CredentialsOut { until };
-    }
-    states
-}
-
-/// A step that was asked and could not tell in its own words: without the text nobody knows what it would have said.
-fn silent(decision: &Decision) -> Option<(&Name, &str)> {
+/// A step that was asked and could not tell in its own words: without the text nobody knows what it would have said, unless it is
+/// written what it did say.
+fn silent<'a>(decision: &'a Decision, answers: &[GivenAnswer]) -> Option<(&'a Name, &'a str)> {
     decision.steps.iter().find_map(|trace| match &trace.outcome {
-        StepOutcome::NoAnswer(NoAnswer::Stated(why)) => Some((&trace.step, &**why)),
+        StepOutcome::NoAnswer(NoAnswer::Stated(why))
+            if answers.iter().all(|answer| answer.step != trace.step) =>
+        {
+            Some((&trace.step, &**why))
+        }
         _ => None,
     })
 }

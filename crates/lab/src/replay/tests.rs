@@ -2,7 +2,7 @@
 
 use super::*;
 use std::sync::Arc;
-use trunkline_config::{Inputs, Source};
+use trunkline_config::{Inputs, Labelled, Source};
 use trunkline_model::asked::Asked;
 use trunkline_model::catalogue::Date;
 use trunkline_model::dialect::{Dialect, Operation};
@@ -32,6 +32,7 @@ fn policy(text: &str) -> Snapshot {
     let inputs = Inputs {
         environment: &|_| None,
         files: &|_| Err("no files here".to_owned()),
+        labelled: &|_| Labelled { file: String::new(), texts: Ok(Vec::new()) },
         today: Date::from_unix_seconds(1_795_303_800),
     };
     trunkline_config::load(vec![source], &inputs).unwrap_or_else(|invalid| panic!("{invalid}")).snapshot

@@ -6,10 +6,12 @@
 
 mod advice;
 mod provider;
+mod shadow;
 mod show;
 mod week;
 
 pub use provider::ProviderReport;
+pub use shadow::ShadowReport;
 pub use week::WeekReport;
 
 use crate::past::answer;
@@ -66,6 +68,9 @@ pub struct RouteReport {
     pub measured: u64,
     /// The mean measured quality, 0 to 1.
     pub quality: Option<f64>,
+    /// Candidates that got copies of its requests, against what was served.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shadows: Vec<ShadowReport>,
     /// What deserves attention.
     pub warnings: Vec<String>,
 }
@@ -75,18 +80,23 @@ pub struct RouteReport {
 pub fn report(records: &[RequestRecord], inputs: &Inputs<'_>) -> Report {
     let times = records.iter().map(|record| record.id.unix_milliseconds());
     let mut by_route: BTreeMap<&str, Vec<&RequestRecord>> = BTreeMap::new();
+    // Copies are nobody's requests: they are told apart and count in no sum of the route.
+    let mut copies: BTreeMap<&str, Vec<&RequestRecord>> = BTreeMap::new();
     for record in records {
-        if let Some(route) = &record.route {
-            by_route.entry(route).or_default().push(record);
-        }
+        let Some(route) = &record.route else { continue };
+        let target = if record.shadow.is_some() { &mut copies } else { &mut by_route };
+        target.entry(route).or_default().push(record);
     }
     let mut routes: Vec<RouteReport> =
         by_route.into_iter().map(|(route, records)| route_report(route, &records, inputs)).collect();
+    for route in &mut routes {
+        route.shadows = shadow::shadows(copies.get(&*route.route).map_or(&[], Vec::as_slice));
+    }
     routes.sort_by(|one, other| other.total.spend_usd.total_cmp(&one.total.spend_usd));
     Report {
         from: times.clone().min().unwrap_or(0),
         to: times.max().unwrap_or(0),
-        requests: records.len() as u64,
+        requests: records.iter().filter(|record| record.shadow.is_none()).count() as u64,
         routes,
         providers: providers(records),
     }
@@ -112,6 +122,7 @@ fn route_report(route: &str, records: &[&RequestRecord], inputs: &Inputs<'_>) ->
         measured: scores.len() as u64,
         quality,
         strong,
+        shadows: Vec::new(),
         warnings: Vec::new(),
     };
     report.warnings = advice::warnings(&report, records);

@@ -80,6 +80,7 @@ impl RouteReport {
         if let Some(quality) = self.quality {
             page.text(format!("Measured quality {quality:.3} over {} answers.", count(self.measured)));
         }
+        self.shadows.iter().for_each(|shadow| page.text(shadow.words()));
         page.push(Block::Bars(self.spending()));
         page.push(Block::Bars(self.answers()));
     }

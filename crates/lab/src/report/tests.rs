@@ -1,6 +1,7 @@
 //! Sums that can be checked by hand, and every warning where it belongs and nowhere else.
 
 use super::*;
+use trunkline_model::comparison::{Comparison, ServedAnswer};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::failure::FailureClass;
 use trunkline_model::id::Name;
@@ -209,4 +210,48 @@ fn every_warning_is_given_where_it_belongs() {
     let scores = well.iter().map(|record| (record.id, 0.8)).collect();
     let route = &reported(&well, &scores).routes[0];
     assert_eq!((route.warnings.len(), route.measured), (0, 100), "{:?}", route.warnings);
+}
+
+/// A copy of the request of that number, whose answer agreed or not; `None` for one that failed.
+fn copy(number: u64, agreed: Option<bool>) -> RequestRecord {
+    let failure = agreed.is_none().then_some(FailureClass::Overloaded);
+    let mut call = attempt("c/candidate", AttemptKind::Shadow, failure, 2);
+    call.phases.total_us = 300_000;
+    let mut record = record(MONDAY + number, vec![call], &["c/candidate"]);
+    record.decision = None;
+    record.shadow = Some(Box::new(Comparison {
+        of: RequestId::new(MONDAY + number, 7),
+        served: ServedAnswer {
+            deployment: Some("b/strong".into()),
+            cost: Cost::exact(NanoDollars(100_000_000)),
+            first_token_us: None,
+            total_us: Some(500_000),
+            finish: None,
+            in_form: Some(true),
+        },
+        similarity: agreed.map(|agreed| if agreed { 0.9 } else { 0.3 }),
+        agreed,
+        in_form: agreed,
+        answers: None,
+    }));
+    record
+}
+
+#[test]
+fn a_candidate_is_compared_in_pairs_and_counts_in_no_sum() {
+    let mut records = mixed(100);
+    records.extend((0..10).map(|number| copy(number, (number != 9).then_some(number % 3 != 0))));
+    let found = reported(&records, &HashMap::new());
+    assert_eq!(found.requests, 100);
+    let route = &found.routes[0];
+    assert_eq!((route.total.requests, route.deployments.contains_key("c/candidate")), (100, false));
+    assert!((route.total.spend_usd - 3.25).abs() < 1e-9);
+    let shadow = &route.shadows[0];
+    assert_eq!((shadow.copies, shadow.answered), (10, 9));
+    let dearer = shadow.dearer_usd.unwrap();
+    assert!((dearer.value + 0.08).abs() < 1e-9);
+    let agreement = shadow.agreement.unwrap();
+    assert!(agreement.low < 6.0 / 9.0 && 6.0 / 9.0 < agreement.high);
+    insta::assert_snapshot!(shadow.words());
+    assert!(found.page().to_html().contains("Shadow c/candidate"));
 }

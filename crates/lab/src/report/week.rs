@@ -141,13 +141,13 @@ fn add_attempts(sums: &mut WeekReport, record: &RequestRecord, inputs: &Inputs<'
     }
 }
 
-fn sorted(values: impl Iterator<Item = u64>) -> Vec<u64> {
+pub(super) fn sorted(values: impl Iterator<Item = u64>) -> Vec<u64> {
     let mut values: Vec<u64> = values.collect();
     values.sort_unstable();
     values
 }
 
-fn quantile(sorted: &[u64], percent: usize) -> Option<u64> {
+pub(super) fn quantile(sorted: &[u64], percent: usize) -> Option<u64> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()
 }

@@ -7,6 +7,7 @@
 
 mod compact;
 mod explanation;
+mod recalled;
 mod text;
 
 pub use compact::REJECTION_LIMIT;
@@ -14,6 +15,8 @@ pub use explanation::{
     CandidateExplanation, ExpectationExplanation, Explanation, PlanExplanation, RejectionExplanation,
     StepExplanation,
 };
+
+pub use recalled::Recalled;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@
 
 mod artefact;
 mod guard;
+mod kept;
 mod neighbours;
 mod numbers;
 mod predictor;
@@ -26,6 +27,7 @@ pub use artefact::{
     Kind, MOST_NEIGHBOURS, NeighbourFacts, TrainingMetrics, embedder_fingerprint,
 };
 pub use guard::Unfamiliar;
+pub use kept::{KeepPrompts, KeptPrompt, LONGEST_TEXT, PromptFeatures, UnknownForm};
 pub use neighbours::{LocalEstimate, Neighbours, Settings as NeighbourSettings, quantized};
 pub use numbers::{Bytes, Numbers};
 pub use predictor::{Familiarity, Predictor, Scratch};

@@ -8,7 +8,7 @@
 
 mod arms;
 
-pub use arms::{ArmStatistics, ArmView, Outcome};
+pub use arms::{ArmStatistics, ArmView, Outcome, SavedArms};
 
 use super::{DecideStep, StepAnswer, StepInput};
 use crate::balance::{mix, unit};
@@ -42,6 +42,9 @@ pub struct Bandit {
     pub statistics: Arc<ArmStatistics>,
 }
 
+/// The name under which a decision tells how many outcomes its bandit had seen.
+pub const SEEN: &str = "outcomes seen";
+
 /// Points of the grid on which beliefs are integrated.
 const GRID: usize = 65;
 /// Belief of an arm nobody tried: the middle, and so wide that it is tried.
@@ -58,7 +61,11 @@ struct ArmBelief {
 impl Bandit {
     /// The probability of each arm, in order, among those that `open` lets through; they add up to 1 unless none is open.
     pub fn probabilities(&self, open: impl Fn(usize) -> bool) -> SmallVec<[f64; 4]> {
-        let views: SmallVec<[ArmView; 4]> = self.statistics.view();
+        self.probabilities_by(&self.statistics.view(), open)
+    }
+
+    /// As [`Bandit::probabilities`], by what was known of the arms.
+    fn probabilities_by(&self, views: &[ArmView], open: impl Fn(usize) -> bool) -> SmallVec<[f64; 4]> {
         let beliefs: SmallVec<[Option<ArmBelief>; 4]> = (0..self.arms.len())
             .map(|arm| open(arm).then(|| self.belief(&views.get(arm).copied().unwrap_or_default())))
             .collect();
@@ -75,7 +82,7 @@ impl Bandit {
             .reduce(|best, arm| if mean(arm) > mean(best) { arm } else { best });
         let Some(best) = best else { return probabilities };
         let explored: f64 = 1.0 - probabilities[best];
-        let explore = if self.is_over_cap(&views, best) { 0.0 } else { self.explore };
+        let explore = if self.is_over_cap(views, best) { 0.0 } else { self.explore };
         let factor = match self.exploration {
             // The bound holds; below it the beliefs themselves say how much is worth trying.
             Exploration::Thompson if explored <= explore => 1.0,
@@ -93,6 +100,20 @@ impl Bandit {
         }
         probabilities[best] = 1.0 - others;
         probabilities
+    }
+
+    /// What is known of the arms: what the decision that is made again knew, or what is known now. In the precision in which it is
+    /// written, so that both are the same.
+    fn known(&self, input: &StepInput<'_>) -> SmallVec<[ArmView; 4]> {
+        let tier = |arm: &TierPosition| input.decide.route.tier(*arm);
+        let recalled = input.decide.views.arms(input.step).and_then(|recalled| {
+            let find = |arm| {
+                let name = &tier(arm)?.name;
+                recalled.iter().find(|(known, _)| known == name).map(|(_, view)| *view)
+            };
+            self.arms.iter().map(find).collect::<Option<SmallVec<[ArmView; 4]>>>()
+        });
+        recalled.unwrap_or_else(|| self.statistics.view().into_iter().map(ArmView::rounded).collect())
     }
 
     /// Quality less what the arm costs.
@@ -172,12 +193,15 @@ impl DecideStep for Bandit {
                 tier.deployments.iter().any(|index| input.eligible.find(*index).is_some())
             })
         };
-        let probabilities = self.probabilities(open);
-        for (tier, probability) in self.arms.iter().zip(&probabilities) {
+        let views = self.known(input);
+        let probabilities = self.probabilities_by(&views, open);
+        for ((tier, probability), view) in self.arms.iter().zip(&probabilities).zip(&views) {
             if let Some(tier) = route.tier(*tier) {
                 input.measure(tier.name.clone(), *probability);
+                view.measured(&tier.name, |name, value| input.measure(name, value));
             }
         }
+        input.measure(SEEN.into(), self.statistics.seen() as f64);
         let lot = unit(mix(input.decide.seed, 0x6261_6e64_6974));
         let mut reached = 0.0;
         let mut drawn = None;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::id::Name;
+use trunkline_model::money::NanoDollars;
 use trunkline_model::shape::Shape;
 
 /// The longest text shown to a classifier, in bytes; the middle of a longer one is left out.
@@ -38,7 +39,12 @@ pub struct ClassifierModel {
     pub timeout: Duration,
     /// How long an answer is kept.
     pub keep: Duration,
+    /// What it may cost per day (UTC); then it is not asked any more.
+    pub spend_cap: Option<NanoDollars>,
 }
+
+/// Before the label that a model answered with, in what its step measured.
+pub const ANSWERED: &str = "label ";
 
 /// One label of a classifier model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,7 +194,12 @@ fn shortened(text: &str) -> String {
 pub(super) fn answered(input: &StepInput<'_>, model: &Arc<ClassifierModel>) -> Result<usize, StepAnswer> {
     let given = input.answers.iter().find(|given| given.step == *input.step);
     match given.map(|given| &given.answer) {
-        Some(Ok(label)) => Ok(*label),
+        Some(Ok(label)) => {
+            if let Some(named) = model.labels.get(*label) {
+                input.measure(format!("{ANSWERED}{}", named.label).into(), 1.0);
+            }
+            Ok(*label)
+        }
         Some(Err(why)) => Err(StepAnswer::NoAnswer { why: why.clone().into() }),
         None => match input.features.user_text() {
             None => Err(StepAnswer::NoAnswer { why: NO_TEXT.into() }),

@@ -12,9 +12,10 @@ mod experiment;
 mod hybrid;
 mod semantic;
 
-pub use bandit::{ArmStatistics, ArmView, Bandit, Exploration, Outcome};
+pub use bandit::{ArmStatistics, ArmView, Bandit, Exploration, Outcome, SEEN, SavedArms};
 pub use classifier::{
-    ANSWER_TOKENS, ClassifierLabel, ClassifierModel, ClassifierStep, GivenAnswer, Question, QuestionKey,
+    ANSWER_TOKENS, ANSWERED, ClassifierLabel, ClassifierModel, ClassifierStep, GivenAnswer, Question,
+    QuestionKey,
 };
 pub use complexity::{Complexity, ComplexityBy, ComplexityHead, Score};
 pub use custom::{DecideStep, Measures, ScoredDeployment, StepAnswer, StepInput};

@@ -9,6 +9,7 @@ use crate::fixture::{Case, fleet, tier, use_tier};
 use crate::fleet::DeploymentIndex;
 use crate::plan::EligibleDeployment;
 use crate::policy::{Route, Shadow};
+use crate::shadow::ShadowCaps;
 use proptest::prelude::*;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -103,6 +104,7 @@ fn model() -> Arc<ClassifierModel> {
         labels: vec![label("simple", "small talk"), label("hard", "needs thought")],
         instructions: None,
         timeout: Duration::from_secs(2),
+        spend_cap: None,
         keep: Duration::from_secs(600),
     })
 }
@@ -327,6 +329,7 @@ proptest! {
     #[test]
     fn decisions_repeat_and_hold_nothing_filtered(
         seed: u64, text in "\\PC{0,80}", user in proptest::option::of("[a-z]{1,5}"), closed in 0u32..16, answer in proptest::option::of(0usize..4),
+        share in prop_oneof![Just(0.5), Just(1.0)],
     ) {
         let bandit = bandit(Exploration::Thompson, 0.5, ArmStatistics::new(2, 0.99));
         let arms = vec![Arm { tier: STRONG, share: 0.2 }];
@@ -342,7 +345,9 @@ proptest! {
         }
         case.fleet = Arc::new(crate::fleet::Fleet::new(all));
         case.route.require = vec![Requirement::Zdr];
-        case.route.shadow = Some(Shadow { deployment: DeploymentIndex(3), share: 0.5, spend_cap: 0.1 });
+        case.route.shadow = Some(Shadow {
+            deployment: DeploymentIndex(3), share, caps: ShadowCaps::default(), agree: 0.8, keeps_answers: false,
+        });
         case.seed = seed;
         case.caller.user = user.map(Into::into);
         let answers: Vec<GivenAnswer> =
@@ -351,11 +356,48 @@ proptest! {
         prop_assert_eq!(decision.to_json(), decide(&case, &text, &answers).to_json());
         let allowed = |index: DeploymentIndex| case.fleet.deployment(index).facts.zdr == Some(true);
         if let Ok(plan) = &decision.plan {
-            prop_assert!(plan.legs.iter().all(|leg| allowed(leg.deployment.index())));
+            let lists = [
+                &plan.legs, &plan.on_rate_limit, &plan.on_context_length, &plan.on_content_filter, &plan.on_bad_answer,
+            ];
+            prop_assert!(lists.into_iter().flatten().all(|leg| allowed(leg.deployment.index())));
+            let judges = plan.inspection.iter().flat_map(|inspection| &inspection.judges);
+            prop_assert!(judges.clone().all(|judge| allowed(judge.index())));
         }
-        if let Some(shadow) = decision.shadow {
-            prop_assert!(allowed(shadow.deployment.index()));
+        match decision.shadow {
+            Some(shadow) => {
+                prop_assert!(decision.plan.is_ok() && allowed(shadow.deployment.index()));
+                prop_assert_eq!(shadow.deployment.index(), DeploymentIndex(3));
+            }
+            None => prop_assert!(share < 1.0 || decision.plan.is_err() || !allowed(DeploymentIndex(3))),
         }
         prop_assert!((0.0..=1.0).contains(&decision.propensity));
+    }
+}
+
+proptest! {
+    /// An outcome that was first taken for something else weighs as if it had been known at once.
+    #[test]
+    fn second_thoughts_count_as_if_they_had_been_the_first(
+        outcomes in prop::collection::vec((0usize..2, 0.0f64..=1.0, 0.0f64..=1.0), 1..40),
+        discount in 0.9f64..=1.0,
+    ) {
+        let (revised, known) = (ArmStatistics::new(2, discount), ArmStatistics::new(2, discount));
+        let mut seen = Vec::new();
+        for (arm, first, second) in &outcomes {
+            seen.push(revised.seen());
+            revised.observe(*arm, Outcome { quality: *first, dollars: None });
+            known.observe(*arm, Outcome { quality: *second, dollars: None });
+        }
+        for ((arm, first, second), seen) in outcomes.iter().zip(seen) {
+            revised.revise(*arm, seen, *first, *second);
+        }
+        for (one, other) in revised.view().iter().zip(&known.view()) {
+            prop_assert!((one.quality - other.quality).abs() < 1e-9 && one.weight == other.weight);
+            prop_assert!((one.variance - other.variance).abs() < 1e-9);
+        }
+        let restored = ArmStatistics::new(2, discount);
+        prop_assert!(restored.restore(&revised.saved()));
+        prop_assert_eq!(restored.view(), revised.view());
+        prop_assert!(!ArmStatistics::new(3, discount).restore(&revised.saved()));
     }
 }

@@ -23,6 +23,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::batch_book::BatchBook;
 use crate::chance::Chance;
 use crate::config::SimConfig;
 use crate::prompt_cache::PromptCache;
@@ -36,10 +37,10 @@ pub(crate) use refusal::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DialectName {
-    /// OpenAI chat completions, completions, embeddings and models.
+    /// OpenAI chat completions, completions, embeddings, files, batches and models.
     #[serde(rename = "openai")]
     OpenAi,
-    /// Anthropic messages, token counting and models.
+    /// Anthropic messages, token counting, batches and models.
     Anthropic,
     /// Gemini generateContent, token counting, embeddings and models.
     Gemini,
@@ -141,6 +142,7 @@ pub(crate) struct Context<'a> {
     pub(crate) script: &'a Script,
     pub(crate) cache: &'a PromptCache,
     pub(crate) book: &'a ResponseBook,
+    pub(crate) batches: &'a BatchBook,
     pub(crate) stamp: &'a Stamp,
     /// Depends on the simulator's seed and the request's bytes alone.
     pub(crate) seed: u64,

@@ -2,7 +2,7 @@
 //!
 //! Owns the bounded table of responses, in memory or in an SQLite file beside the log, and the one thread that writes it. Must
 //! not know what is in a response beyond its id, its status and the ids of its items. Writing never waits: what is not written yet
-//! is found in memory. Everything belongs to an owner, the virtual key that made it; for others it is not there.
+//! is found in memory, where it stays until the database takes it. Everything belongs to an owner, the virtual key that made it; for others it is not there.
 
 mod database;
 mod table;
@@ -70,7 +70,7 @@ pub struct Responses {
 
 #[derive(Debug)]
 struct Inner {
-    /// With SQLite what is not written yet, else everything.
+    /// With SQLite what is not written yet, else everything; bounded either way.
     table: Arc<Mutex<Table>>,
     database: Option<Database>,
     keep: Duration,
@@ -111,7 +111,7 @@ impl Responses {
         let failed = |source| StoreError::Database { path: path.clone(), source };
         let connection = database::open(&path).map_err(failed)?;
         let reader = database::open(&path).map_err(failed)?;
-        let table = table(u64::MAX);
+        let table = table(LARGEST_IN_MEMORY);
         let writer = Writer::start(connection, Arc::clone(&table), settings).map_err(StoreError::Thread)?;
         let database = Database { path, reader: Mutex::new(reader), writer };
         Ok(Self { inner: Arc::new(Inner { table, database: Some(database), keep: settings.keep }) })
@@ -126,13 +126,16 @@ impl Responses {
     /// Takes a response, in place of any other of its id. Never waits for a database.
     pub fn put(&self, response: StoredResponse) {
         let response = Arc::new(response);
-        self.inner.table.lock().put(&response);
-        if let Some(database) = &self.inner.database
-            && !database.writer.put(&response)
-        {
-            // Nothing is lost as long as it is not many: it stays where it is found first.
-            tracing::error!(id = %response.id, "a response is kept in memory only: the database does not keep up");
+        let gone = self.inner.table.lock().put(&response);
+        let Some(database) = &self.inner.database else { return };
+        if gone > 0 {
+            tracing::error!(
+                lost = gone,
+                "responses that waited for the database had to go: it does not keep up"
+            );
         }
+        // Without room in the queue it stays in the table, from where the writer takes it when it has caught up.
+        database.writer.put(&response);
     }
 
     /// A response of an owner. May read the database: not to be called on a thread that serves others.
@@ -304,6 +307,43 @@ mod tests {
         assert_eq!(found.status, "failed");
         insta::assert_snapshot!(String::from_utf8_lossy(&found.object), @r#"{"id":"run","status":"failed","error":{"code":"server_error","message":"the gateway was restarted before the response was complete"},"output":[]}"#);
         assert_eq!(responses.find("ann", "done").unwrap().unwrap().status, "completed");
+    }
+
+    #[test]
+    fn what_the_database_did_not_take_is_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let responses = opened(folder.path());
+        let other = rusqlite::Connection::open(folder.path().join("log.db.responses")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        responses.put(response("ann", "a", None, now()));
+        responses.flush();
+        assert!(database::find(&other, "ann", "a").unwrap().is_none(), "the database was locked");
+        assert_eq!(responses.find("ann", "a").unwrap().unwrap().id, "a");
+        other.execute_batch("ROLLBACK").unwrap();
+        drop(responses);
+        assert_eq!(database::find(&other, "ann", "a").unwrap().unwrap().id, "a");
+        let responses = opened(folder.path());
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert!(responses.delete("ann", "a").unwrap());
+        responses.flush();
+        assert!(responses.find("ann", "a").unwrap().is_none(), "deleted, whatever the database says");
+        other.execute_batch("ROLLBACK").unwrap();
+        drop(responses);
+        assert!(database::find(&other, "ann", "a").unwrap().is_none());
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let one = response("ann", "a", None, 1).bytes() as u64;
+        let mut table = Table::new(one * 2);
+        let gone: Vec<_> =
+            ["a", "b", "b", "c", "d"].map(|id| table.put(&Arc::new(response("ann", id, None, 1)))).into();
+        assert_eq!(gone, [0, 0, 0, 1, 1]);
+        table.delete("ann", "d", true);
+        table.put(&Arc::new(response("ann", "e", None, 1)));
+        assert!(matches!(table.find("ann", "d"), table::Found::Deleted));
+        assert!(matches!(table.find("ann", "c"), table::Found::Unknown), "marks count too");
+        assert_eq!(table.waiting().len(), 2);
     }
 
     #[test]

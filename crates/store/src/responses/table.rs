@@ -1,12 +1,25 @@
 //! Responses in memory.
 //!
-//! Owns a map bounded by bytes, the oldest going first, and the marks of what was deleted and is not yet so in the database.
+//! Owns a map bounded by bytes, the oldest going first, and the marks of what was deleted and is not yet so in the database. With a
+//! database it holds what waits to be written there.
 
 use super::{StoredResponse, item_ids};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 type Key = (String, String);
+
+/// What a mark counts for in the bound, in bytes.
+const MARK: u64 = 256;
+
+/// What is to be done in the database.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// A response is to be written.
+    Put(Arc<StoredResponse>),
+    /// One of an owner is to be deleted.
+    Delete(String, String),
+}
 
 /// What the table knows of an id.
 pub(super) enum Found {
@@ -33,24 +46,46 @@ impl Table {
         Self { entries: HashMap::new(), order: VecDeque::new(), bytes: 0, most }
     }
 
-    pub(super) fn put(&mut self, response: &Arc<StoredResponse>) {
+    /// Takes a response; tells how many had to go for it.
+    pub(super) fn put(&mut self, response: &Arc<StoredResponse>) -> usize {
         let key = (response.owner.clone(), response.id.clone());
+        self.forget(&key);
         self.bytes += response.bytes() as u64;
-        match self.entries.insert(key.clone(), Some(Arc::clone(response))) {
-            Some(Some(before)) => self.bytes -= before.bytes() as u64,
-            Some(None) => {}
-            None => self.order.push_back(key),
-        }
+        self.entries.insert(key.clone(), Some(Arc::clone(response)));
+        self.order.push_back(key);
+        self.shrink()
+    }
+
+    fn shrink(&mut self) -> usize {
+        let mut gone = 0;
         while self.bytes > self.most {
             let Some(oldest) = self.order.pop_front() else { break };
-            self.remove(&oldest);
+            if let Some(entry) = self.entries.remove(&oldest) {
+                self.bytes -= size(entry.as_deref());
+                gone += 1;
+            }
+        }
+        gone
+    }
+
+    fn forget(&mut self, key: &Key) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.bytes -= size(entry.as_deref());
+            self.order.retain(|other| other != key);
         }
     }
 
-    fn remove(&mut self, key: &Key) {
-        if let Some(Some(gone)) = self.entries.remove(key) {
-            self.bytes -= gone.bytes() as u64;
-        }
+    /// Everything there is, the oldest first.
+    pub(super) fn waiting(&self) -> Vec<Waiting> {
+        let waiting = |key: &Key| match self.entries.get(key)? {
+            Some(response) => Some(Waiting::Put(Arc::clone(response))),
+            None => Some(Waiting::Delete(key.0.clone(), key.1.clone())),
+        };
+        self.order.iter().filter_map(waiting).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     pub(super) fn find(&self, owner: &str, id: &str) -> Found {
@@ -64,10 +99,12 @@ impl Table {
     /// Forgets a response; `mark` remembers that, until the database has forgotten it too.
     pub(super) fn delete(&mut self, owner: &str, id: &str, mark: bool) {
         let key = (owner.to_owned(), id.to_owned());
-        self.remove(&key);
-        self.order.retain(|other| *other != key);
+        self.forget(&key);
         if mark {
-            self.entries.insert(key, None);
+            self.bytes += MARK;
+            self.entries.insert(key.clone(), None);
+            self.order.push_back(key);
+            self.shrink();
         }
     }
 
@@ -85,8 +122,7 @@ impl Table {
         if let Some(Some(here)) = self.entries.get(&key)
             && Arc::ptr_eq(here, response)
         {
-            self.remove(&key);
-            self.order.retain(|other| *other != key);
+            self.forget(&key);
         }
     }
 
@@ -94,7 +130,11 @@ impl Table {
     pub(super) fn erased(&mut self, owner: &str, id: &str) {
         let key = (owner.to_owned(), id.to_owned());
         if let Some(None) = self.entries.get(&key) {
-            self.entries.remove(&key);
+            self.forget(&key);
         }
     }
+}
+
+fn size(entry: Option<&StoredResponse>) -> u64 {
+    entry.map_or(MARK, |response| response.bytes() as u64)
 }

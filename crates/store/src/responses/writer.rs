@@ -1,14 +1,14 @@
 //! The one thread that writes responses.
 //!
-//! Owns the bounded queue to it, retention, and what to do when the database fails: the response stays in memory and the writer
-//! goes on. Must not be waited for by requests.
+//! Owns the bounded queue to it, retention, and what to do when the database fails: the response stays in memory and is tried again
+//! when the queue is empty. Must not be waited for by requests.
 
-use super::table::Table;
+use super::table::{Table, Waiting};
 use super::{ResponseSettings, StoredResponse, database};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,9 +17,11 @@ const QUEUE: usize = 4_096;
 /// How often old responses are looked for.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How soon what the database did not take is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
 enum Order {
-    Put(Arc<StoredResponse>),
-    Delete(String, String),
+    Write(Waiting),
     Flush(SyncSender<()>),
     Close,
 }
@@ -45,18 +47,19 @@ impl Writer {
         Ok(Self { orders, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Whether there was room.
-    pub(super) fn put(&self, response: &Arc<StoredResponse>) -> bool {
-        self.orders.try_send(Order::Put(Arc::clone(response))).is_ok()
+    /// Without room nothing happens: the table still has it.
+    pub(super) fn put(&self, response: &Arc<StoredResponse>) {
+        self.write(Waiting::Put(Arc::clone(response)));
     }
 
+    /// As above.
     pub(super) fn delete(&self, owner: &str, id: &str) {
-        let order = Order::Delete(owner.to_owned(), id.to_owned());
-        if let Err(TrySendError::Full(_)) = self.orders.try_send(order) {
-            tracing::error!(
-                id,
-                "a deleted response stays in the database until it is too old: the database does not keep up"
-            );
+        self.write(Waiting::Delete(owner.to_owned(), id.to_owned()));
+    }
+
+    fn write(&self, waiting: Waiting) {
+        if self.orders.try_send(Order::Write(waiting)).is_err() {
+            tracing::warn!("a stored response waits in memory: the database does not keep up");
         }
     }
 
@@ -97,23 +100,51 @@ fn run(
                 tracing::error!(%error, "old responses cannot be deleted");
             }
         }
-        match orders.recv_timeout(next_retention.saturating_duration_since(Instant::now())) {
-            Ok(Order::Put(response)) => match database::put(connection, &response) {
-                Ok(()) => table.lock().written(&response),
-                Err(error) => {
-                    tracing::error!(%error, id = %response.id, "a response is kept in memory only");
+        let mut rest = next_retention.saturating_duration_since(Instant::now());
+        if !table.lock().is_empty() {
+            rest = rest.min(RETRY_INTERVAL);
+        }
+        match orders.recv_timeout(rest) {
+            Ok(Order::Write(waiting)) => {
+                if let Err(error) = write(connection, table, waiting) {
+                    tracing::error!(%error, "a stored response stays in memory");
                 }
-            },
-            Ok(Order::Delete(owner, id)) => match database::delete(connection, &owner, &id) {
-                Ok(()) => table.lock().erased(&owner, &id),
-                Err(error) => tracing::error!(%error, id, "a deleted response is still in the database"),
-            },
+            }
             Ok(Order::Flush(done)) => {
                 // Who asked may have stopped waiting.
                 let _ = done.send(());
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(Order::Close) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => catch_up(connection, table),
+            Ok(Order::Close) | Err(RecvTimeoutError::Disconnected) => {
+                catch_up(connection, table);
+                return;
+            }
+        }
+    }
+}
+
+fn write(connection: &Connection, table: &Mutex<Table>, waiting: Waiting) -> rusqlite::Result<()> {
+    match waiting {
+        Waiting::Put(response) => {
+            database::put(connection, &response)?;
+            table.lock().written(&response);
+        }
+        Waiting::Delete(owner, id) => {
+            database::delete(connection, &owner, &id)?;
+            table.lock().erased(&owner, &id);
+        }
+    }
+    Ok(())
+}
+
+/// Writes what the database did not take before, or had no room in the queue; up to the first failure.
+fn catch_up(connection: &Connection, table: &Mutex<Table>) {
+    let waiting = table.lock().waiting();
+    let count = waiting.len();
+    for (done, one) in waiting.into_iter().enumerate() {
+        if let Err(error) = write(connection, table, one) {
+            tracing::error!(%error, waiting = count - done, "stored responses stay in memory");
+            return;
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `trunkline explain`: a decision without a server.
 //!
 //! Owns running the same scan and the same `decide` on a request in a file. Health is that of a fleet nobody has used, unless
-//! a running server is asked (`POST /v1/explain`).
+//! a running server is asked (`POST /v1/explain`); what bandits have learned is what the gateway kept last, or what a past decision
+//! tells of.
 
 use crate::configuration::{self, Origin};
 use anyhow::{Context, bail};
@@ -10,18 +11,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use trunkline_config::Snapshot;
-use trunkline_gateway::BodyPrompt;
+use trunkline_config::{Snapshot, Store};
+use trunkline_gateway::{BodyPrompt, restore_bandits};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::moment::Moment;
+use trunkline_model::record::RequestRecord;
 use trunkline_route::balance::Rotation;
 use trunkline_route::caller::Caller;
-use trunkline_route::decide::{DecideInput, decide};
-use trunkline_route::explain::Explanation;
+use trunkline_route::decide::{DecideInput, decide_with};
+use trunkline_route::explain::{Explanation, Recalled};
 use trunkline_route::features::WallClock;
 use trunkline_route::policy::Route;
 use trunkline_route::view::AllFresh;
+use trunkline_store::{LearningFile, Query, search_file};
 use trunkline_wire::codec::PathParts;
 use trunkline_wire::dispatch;
 
@@ -46,6 +49,10 @@ pub(crate) struct Options {
     /// The seed of everything random; that of a logged decision repeats it.
     #[arg(long)]
     seed: Option<u64>,
+    /// Decide as this request was decided: with its seed, time and the state that its decision tells of. Read from the log of the
+    /// configuration's store.
+    #[arg(long, value_name = "ID", conflicts_with = "seed")]
+    decision: Option<RequestId>,
     /// JSON instead of text.
     #[arg(long)]
     json: bool,
@@ -69,7 +76,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let id = RequestId::new(unix * 1_000, rand::random());
     let prompt = BodyPrompt::new(dialect, Operation::Chat, &envelope, &body);
-    let decision = decide(&DecideInput {
+    let past = options.decision.map(|id| past(&snapshot, id)).transpose()?;
+    let mut input = DecideInput {
         id,
         fleet: &snapshot.fleet,
         views: &AllFresh,
@@ -78,17 +86,62 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         prompt: Some(&prompt),
         caller: &caller,
         clock: WallClock::from_unix(unix, 0),
-        now: Moment::ORIGIN,
+        now: NOW,
         seed: options.seed.unwrap_or_else(|| id.seed()),
         rotation: Rotation::Fixed(0),
         config_version: snapshot.version,
-    });
+    };
+    let mut answers = Vec::new();
+    match &past {
+        None => recall_bandits(&snapshot)?,
+        Some((record, old, recalled)) => {
+            input.id = record.id;
+            input.views = recalled;
+            input.clock = WallClock::from_unix(record.id.unix_milliseconds() / 1_000, 0);
+            input.seed = record.id.seed();
+            input.rotation = Rotation::Fixed(old.turn.unwrap_or(0));
+            answers = recalled.answers(&route, snapshot.version);
+        }
+    }
+    let decision = decide_with(&input, &answers);
     if options.json {
         println!("{}", decision.to_json());
     } else {
         println!("{}", Explanation::of(&decision)?);
     }
     Ok(if decision.plan.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Now: far enough from the origin for anything that looks back.
+const NOW: Moment = Moment::from_micros(1_000_000_000);
+
+/// A request of the log, its decision and the state that it tells of.
+fn past(snapshot: &Snapshot, id: RequestId) -> anyhow::Result<(RequestRecord, Explanation, Recalled)> {
+    let Store::Sqlite(path) = &snapshot.server.store else {
+        bail!(
+            "the configuration keeps its log in memory: ask the gateway itself, with `x-trunkline-as: {id}` on POST /v1/explain"
+        )
+    };
+    let query = Query { id: Some(id), limit: 1, ..Query::default() };
+    let record = search_file(path, &query)?.records.into_iter().next();
+    let record = record.with_context(|| format!("find `{id}` in the log {}", path.display()))?;
+    let text = record
+        .decision
+        .as_deref()
+        .context("read the decision: the request was refused before one was made")?;
+    let old: Explanation = serde_json::from_str(text).context("read the decision")?;
+    let recalled = Recalled::of(&old, &snapshot.fleet, NOW);
+    Ok((record, old, recalled))
+}
+
+/// Gives bandits what the gateway of this configuration has learned, as far as it was kept.
+fn recall_bandits(snapshot: &Snapshot) -> anyhow::Result<()> {
+    if let Store::Sqlite(path) = &snapshot.server.store
+        && let Some(learning) = LearningFile::beside(path)?
+    {
+        restore_bandits(snapshot, &learning.arms()?);
+    }
+    Ok(())
 }
 
 fn find_route(snapshot: &Snapshot, model: &str) -> anyhow::Result<Arc<Route>> {

@@ -4,23 +4,21 @@ use crate::configuration::{self, Origin};
 use anyhow::{Context, bail};
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
-use std::path::PathBuf;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trunkline_config::Store;
+use trunkline_model::feedback::Feedback;
 use trunkline_model::id::RequestId;
 use trunkline_model::record::{Outcome, RequestRecord};
-use trunkline_store::{Query, search_file};
+use trunkline_store::{LearningFile, Query, search_file};
 
 /// Options of `log`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The configuration whose store is read.
-    #[arg(long, short, value_name = "FILE", env = "TRUNKLINE_CONFIG")]
-    config: Option<PathBuf>,
-    /// Read this database instead.
-    #[arg(long, value_name = "FILE", conflicts_with = "config")]
-    database: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// Only newer than this, for example `15m`, `2h`, `7d`.
     #[arg(long)]
     since: Option<String>,
@@ -42,6 +40,9 @@ pub(crate) struct Options {
     /// Only with this HTTP status.
     #[arg(long)]
     status: Option<u16>,
+    /// Only copies that were sent to a candidate beside what was served.
+    #[arg(long)]
+    shadow: bool,
     /// Only those that took more than one attempt.
     #[arg(long)]
     failed_over: bool,
@@ -56,23 +57,44 @@ pub(crate) struct Options {
     json: bool,
 }
 
+/// Where the log is.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The configuration whose store is read.
+    #[arg(long, short, value_name = "FILE", env = "TRUNKLINE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Read this database instead.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    database: Option<PathBuf>,
+}
+
+/// A record with what was said of its answer.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    record: &'a RequestRecord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feedback: Option<Feedback>,
+}
+
 /// Searches the log.
 ///
 /// # Errors
 /// An unreadable database or a wrong time.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let path = database(options)?;
+    let path = options.place.database()?;
     let page = search_file(&path, &query(options)?)?;
+    let records = with_feedback(&path, &page.records)?;
     if options.json {
-        for record in &page.records {
+        for record in &records {
             println!("{}", serde_json::to_string(record)?);
         }
     } else if options.id.is_some() {
-        for record in &page.records {
+        for record in &records {
             println!("{}", serde_json::to_string_pretty(record)?);
         }
     } else {
-        println!("{}", table(&page.records));
+        println!("{}", table(&records));
         if page.next.is_some() {
             println!("there are older ones: raise --limit or narrow the search");
         }
@@ -80,18 +102,37 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if page.records.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn database(options: &Options) -> anyhow::Result<PathBuf> {
-    if let Some(path) = &options.database {
-        return Ok(path.clone());
-    }
-    let Some(config) = &options.config else { return Ok("trunkline.db".into()) };
-    let loaded = configuration::read(&Origin::Path(config.clone()))?;
-    match loaded.snapshot.server.store {
-        Store::Sqlite(path) => Ok(path),
-        Store::Memory => {
-            bail!("read the log: the configuration keeps it in memory, so only the running gateway has it")
+impl Place {
+    /// The database.
+    ///
+    /// # Errors
+    /// A configuration that cannot be read, or keeps its log in memory.
+    pub(crate) fn database(&self) -> anyhow::Result<PathBuf> {
+        if let Some(path) = &self.database {
+            return Ok(path.clone());
+        }
+        let Some(config) = &self.config else { return Ok("trunkline.db".into()) };
+        let loaded = configuration::read(&Origin::Path(config.clone()))?;
+        match loaded.snapshot.server.store {
+            Store::Sqlite(path) => Ok(path),
+            Store::Memory => {
+                bail!(
+                    "read the log: the configuration keeps it in memory, so only the running gateway has it"
+                )
+            }
         }
     }
+}
+
+fn with_feedback<'a>(log: &Path, records: &'a [RequestRecord]) -> anyhow::Result<Vec<Shown<'a>>> {
+    let learning = LearningFile::beside(log)?;
+    records
+        .iter()
+        .map(|record| {
+            let feedback = learning.as_ref().map(|learning| learning.feedback(record.id)).transpose()?;
+            Ok(Shown { record, feedback: feedback.flatten() })
+        })
+        .collect()
 }
 
 fn query(options: &Options) -> anyhow::Result<Query> {
@@ -114,6 +155,7 @@ fn query(options: &Options) -> anyhow::Result<Query> {
         model: options.model.clone(),
         outcome: outcomes.into_iter().find(|outcome| Some(outcome.name()) == options.outcome.as_deref()),
         status: options.status,
+        shadow: options.shadow,
         failed_over: options.failed_over,
         id: options.id,
         limit: options.limit,
@@ -121,9 +163,9 @@ fn query(options: &Options) -> anyhow::Result<Query> {
     })
 }
 
-fn table(records: &[RequestRecord]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
+fn table(records: &[Shown<'_>]) -> Table {
+    let has_feedback = records.iter().any(|shown| shown.feedback.is_some());
+    let mut header = vec![
         "time",
         "id",
         "key",
@@ -135,21 +177,21 @@ fn table(records: &[RequestRecord]) -> Table {
         "cost $",
         "first token",
         "total",
-    ]);
-    for record in records {
+    ];
+    header.extend(has_feedback.then_some("feedback"));
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(header);
+    for Shown { record, feedback } in records {
         let milliseconds = i64::try_from(record.id.unix_milliseconds()).unwrap_or(0);
         let time = jiff::Timestamp::from_millisecond(milliseconds)
             .map_or_else(|_| String::new(), |time| format!("{time:.0}"));
-        let outcome = match &record.error_code {
-            Some(code) => format!("{} {code}", record.outcome.name()),
-            None => record.outcome.name().to_owned(),
-        };
+        let outcome = outcome(record);
         let cost = match record.cost.amount {
             Some(amount) => format!("{} {}", amount.decimal(), record.cost.confidence.as_str()),
             None => record.cost.confidence.as_str().to_owned(),
         };
         let first = record.first_token_us.map_or_else(String::new, milliseconds_text);
-        table.add_row([
+        let mut row = vec![
             time,
             record.id.to_string(),
             record.key.as_deref().unwrap_or_default().to_owned(),
@@ -161,9 +203,35 @@ fn table(records: &[RequestRecord]) -> Table {
             cost,
             first,
             milliseconds_text(record.total_us),
-        ]);
+        ];
+        row.extend(has_feedback.then(|| feedback.as_ref().map_or_else(String::new, said)));
+        table.add_row(row);
     }
     table
+}
+
+/// Feedback in few words.
+fn said(feedback: &Feedback) -> String {
+    let score = feedback.score.map(|score| score.to_string());
+    let words = [score.as_deref(), feedback.label.as_deref()];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn outcome(record: &RequestRecord) -> String {
+    let name = record.outcome.name();
+    if let Some(comparison) = &record.shadow {
+        return match (comparison.agreed, comparison.similarity) {
+            (Some(agreed), Some(like)) => {
+                let word = if agreed { "agrees" } else { "differs" };
+                format!("shadow of {}: {word} ({like:.2})", comparison.of)
+            }
+            _ => format!("shadow of {}: {name}", comparison.of),
+        };
+    }
+    match &record.error_code {
+        Some(code) => format!("{name} {code}"),
+        None => name.to_owned(),
+    }
 }
 
 fn milliseconds_text(micros: u64) -> String {

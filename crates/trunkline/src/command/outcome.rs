@@ -113,6 +113,18 @@ pub(crate) fn records(path: &Path, query: &Query, most: usize) -> anyhow::Result
     Ok(records)
 }
 
+/// Writes a file beside its place and moves it there, so that who watches it never reads half of one.
+///
+/// # Errors
+/// A place that cannot be written.
+pub(crate) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    std::fs::write(&beside, text).with_context(|| format!("write {}", beside.display()))?;
+    std::fs::rename(&beside, path).with_context(|| format!("move it to {}", path.display()))
+}
+
 /// One measured answer in a file of scores.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

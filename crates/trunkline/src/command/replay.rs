@@ -2,6 +2,7 @@
 //!
 //! Owns reading log, policy and scores. Must not decide or estimate: that is the lab's.
 
+use super::from_log;
 use super::outcome::{self, Output};
 use crate::configuration::{self, Origin};
 use clap::Args;
@@ -25,7 +26,7 @@ pub(crate) struct Options {
     /// Only requests newer than this, for example `7d`.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Measured qualities: lines of `{"id": "...", "score": 0.8}`.
+    /// Measured qualities beside feedback and judges: lines of `{"id": "...", "score": 0.8}`.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
     /// Requests at the most, the newest ones.
@@ -44,10 +45,10 @@ pub(crate) struct Options {
 /// An unreadable log, a wrong policy or scores.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let policy = configuration::read(&Origin::Path(options.policy.clone()))?.snapshot;
-    let scores = outcome::scores(options.scores.as_deref())?;
     let since = options.since.as_deref().map(outcome::ago).transpose()?;
     let query = Query { since, route: options.route.clone(), ..Query::default() };
     let records = outcome::records(&options.log, &query, options.limit)?;
+    let scores = from_log::scores(&options.log, &records, options.scores.as_deref())?;
     let bar = outcome::progress(records.len() as u64, "deciding again");
     let settings = Settings { listed: options.list, ..Settings::default() };
     let found = replay(&records, &policy, &scores, &settings, &mut |done| bar.set_position(done));

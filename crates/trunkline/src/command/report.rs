@@ -2,6 +2,7 @@
 //!
 //! Owns reading log and prices: those of the configuration where there is one, else the bundled catalogue's. Must not sum.
 
+use super::from_log;
 use super::outcome::{self, Output};
 use crate::configuration::{self, Origin};
 use clap::Args;
@@ -34,7 +35,7 @@ pub(crate) struct Options {
     /// The deployment that everything is compared with; the dearest of each route when not said.
     #[arg(long, value_name = "DEPLOYMENT")]
     strong: Option<String>,
-    /// Measured qualities: lines of `{"id": "...", "score": 0.8}`.
+    /// Measured qualities beside feedback and judges: lines of `{"id": "...", "score": 0.8}`.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
     #[command(flatten)]
@@ -53,10 +54,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Some(path) => Some(configuration::read(&Origin::Path(path.clone()))?.snapshot),
         None => None,
     };
-    let scores = outcome::scores(options.scores.as_deref())?;
     let since = Some(outcome::ago(&format!("{}d", u32::from(options.weeks) * 7))?);
     let query = Query { since, route: options.route.clone(), ..Query::default() };
     let records = outcome::records(&options.log, &query, MOST_RECORDS)?;
+    let scores = from_log::scores(&options.log, &records, options.scores.as_deref())?;
     let prices = Prices::new(snapshot.as_ref(), &records);
     let found = report(
         &records,

@@ -15,10 +15,13 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use trunkline_config::{Severity, Snapshot, Store};
-use trunkline_gateway::Gateway;
 use trunkline_gateway::server::{self, Drained};
+use trunkline_gateway::{Gateway, Stores};
 use trunkline_net::{Transport, TransportConfig};
-use trunkline_store::{Recorder, ResponseSettings, Responses, Settings, StoreKind};
+use trunkline_store::{
+    BatchStoreSettings, Batches, Learning, LearningSettings, Recorder, ResponseSettings, Responses, Settings,
+    StoreKind,
+};
 
 /// Options of `serve`.
 #[derive(Debug, Args)]
@@ -36,6 +39,8 @@ pub(crate) struct Options {
 
 /// How often the configuration's files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often what bandits have learned is kept: a killed process forgets at most this much.
+const KEEP_LEARNED: Duration = Duration::from_secs(10);
 /// Changes of a file within this time are one change.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -84,10 +89,26 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
         "serving"
     );
     watch(&gateway, origin)?;
+    keep_learned(&gateway);
     let drained = server::run(Arc::clone(&gateway), listener, stop()).await;
+    gateway.keep_learned();
     gateway.recorder.flush();
     gateway.responses.flush();
+    gateway.learning.flush();
     Ok(if drained == Drained::Completely { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// Keeps what is learned now and then, for as long as the process lives.
+fn keep_learned(gateway: &Arc<Gateway>) {
+    let gateway = Arc::clone(gateway);
+    tokio::spawn(async move {
+        let mut due = tokio::time::interval(KEEP_LEARNED);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            due.tick().await;
+            gateway.keep_learned();
+        }
+    });
 }
 
 /// Puts a gateway together.
@@ -109,6 +130,15 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         keep: settings.keep,
         max_bytes: settings.max_bytes,
     })?;
+    let learning = Learning::open(&LearningSettings {
+        kind: settings.kind.clone(),
+        keep: settings.keep,
+        max_bytes: settings.max_bytes,
+    })?;
+    let batches = Batches::open(&BatchStoreSettings {
+        kind: settings.kind.clone(),
+        max_bytes: snapshot.server.batches.max_bytes,
+    })?;
     let recorder = Recorder::open(settings)?;
     let cleartext = snapshot.upstreams.iter().filter(|upstream| upstream.http2_cleartext);
     let mut prior_knowledge: Vec<trunkline_net::Origin> =
@@ -119,7 +149,8 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         http2_prior_knowledge: prior_knowledge,
         ..TransportConfig::default()
     })?;
-    Ok(Gateway::with_responses(snapshot, transport, recorder, responses))
+    let stores = Stores { responses, learning, batches };
+    Ok(Gateway::with_stores(snapshot, transport, recorder, stores))
 }
 
 /// Resolves at the first SIGTERM or SIGINT.

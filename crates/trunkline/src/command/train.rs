@@ -4,13 +4,17 @@
 //! moved there, so that a server that watches it never reads half of one.
 
 use super::bench_router::progress;
+use super::from_log::Stretch;
+use super::outcome;
 use anyhow::{Context, bail};
 use clap::Args;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trunkline_lab::dataset::{Dataset, generic};
-use trunkline_lab::fit::{Fitted, Labels, Prepared, Settings, fit};
+use trunkline_lab::fit::{Fitted, LEAST_ROWS, Labels, Prepared, Settings, fit};
+use trunkline_lab::from_log::Gathered;
+use trunkline_lab::labelled;
 use trunkline_lab::measure::{Outcome, compare};
 use trunkline_route::learned::{Artefact, TrainingMetrics};
 
@@ -18,8 +22,13 @@ use trunkline_route::learned::{Artefact, TrainingMetrics};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// JSONL files, or folders of them: `{"prompt": ..., "models": {"provider/model": {"score": 0.8, "cost": 0.001}}}` per line.
-    #[arg(long, value_name = "FILE|DIR", required = true, num_args = 1..)]
+    #[arg(long, value_name = "FILE|DIR", required_unless_present = "from_log", num_args = 1..)]
     data: Vec<PathBuf>,
+    /// Learn from the request log: feedback and judges' scores on prompts that `learn: { keep: ... }` of a route has kept.
+    #[arg(long)]
+    from_log: bool,
+    #[command(flatten)]
+    stretch: Stretch,
     /// Where to write the router.
     #[arg(long, value_name = "FILE", default_value = "quality.router.json")]
     out: PathBuf,
@@ -39,16 +48,16 @@ pub(crate) struct Options {
 /// # Errors
 /// Data that cannot be read or is too little, a place that cannot be written.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let data = read_all(&options.data)?;
+    let (data, gathered) = gather(options)?;
     let labels: Labels = data.rows.iter().map(|row| row.scores.clone()).collect();
     let settings = Settings { seed: options.seed, ..Settings::default() };
     let bar = progress(settings.steps(), "fitting");
-    let prepared = Prepared::new(data.rows.iter().map(|row| row.prompt.as_str()));
+    let prepared = Prepared::of(&data.rows);
     let rows: Vec<usize> = (0..prepared.len()).collect();
     let fitted = fit(&prepared, &labels, &rows, &data.models, &settings, &|| bar.inc(1))
         .map_err(|error| anyhow::anyhow!("failed to {error}"))?;
     bar.finish_and_clear();
-    let findings = findings(&data, &fitted, options.seed);
+    let findings = findings(&data, &prepared, &fitted, options.seed);
     let mut artefact = fitted.artefact;
     artefact.created = jiff::Timestamp::now().to_string();
     artefact.data.fingerprint = data.fingerprint();
@@ -64,9 +73,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let _ = write!(artefact.data.source, " (forced: {reason})");
     }
     if !refused {
-        write(&options.out, &artefact.to_text())?;
+        outcome::replace(&options.out, &artefact.to_text())?;
     }
-    print(options, &artefact, &findings, &standing, refused)?;
+    print(options, &artefact, &findings, gathered.as_ref(), &standing, refused)?;
     Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
@@ -74,6 +83,7 @@ fn print(
     options: &Options,
     artefact: &Artefact,
     findings: &str,
+    gathered: Option<&Gathered>,
     standing: &Standing,
     refused: bool,
 ) -> anyhow::Result<()> {
@@ -89,6 +99,7 @@ fn print(
         let value = serde_json::json!({
             "written": !refused,
             "outcome": outcome,
+            "log": gathered,
             "findings": findings.lines().collect::<Vec<_>>(),
             "models": artefact.models,
             "data": artefact.data,
@@ -101,6 +112,49 @@ fn print(
         println!("{outcome}");
     }
     Ok(())
+}
+
+/// The rows of the files, of the log, or of both.
+fn gather(options: &Options) -> anyhow::Result<(Dataset, Option<Gathered>)> {
+    if !options.from_log && options.stretch.is_given() {
+        bail!("`--since` and `--route` choose from the log: add `--from-log`");
+    }
+    let files = if options.data.is_empty() { None } else { Some(read_all(&options.data)?) };
+    if !options.from_log {
+        return Ok((files.unwrap_or_default(), None));
+    }
+    let mut gathered = options.stretch.gather()?;
+    let (log, _) = labelled::dataset(std::mem::take(&mut gathered.rows));
+    let shortcomings = gathered.shortcomings();
+    if log.rows.is_empty() && files.is_none() {
+        let why =
+            if shortcomings.is_empty() { "it holds no request".to_owned() } else { shortcomings.join("\n") };
+        bail!("the log holds nothing to learn from:\n{why}");
+    }
+    eprintln!("{} prompts of the log with {} scored requests", log.rows.len(), gathered.scored);
+    for shortcoming in &shortcomings {
+        eprintln!("warning: {shortcoming}");
+    }
+    let data = match files {
+        None => log,
+        Some(files) => {
+            let name = format!("{}, {}", files.name, log.name);
+            Dataset::joined(&name, vec![files, log])
+        }
+    };
+    let rare = rare(&data);
+    if !rare.is_empty() && rare.len() < data.models.len() {
+        eprintln!("warning: left out, with fewer than {LEAST_ROWS} scores each: {}", rare.join(", "));
+        return Ok((data.without(&rare), Some(gathered)));
+    }
+    Ok((data, Some(gathered)))
+}
+
+/// Models that a log knows too little of to say anything.
+fn rare(data: &Dataset) -> Vec<String> {
+    let scores = |model: usize| data.rows.iter().filter(|row| !row.scores[model].is_nan()).count();
+    let models = data.models.iter().enumerate();
+    models.filter(|(model, _)| scores(*model) < LEAST_ROWS).map(|(_, name)| name.clone()).collect()
 }
 
 fn read_all(paths: &[PathBuf]) -> anyhow::Result<Dataset> {
@@ -183,7 +237,7 @@ fn judge(new: &TrainingMetrics, current: &TrainingMetrics) -> Standing {
 }
 
 /// What was found, beside the controls.
-fn findings(data: &Dataset, fitted: &Fitted, seed: u64) -> String {
+fn findings(data: &Dataset, prepared: &Prepared, fitted: &Fitted, seed: u64) -> String {
     let metrics = &fitted.artefact.metrics;
     let mut text = format!(
         "choosing the best predicted model: quality {:.3} (at least {:.3}); the best single model: {:.3}\n",
@@ -204,7 +258,7 @@ fn findings(data: &Dataset, fitted: &Fitted, seed: u64) -> String {
             .collect();
         let scores: Vec<f32> =
             rows.iter().map(|row| fitted.held_out[*row][strong] - fitted.held_out[*row][weak]).collect();
-        let lengths: Vec<f32> = rows.iter().map(|row| data.rows[*row].prompt.len() as f32).collect();
+        let lengths: Vec<f32> = rows.iter().map(|row| prepared.lengths()[*row]).collect();
         let found = compare(&scores, &lengths, &outcomes, seed);
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -221,12 +275,4 @@ fn findings(data: &Dataset, fitted: &Fitted, seed: u64) -> String {
         );
     }
     text
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    std::fs::write(&beside, text).with_context(|| format!("write {}", beside.display()))?;
-    std::fs::rename(&beside, path).with_context(|| format!("move the router to {}", path.display()))
 }

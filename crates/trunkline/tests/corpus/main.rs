@@ -25,24 +25,20 @@ fn every_corpus_file_passes_its_target() {
 }
 
 #[test]
-fn every_target_has_a_binary_and_a_corpus_and_nothing_else_does() {
-    let fuzz = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz"));
-    let named = |folder: &str| {
-        let mut names: Vec<String> = std::fs::read_dir(fuzz.join(folder))
-            .unwrap()
-            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        names
-    };
+fn every_target_has_a_corpus_and_nothing_else_does() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus"));
+    let mut corpora: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    corpora.sort();
     let mut targets: Vec<&str> = targets::ALL.iter().map(|(name, _)| *name).collect();
     targets.sort_unstable();
-    assert_eq!(named("targets"), targets);
-    assert_eq!(named("corpus"), targets);
-    targets::run("frames_sse", b"data: {}\n\n");
+    assert_eq!(corpora, targets);
+    assert!(targets::find("frames_sse").is_some() && targets::find("frames").is_none());
 }
 
-/// A poor man's fuzzing, without nightly: each seed with a few bytes changed, by a fixed generator, so that a failure
+/// A poor man's fuzzing, without coverage: each seed with a few bytes changed, by a fixed generator, so that a failure
 /// comes back. `CORPUS_ROUNDS=1000` looks further.
 #[test]
 fn changed_corpus_files_pass_too() {

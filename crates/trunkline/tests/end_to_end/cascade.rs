@@ -162,6 +162,14 @@ async fn a_judge_decides_and_its_cost_is_part_of_the_request() {
         assert_eq!(judged.len(), 1);
         assert_eq!(&*judged[0].deployment, "judge/judge-model");
         assert!(judged[0].usage.total() > 0);
+        let scores: Vec<_> =
+            record.judged.iter().map(|judged| (&*judged.tier, &*judged.deployment, judged.score)).collect();
+        let expected = match said {
+            "{\"score\":9}" => vec![("cheap", "cheap/gpt-4.1-mini", 0.9)],
+            "{\"score\":2}" => vec![("cheap", "cheap/gpt-4.1-mini", 0.2)],
+            _ => Vec::new(),
+        };
+        assert_eq!(scores, expected, "what a judge said is kept, and no nonsense");
     }
     let unsure = scene.ask(Face::OpenAi, "Where to? [[sim: only=judge say=fine]]", false).await;
     let warnings = unsure.header("x-trunkline-warnings").to_owned();
@@ -230,6 +238,37 @@ async fn audits_measure_what_the_checks_let_through() {
         assert_eq!(audited.tier.as_deref(), Some("strong"));
         assert!(audited.cost.amount > Some(NanoDollars::ZERO));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_fails_over_like_any_request() {
+    let (cheap, down, strong) = (
+        simulator(DialectName::OpenAi).await,
+        simulator(DialectName::OpenAi).await,
+        simulator(DialectName::Anthropic).await,
+    );
+    down.fail_with(Fault::ServerError);
+    let providers = provider("cheap", DialectName::OpenAi, &cheap.base_url())
+        + &provider("down", DialectName::OpenAi, &down.base_url())
+        + &provider("strong", DialectName::Anthropic, &strong.base_url());
+    let gateway = Gateway::start(&format!(
+        "providers:\n{providers}routes:\n  main:\n    tiers:\n      cheap: {{ deployments: [cheap/{CHEAP}] }}\n      \
+         strong: {{ deployments: [down/{CHEAP}, strong/{}], balance: cost }}\n    decide: [{{ use: cheap }}]\n    \
+         cascade: {{ from: cheap, to: strong, unless: [complete], audit: {{ share: 100% }} }}\n",
+        model(DialectName::Anthropic)
+    ))
+    .await;
+    let answer = gateway.post(Face::OpenAi.path(), Face::OpenAi.body("main", "Where to?", true)).await;
+    assert_eq!((answer.status, answer.header("x-trunkline-attempts")), (200, "1"), "{}", answer.text());
+    let id = answer.id().to_owned();
+    let audit = eventually("the audit's record", async || {
+        gateway.records_now().into_iter().find(|record| record.tags.iter().any(|(_, of)| **of == *id))
+    })
+    .await;
+    let last = audit.attempts.last().unwrap();
+    assert_eq!((audit.outcome, last.failure), (Outcome::Served, None), "{audit:?}");
+    assert!(audit.attempts.len() > 1 && audit.attempts[0].failure == Some(FailureClass::Server), "{audit:?}");
+    assert!(last.deployment.starts_with("strong/"), "{audit:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -152,3 +152,57 @@ async fn an_experiment_keeps_its_users_and_logs_their_chance() {
     }
     assert_eq!(seen.len(), 2, "eight users fall on both sides");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_classifier_whose_money_is_spent_is_not_asked() {
+    let (models, judge) = (simulator(DialectName::OpenAi).await, simulator(DialectName::OpenAi).await);
+    let providers = provider("models", DialectName::OpenAi, &models.base_url())
+        + &provider("judge", DialectName::OpenAi, &judge.base_url());
+    // A question can cost no more than some 0.00008 dollars, and costs less: a few of them fit.
+    let routes = ROUTES.replace("judge/judge-model", "judge/gpt-5-nano\n    spend_cap: \"0.0001\"");
+    let gateway = Gateway::start(&format!("providers:\n{providers}{routes}")).await;
+    let scene = Scene { gateway, judge, _models: models };
+    let mut tiers = Vec::new();
+    for number in 0..12 {
+        let text = format!("Prove number {number}. [[sim: only=gpt-5-nano say={{\"label\":\"hard\"}}]]");
+        let answer = scene.ask("asked", &text, &[]).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        tiers.push(answer.header("x-trunkline-tier").to_owned());
+        let record = scene.gateway.record(answer.id()).await;
+        let asked = record.attempts.iter().any(|attempt| attempt.kind == AttemptKind::Classifier);
+        assert_eq!(asked, tiers[number] == "strong");
+        if !asked {
+            let decision = record.decision.unwrap();
+            assert!(decision.contains("spend cap of $0.0001 for the day is used up"), "{decision}");
+        }
+    }
+    let strong = tiers.iter().filter(|tier| *tier == "strong").count();
+    assert!(strong > 0 && strong < 12 && scene.judged() == strong as u64, "{tiers:?}");
+    assert!(tiers[..strong].iter().all(|tier| tier == "strong"), "{tiers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_classifier_answered_is_written_and_a_replay_decides_by_it() {
+    let scene = scene().await;
+    for (label, tier) in [("hard", "strong"), ("simple", "cheap")] {
+        let text = format!("Prove it. [[sim: only=judge say={{\"label\":\"{label}\"}}]]");
+        let answer = scene.ask("asked", &text, &[]).await;
+        assert_eq!(answer.header("x-trunkline-tier"), tier);
+        let decision: Value =
+            serde_json::from_str(&scene.gateway.record(answer.id()).await.decision.unwrap()).unwrap();
+        assert_eq!(decision["steps"][0]["measures"][format!("label {label}")], 1.0, "{decision}");
+    }
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_trunkline"))
+        .args(["replay", "--json", "--log"])
+        .arg(scene.gateway.database())
+        .arg("--policy")
+        .arg(scene.gateway.configuration())
+        .output()
+        .unwrap();
+    let replayed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&replayed["replayed"], replayed["changes"].as_array().map(Vec::len)),
+        (&json!(2), Some(0)),
+        "{replayed}"
+    );
+}

@@ -120,6 +120,12 @@ async fn a_capped_run_stops_in_time_and_is_taken_up_again() {
     assert_eq!(bench.first.requests().len(), 10, "nothing is paid for twice");
     let (_, again) = bench.found(&common);
     assert_eq!((again["resumed"].as_u64(), bench.first.requests().len()), (Some(10), 10));
+    // What was found out can be trained on, without asking anybody.
+    let (_, taught) = bench.found(&[&common[..], &["--labels", "rows.jsonl"]].concat());
+    let rows = std::fs::read_to_string(bench.path("rows.jsonl")).unwrap();
+    assert_eq!((taught["resumed"].as_u64(), rows.lines().count()), (Some(10), 10));
+    let row: Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
+    assert!(row["models"][CHEAP]["score"].is_number() && row["models"][CHEAP]["cost"].is_number(), "{row}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

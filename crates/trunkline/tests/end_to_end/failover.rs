@@ -168,3 +168,46 @@ async fn a_provider_that_goes_away_and_comes_back_is_used_again() {
     // A breaker that opened lets a probe through after a while.
     eventually("the return to the first provider", async || (ask(true).await == "first").then_some(())).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_attempt_budget_of_a_route_is_kept_whoever_is_left() {
+    let down = simulator(DialectName::OpenAi).await;
+    let healthy = simulator(DialectName::Anthropic).await;
+    down.fail_with(Fault::ServerError);
+    for (attempts, is_served) in [(2, false), (3, true), (4, true)] {
+        let providers: String = ["one", "two"]
+            .map(|name| provider(name, DialectName::OpenAi, &down.base_url()))
+            .into_iter()
+            .chain([provider("three", DialectName::Anthropic, &healthy.base_url())])
+            .collect();
+        let openai = model(DialectName::OpenAi);
+        let gateway = Gateway::start(&format!(
+            "providers:\n{providers}routes:\n  main:\n    attempts: {attempts}\n    tiers:\n      \
+             a: {{ deployments: [one/{openai}] }}\n      b: {{ deployments: [two/{openai}] }}\n      \
+             c: {{ deployments: [three/{}] }}\n    decide: [{{ use: a }}]\n    fallback: {{ error: [b, c] }}\n",
+            model(DialectName::Anthropic)
+        ))
+        .await;
+        for (face, streamed) in [(Face::OpenAi, false), (Face::Anthropic, true)] {
+            down.clear_requests();
+            healthy.clear_requests();
+            let answer = gateway.post(face.path(), face.body("main", "Hi", streamed)).await;
+            let (failed, served) = (down.requests().len(), healthy.requests().len());
+            if is_served {
+                assert_eq!((answer.status, failed, served), (200, 2, 1), "{attempts}: {}", answer.text());
+                assert_eq!(answer.header("x-trunkline-attempts"), "3");
+            } else {
+                assert_eq!(
+                    (answer.status, failed, served),
+                    (502, attempts, 0),
+                    "{attempts}: {}",
+                    answer.text()
+                );
+                assert_eq!(answer.error_code(), "upstream_failed");
+                assert!(answer.text().contains("after 2 attempts"), "{}", answer.text());
+            }
+            let record = gateway.record(answer.id()).await;
+            assert_eq!(record.attempts.len(), if is_served { 3 } else { attempts });
+        }
+    }
+}

@@ -3,8 +3,10 @@
 //! Owns the block types of the request side. Must not know turns or their order. Media that the API cannot take is refused,
 //! not left out: an answer about a picture nobody saw is worse than another attempt elsewhere.
 
-use super::turns::{self, Block, CacheMarks};
+use super::request_encode::write_mark;
+use super::turns;
 use crate::codec::{EncodeError, Profile};
+use crate::conversation::{Block, CacheMarks};
 use crate::json_text::JsonText;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -48,7 +50,7 @@ pub(super) fn write(
     }
     // The API refuses marks on thinking.
     if !matches!(block.part.content, Content::Thinking(_) | Content::RedactedThinking) {
-        marks.write(block.part.cache, out, path, warnings);
+        write_mark(marks.take(block.part.cache, path, warnings), out);
     }
     out.close_object();
     Ok(())
@@ -117,7 +119,7 @@ fn write_result(
                         write_media(other, inner, profile, out, warnings)?;
                     }
                 }
-                marks.write(part.cache, out, inner, warnings);
+                write_mark(marks.take(part.cache, inner, warnings), out);
                 out.close_object();
             }
             out.close_array();

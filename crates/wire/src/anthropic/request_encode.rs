@@ -5,9 +5,10 @@
 //! `max_tokens` always present because the dialect requires it.
 
 use super::reasoning::{self, Thinking};
-use super::turns::{self, Conversation};
+use super::turns;
 use super::{ANSWER_TOOL, schema};
 use crate::codec::{EncodeError, Encoded, Profile};
+use crate::conversation::CacheMarks;
 use crate::json_text::JsonText;
 use bytes::BytesMut;
 use std::borrow::Cow;
@@ -140,16 +141,16 @@ impl<'r> Draft<'r> {
     fn conversation(&mut self, out: &mut BytesMut) -> Result<(), EncodeError> {
         let instruction = matches!(self.form, Form::Instruction).then_some(schema::JSON_INSTRUCTION);
         // The API takes at most four cache marks; those on tools come first in its order.
-        let mut marks = turns::CacheMarks::new();
+        let mut marks = CacheMarks::new(turns::TOO_MANY_MARKS);
         let mut tools = BytesMut::new();
         self.tools(&mut tools, &mut marks)?;
-        Conversation::write(self.request, self.profile, instruction, &mut marks, out, &mut self.warnings)?;
+        turns::write(self.request, self.profile, instruction, &mut marks, out, &mut self.warnings)?;
         out.extend_from_slice(&tools);
         Ok(())
     }
 
     /// Writes `tools` and `tool_choice`, each with its comma before it.
-    fn tools(&mut self, out: &mut BytesMut, marks: &mut turns::CacheMarks) -> Result<(), EncodeError> {
+    fn tools(&mut self, out: &mut BytesMut, marks: &mut CacheMarks) -> Result<(), EncodeError> {
         let allowed = match &self.request.tool_choice {
             Some(ToolChoice::Allowed { names, .. }) => {
                 self.warnings.push(Warning::emulated("tool_choice", "only the allowed tools are sent"));
@@ -411,7 +412,7 @@ fn form(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<Warning>) -
 
 fn write_function(
     tool: &FunctionTool,
-    marks: &mut turns::CacheMarks,
+    marks: &mut CacheMarks,
     out: &mut BytesMut,
     warnings: &mut Vec<Warning>,
     index: usize,
@@ -435,7 +436,7 @@ fn write_function(
         out.key("strict");
         out.boolean(strict);
     }
-    marks.write(tool.cache, out, || format!("tools[{index}]"), warnings);
+    write_mark(marks.take(tool.cache, || format!("tools[{index}]"), warnings), out);
     out.close_object();
 }
 
@@ -450,7 +451,8 @@ fn write_answer_tool(schema: &Json, description: Option<&str>, out: &mut BytesMu
 }
 
 /// Writes a cache mark.
-pub(super) fn write_mark(mark: CacheMark, out: &mut BytesMut) {
+pub(super) fn write_mark(mark: Option<CacheMark>, out: &mut BytesMut) {
+    let Some(mark) = mark else { return };
     out.key("cache_control");
     out.open_object();
     out.field("type", "ephemeral");

@@ -1,288 +1,106 @@
-//! Canonical messages as Anthropic's system blocks and alternating turns.
+//! An arranged conversation as Anthropic's system blocks and messages.
 //!
-//! Owns the order the API wants: leading instructions hoisted, consecutive messages of one side merged, all tool results of
-//! a turn first, no empty text, no turn without blocks, the user first. Blocks themselves are `block_encode`'s. Must not
-//! change what is said; everything moved or left out is reported.
+//! Owns `system` and `messages`. The order is `conversation`'s, blocks themselves are `block_encode`'s. Must not change what is
+//! said.
 
 use super::block_encode;
 use super::request_encode::write_mark;
 use crate::codec::{EncodeError, Profile};
+use crate::conversation::{Block, CacheMarks, Conversation, Manner, OPENING};
 use crate::json_text::JsonText;
 use crate::names::{self, NameRule};
 use bytes::BytesMut;
 use std::borrow::Cow;
-use trunkline_model::content::{CacheMark, Content, Message, Part, Role};
+use trunkline_model::content::{Content, Part};
 use trunkline_model::dialect::Dialect;
 use trunkline_model::request::ChatRequest;
 use trunkline_model::warning::Warning;
 
-/// What stands before instructions that come in the middle of a conversation.
-const NOTE: &str = "[System instruction] ";
-/// What the user says where the conversation would begin with the model.
-const OPENING: &str = "Continue.";
+/// Consecutive turns must alternate and the user begins
+/// (<https://docs.anthropic.com/en/api/messages>).
+const MANNER: Manner =
+    Manner { dialect: Dialect::Anthropic, service: "Anthropic", assistant: "assistant", is_strict: true };
 
-/// The cache marks still allowed: the API refuses more than four.
-pub(super) struct CacheMarks {
-    left: u8,
-}
+/// What is said of a cache mark too many.
+pub(super) const TOO_MANY_MARKS: &str = "Anthropic takes at most four cache marks";
 
-impl CacheMarks {
-    pub(super) const fn new() -> Self {
-        Self { left: 4 }
+/// Writes `system` and `messages`.
+pub(super) fn write(
+    request: &ChatRequest,
+    profile: &Profile,
+    instruction: Option<&str>,
+    marks: &mut CacheMarks,
+    out: &mut BytesMut,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), EncodeError> {
+    let conversation = Conversation::arrange(&request.messages, MANNER, warnings)?;
+    write_system(&conversation, instruction, marks, out, warnings)?;
+    out.key("messages");
+    out.open_array();
+    if conversation.opening {
+        out.raw(&format!(r#"{{"role":"user","content":"{OPENING}"}}"#));
     }
-
-    /// Writes a mark, or reports that there were too many.
-    pub(super) fn write(
-        &mut self,
-        mark: Option<CacheMark>,
-        out: &mut BytesMut,
-        path: impl FnOnce() -> String,
-        warnings: &mut Vec<Warning>,
-    ) {
-        let Some(mark) = mark else { return };
-        if self.left == 0 {
-            let feature = format!("{}.cache_control", path());
-            warnings.push(Warning::dropped(feature, "Anthropic takes at most four cache marks"));
-            return;
-        }
-        self.left -= 1;
-        write_mark(mark, out);
-    }
-}
-
-/// A part on its way into a turn.
-pub(super) struct Block<'r> {
-    pub(super) part: &'r Part,
-    message: usize,
-    index: usize,
-    /// Instructions said in the middle of the conversation.
-    noted: bool,
-    /// Trailing blanks are cut: the API refuses them at the end of a final assistant turn.
-    cut: bool,
-}
-
-impl Block<'_> {
-    /// Path in canonical form.
-    pub(super) fn path(&self) -> String {
-        format!("messages[{}].content[{}]", self.message, self.index)
-    }
-
-    /// A text with what its place asks for.
-    pub(super) fn shown<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let text = if self.cut { text.trim_end() } else { text };
-        if self.noted { Cow::Owned(format!("{NOTE}{text}")) } else { Cow::Borrowed(text) }
-    }
-}
-
-struct Turn<'r> {
-    role: &'static str,
-    results: Vec<Block<'r>>,
-    blocks: Vec<Block<'r>>,
-}
-
-/// The arranged conversation.
-pub(super) struct Conversation<'r> {
-    system: Vec<Block<'r>>,
-    turns: Vec<Turn<'r>>,
-    opening: bool,
-}
-
-impl<'r> Conversation<'r> {
-    /// Arranges a request's messages and writes `system` and `messages`.
-    pub(super) fn write(
-        request: &'r ChatRequest,
-        profile: &Profile,
-        instruction: Option<&str>,
-        marks: &mut CacheMarks,
-        out: &mut BytesMut,
-        warnings: &mut Vec<Warning>,
-    ) -> Result<(), EncodeError> {
-        let conversation = Self::arrange(&request.messages, warnings)?;
-        conversation.write_system(instruction, marks, out, warnings)?;
-        out.key("messages");
-        out.open_array();
-        if conversation.opening {
-            out.raw(&format!(r#"{{"role":"user","content":"{OPENING}"}}"#));
-        }
-        for turn in &conversation.turns {
-            out.open_object();
-            out.field("role", turn.role);
-            out.key("content");
-            let mut all = turn.results.iter().chain(&turn.blocks);
-            match (all.next(), all.next()) {
-                // One plain text is written as a string, as people write it.
-                (Some(Block { part: Part { content: Content::Text(text), cache: None, .. }, .. }), None) => {
-                    out.string(&turn.blocks[0].shown(text));
+    for turn in &conversation.turns {
+        out.open_object();
+        out.field("role", turn.role);
+        out.key("content");
+        let mut all = turn.results.iter().chain(&turn.blocks);
+        match (all.next(), all.next()) {
+            // One plain text is written as a string, as people write it.
+            (
+                Some(block @ Block { part: Part { content: Content::Text(text), cache: None, .. }, .. }),
+                None,
+            ) => {
+                out.string(&block.shown(text));
+            }
+            _ => {
+                out.open_array();
+                for block in turn.results.iter().chain(&turn.blocks) {
+                    block_encode::write(block, profile, marks, out, warnings)?;
                 }
-                _ => {
-                    out.open_array();
-                    for block in turn.results.iter().chain(&turn.blocks) {
-                        block_encode::write(block, profile, marks, out, warnings)?;
-                    }
-                    out.close_array();
-                }
+                out.close_array();
             }
-            out.close_object();
         }
-        out.close_array();
-        Ok(())
+        out.close_object();
     }
-
-    fn arrange(messages: &'r [Message], warnings: &mut Vec<Warning>) -> Result<Self, EncodeError> {
-        let mut conversation = Self { system: Vec::new(), turns: Vec::new(), opening: false };
-        for (index, message) in messages.iter().enumerate() {
-            if message.name.is_some() {
-                let feature = format!("messages[{index}].name");
-                warnings.push(Warning::dropped(feature, "Anthropic has no participant names"));
-            }
-            conversation.take(index, message, warnings);
-        }
-        conversation.finish(warnings)?;
-        Ok(conversation)
-    }
-
-    fn take(&mut self, message: usize, source: &'r Message, warnings: &mut Vec<Warning>) {
-        let instructs = matches!(source.role, Role::System | Role::Developer);
-        let leading = self.turns.is_empty();
-        if instructs && !leading {
-            let reason = "instructions in mid-conversation are sent as user text with a note";
-            warnings.push(Warning::emulated(format!("messages[{message}]"), reason));
-        }
-        for (index, part) in source.parts.iter().enumerate() {
-            let block = Block { part, message, index, noted: instructs && !leading, cut: false };
-            if !usable(&block, warnings) {
-                continue;
-            }
-            if instructs && leading {
-                self.system.push(block);
-                continue;
-            }
-            let role = if source.role == Role::Assistant { "assistant" } else { "user" };
-            if self.turns.last().is_none_or(|turn| turn.role != role) {
-                self.turns.push(Turn { role, results: Vec::new(), blocks: Vec::new() });
-            }
-            let turn = self.turns.last_mut().expect("a turn was pushed when there was none");
-            if matches!(part.content, Content::ToolResult(_)) {
-                turn.results.push(block);
-            } else {
-                turn.blocks.push(block);
-            }
-        }
-    }
-
-    fn finish(&mut self, warnings: &mut Vec<Warning>) -> Result<(), EncodeError> {
-        while let Some(turn) = self.turns.last_mut().filter(|turn| turn.role == "assistant") {
-            let Some(last) = turn.blocks.last_mut() else {
-                self.turns.pop();
-                continue;
-            };
-            let Content::Text(text) = &last.part.content else { break };
-            if text.trim_end().is_empty() {
-                turn.blocks.pop();
-                continue;
-            }
-            if text.trim_end().len() < text.len() {
-                last.cut = true;
-                let reason = "blanks at the end of a final assistant message are cut";
-                warnings.push(Warning::emulated(last.path(), reason));
-            }
-            break;
-        }
-        if self.turns.is_empty() {
-            // The API wants a user turn: instructions alone become it.
-            if self.system.is_empty() {
-                return Err(EncodeError::Invalid {
-                    path: "messages".to_owned(),
-                    reason: "nothing is said: at least one message must have content".to_owned(),
-                });
-            }
-            let first = self.system.iter().map(|block| block.message).max().unwrap_or_default();
-            let (blocks, system) =
-                std::mem::take(&mut self.system).into_iter().partition(|block| block.message == first);
-            self.system = system;
-            self.turns.push(Turn { role: "user", results: Vec::new(), blocks });
-            let reason = "Anthropic needs a user turn: the instructions are sent as one";
-            warnings.push(Warning::emulated(format!("messages[{first}]"), reason));
-        } else if self.turns[0].role == "assistant" {
-            self.opening = true;
-            let reason = "Anthropic wants the user to speak first: a short user turn is put before it";
-            warnings.push(Warning::emulated("messages[0]", reason));
-        }
-        Ok(())
-    }
-
-    fn write_system(
-        &self,
-        instruction: Option<&str>,
-        marks: &mut CacheMarks,
-        out: &mut BytesMut,
-        warnings: &mut Vec<Warning>,
-    ) -> Result<(), EncodeError> {
-        let mut texts = Vec::with_capacity(self.system.len());
-        for block in &self.system {
-            let (Content::Text(text) | Content::Refusal(text)) = &block.part.content else {
-                return Err(EncodeError::Unsupported {
-                    feature: block.path(),
-                    reason: "Anthropic takes system instructions as text only".to_owned(),
-                });
-            };
-            texts.push((block, text));
-        }
-        if texts.is_empty() && instruction.is_none() {
-            return Ok(());
-        }
-        out.key("system");
-        if let ([(block, text)], None) = (&texts[..], instruction)
-            && block.part.cache.is_none()
-        {
-            out.string(text);
-            return Ok(());
-        }
-        out.open_array();
-        for (block, text) in texts {
-            out.open_object();
-            out.field("type", "text");
-            out.field("text", text);
-            marks.write(block.part.cache, out, || block.path(), warnings);
-            out.close_object();
-        }
-        if let Some(instruction) = instruction {
-            out.open_object();
-            out.field("type", "text");
-            out.field("text", instruction);
-            out.close_object();
-        }
-        out.close_array();
-        Ok(())
-    }
+    out.close_array();
+    Ok(())
 }
 
-/// Whether a part can be sent at all; what cannot is reported, except text that says nothing.
-fn usable(block: &Block<'_>, warnings: &mut Vec<Warning>) -> bool {
-    let state = block.part.opaque.as_ref();
-    let own_state = state.is_some_and(|opaque| opaque.origin == Dialect::Anthropic);
-    if state.is_some() && !own_state {
-        let feature = format!("{} signature", block.path());
-        warnings.push(Warning::dropped(feature, "made by another provider"));
+fn write_system(
+    conversation: &Conversation<'_>,
+    instruction: Option<&str>,
+    marks: &mut CacheMarks,
+    out: &mut BytesMut,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), EncodeError> {
+    let texts = conversation.system()?;
+    if texts.is_empty() && instruction.is_none() {
+        return Ok(());
     }
-    match &block.part.content {
-        Content::Text(text) | Content::Refusal(text) => !text.is_empty() && !text.trim().is_empty(),
-        Content::Thinking(_) | Content::RedactedThinking if !own_state => {
-            if state.is_none() {
-                warnings.push(Warning::dropped(
-                    block.path(),
-                    "reasoning without a signature cannot be sent back",
-                ));
-            }
-            false
-        }
-        Content::Other { origin, kind, .. } if *origin != Dialect::Anthropic => {
-            let reason = format!("`{kind}` is known to {origin} only");
-            warnings.push(Warning::dropped(block.path(), reason));
-            false
-        }
-        _ => true,
+    out.key("system");
+    if let ([(block, text)], None) = (&texts[..], instruction)
+        && block.part.cache.is_none()
+    {
+        out.string(text);
+        return Ok(());
     }
+    out.open_array();
+    for (block, text) in texts {
+        out.open_object();
+        out.field("type", "text");
+        out.field("text", text);
+        write_mark(marks.take(block.part.cache, || block.path(), warnings), out);
+        out.close_object();
+    }
+    if let Some(instruction) = instruction {
+        out.open_object();
+        out.field("type", "text");
+        out.field("text", instruction);
+        out.close_object();
+    }
+    out.close_array();
+    Ok(())
 }
 
 /// A tool's name as the API accepts it.

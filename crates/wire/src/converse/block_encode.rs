@@ -4,8 +4,9 @@
 //! not left out: an answer about a picture nobody saw is worse than another attempt elsewhere.
 
 use super::media;
-use super::turns::{Block, CacheMarks};
+use super::turns::write_mark;
 use crate::codec::EncodeError;
+use crate::conversation::{Block, CacheMarks};
 use crate::json_text::JsonText;
 use crate::names::{self, NameRule};
 use bytes::BytesMut;
@@ -60,7 +61,7 @@ pub(super) fn write(
     }
     // A cache point cannot stand right behind reasoning.
     if !matches!(block.part.content, Content::Thinking(_) | Content::RedactedThinking) {
-        marks.write(block.part.cache, out, path, warnings);
+        write_mark(marks.take(block.part.cache, path, warnings), out);
     }
     Ok(())
 }
@@ -145,7 +146,7 @@ fn write_result(
     out.close_object();
     out.close_object();
     // Inside a result there is no place for it: the next is right behind.
-    marks.write(mark, out, path, warnings);
+    write_mark(marks.take(mark, path, warnings), out);
     Ok(())
 }
 

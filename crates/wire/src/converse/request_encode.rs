@@ -6,9 +6,10 @@
 use super::family::Family;
 use super::reasoning::{self, Plan};
 use super::tools::{self, AnswerTool, Choice};
-use super::turns::{CacheMarks, Conversation};
+use super::turns;
 use crate::anthropic::schema;
 use crate::codec::{EncodeError, Encoded, Profile};
+use crate::conversation::{CacheMarks, Conversation};
 use crate::json_text::JsonText;
 use bytes::BytesMut;
 use trunkline_model::capability::Support;
@@ -110,14 +111,14 @@ impl<'r> Draft<'r> {
 
     /// Writes `system`, `messages` and `toolConfig`.
     fn conversation(&mut self, out: &mut BytesMut) -> Result<Option<Choice>, EncodeError> {
-        let conversation = Conversation::arrange(self.request, &mut self.warnings)?;
+        let conversation = Conversation::arrange(&self.request.messages, turns::MANNER, &mut self.warnings)?;
         let instruction = matches!(self.form, Form::Instruction).then_some(schema::JSON_INSTRUCTION);
         // Cache points on tools come first in the order in which models read.
-        let mut marks = CacheMarks::new();
+        let mut marks = CacheMarks::new(turns::TOO_MANY_MARKS);
         let mut config = BytesMut::from(&b"{"[..]);
         let answer = if let Form::Tool(tool) = &self.form { Some(tool) } else { None };
         let choice = tools::write(self.request, answer, &mut marks, &mut config, &mut self.warnings)?;
-        conversation.write(instruction, &mut marks, out, &mut self.warnings)?;
+        turns::write(&conversation, instruction, &mut marks, out, &mut self.warnings)?;
         if config.len() > 1 {
             out.extend_from_slice(b",");
             out.extend_from_slice(&config[1..]);

@@ -4,9 +4,10 @@
 //! calls but to offer no tools, and insists on declarations wherever the conversation holds calls.
 
 use super::block_encode::tool_name;
-use super::turns::CacheMarks;
+use super::turns::write_mark;
 use crate::anthropic::{ANSWER_TOOL, schema};
 use crate::codec::EncodeError;
+use crate::conversation::CacheMarks;
 use crate::json_text::JsonText;
 use bytes::BytesMut;
 use std::borrow::Cow;
@@ -218,7 +219,7 @@ fn write_function(
     }
     out.close_object();
     out.close_object();
-    marks.write(tool.cache, out, || format!("tools[{index}]"), warnings);
+    write_mark(marks.take(tool.cache, || format!("tools[{index}]"), warnings), out);
 }
 
 fn write_stand_in(name: &str, out: &mut BytesMut) {

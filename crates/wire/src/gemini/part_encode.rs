@@ -6,8 +6,9 @@
 use super::content_decode::is_own_store;
 use super::reasoning::by_levels;
 use super::state;
-use super::turns::{Block, is_own};
+use super::turns::MANNER;
 use crate::codec::{EncodeError, Profile};
+use crate::conversation::Block;
 use crate::json_text::JsonText;
 use crate::names::{self, NameRule};
 use base64::Engine as _;
@@ -28,6 +29,8 @@ pub(super) struct Target<'t, 'r> {
     pub(super) profile: &'t Profile,
     /// Name and number of every call, by id.
     pub(super) calls: &'t HashMap<&'r str, (&'r str, usize)>,
+    /// Where the calls stand that need Google's value for calls that another model made.
+    pub(super) foreign_calls: &'t [(usize, usize)],
     pub(super) warnings: &'t mut Vec<Warning>,
     /// Media of tool results, to be written after all results of the turn.
     pub(super) beside: BytesMut,
@@ -62,12 +65,7 @@ pub(super) fn write(
     }
     match &block.part.content {
         Content::Text(text) | Content::Refusal(text) => {
-            out.key("text");
-            if block.note().is_empty() {
-                out.string(text);
-            } else {
-                out.string(&format!("{}{text}", block.note()));
-            }
+            out.field("text", &block.shown(text));
         }
         Content::Thinking(text) => {
             out.field("text", text);
@@ -83,8 +81,8 @@ pub(super) fn write(
         other => write_media(other, path, target, out)?,
     }
     match &block.part.opaque {
-        Some(opaque) if is_own(block.part) => out.field("thoughtSignature", &opaque.value),
-        _ if block.foreign_call => out.field("thoughtSignature", SKIP_CHECK),
+        Some(opaque) if MANNER.owns(block.part) => out.field("thoughtSignature", &opaque.value),
+        _ if target.foreign_calls.contains(&block.place) => out.field("thoughtSignature", SKIP_CHECK),
         _ => {}
     }
     out.close_object();

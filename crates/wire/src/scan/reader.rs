@@ -142,6 +142,19 @@ impl<'a> Reader<'a> {
         let start = self.at + 1;
         let mut at = start;
         let mut escaped = false;
+        // Keys and other short strings end within the first step.
+        if let Some(step) = bytes.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) {
+            let specials = specials_of_step(step);
+            if specials == 0 {
+                at += STEP;
+            } else {
+                at += specials.trailing_zeros() as usize;
+                if bytes[at] == b'"' {
+                    self.at = at + 1;
+                    return Ok(Text { raw: &self.text[start..at], escaped, start });
+                }
+            }
+        }
         loop {
             at += plain_prefix(&bytes[at..]);
             match bytes.get(at) {
@@ -162,28 +175,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Where escapes are, more are near: goes on block by block, each looked at once however many escapes it holds. Gives
-    /// the offset of the first byte that is neither plain nor part of an escape, or of the last bytes too few for a block.
-    fn escapes(&self, mut at: usize) -> Result<usize, Fault> {
-        let bytes = self.text.as_bytes();
-        while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<64>()) {
-            let mut hits = specials(block);
-            let mut next = at + 64;
-            while hits != 0 {
-                let found = at + hits.trailing_zeros() as usize;
-                if bytes[found] != b'\\' {
-                    return Ok(found);
-                }
-                let after = self.escape(found)?;
-                if after - at >= 64 {
-                    next = after;
-                    break;
-                }
-                hits &= u64::MAX << (after - at);
-            }
-            at = next;
-        }
-        Ok(at)
+    fn escapes(&self, at: usize) -> Result<usize, Fault> {
+        pass_escapes(self.text.as_bytes(), at, |found| self.escape(found))
     }
 
     /// Checks the escape whose backslash is at `at`; gives the offset after it.
@@ -263,12 +256,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Visits the fields of an object; the next byte is its brace. The visitor must read the value, which comes next.
+    /// Visits the fields of an object; anything but its brace is a syntax error. The visitor must read the value, which comes next.
     pub(crate) fn object(
         &mut self,
         mut visit: impl FnMut(&mut Self, Text<'a>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        self.descend()?;
+        self.descend(b'{')?;
         self.blanks();
         if self.byte() == Some(b'}') {
             return self.ascend();
@@ -295,12 +288,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Visits the elements of an array; the next byte is its bracket. The visitor must read the element, which comes next.
+    /// Visits the elements of an array; anything but its bracket is a syntax error. The visitor must read the element, which comes next.
     pub(crate) fn array(
         &mut self,
         mut visit: impl FnMut(&mut Self, usize) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        self.descend()?;
+        self.descend(b'[')?;
         self.blanks();
         if self.byte() == Some(b']') {
             return self.ascend();
@@ -319,7 +312,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn descend(&mut self) -> Result<(), Fault> {
+    fn descend(&mut self, bracket: u8) -> Result<(), Fault> {
+        if self.byte() != Some(bracket) {
+            return Err(self.unexpected("a JSON value"));
+        }
         if self.depth == DEPTH_LIMIT {
             return Err(Box::new(BadRequest {
                 message: format!("JSON nested deeper than {DEPTH_LIMIT} levels at byte {}", self.at),
@@ -422,13 +418,41 @@ fn syntax_error(text: &str, at: usize, expected: &str) -> Fault {
     })
 }
 
+/// Where escapes are, more are near: goes on block by block, each looked at once however many escapes it holds. Gives the
+/// offset of the first byte that is neither plain nor part of an escape, or of the last bytes too few for a block. `check` is
+/// asked for the end of the escape whose backslash is at an offset.
+pub(crate) fn pass_escapes<E>(
+    bytes: &[u8],
+    mut at: usize,
+    mut check: impl FnMut(usize) -> Result<usize, E>,
+) -> Result<usize, E> {
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<64>()) {
+        let mut hits = specials(block);
+        let mut next = at + 64;
+        while hits != 0 {
+            let found = at + hits.trailing_zeros() as usize;
+            if bytes[found] != b'\\' {
+                return Ok(found);
+            }
+            let after = check(found)?;
+            if after - at >= 64 {
+                next = after;
+                break;
+            }
+            hits &= u64::MAX << (after - at);
+        }
+        at = next;
+    }
+    Ok(at)
+}
+
 /// Length of the prefix without quote, backslash or control character: what needs no escape either.
 pub(crate) fn plain_prefix(bytes: &[u8]) -> usize {
-    // Keys and other short strings end within the first words: no block set-up for them.
+    // What is short ends within the first steps: no block set-up for it.
     let mut at = 0;
-    for _ in 0..4 {
-        match special_in_word(bytes, at) {
-            Some(None) => at += 8,
+    for _ in 0..2 {
+        match special_in_step(bytes, at) {
+            Some(None) => at += STEP,
             Some(Some(found)) => return at + found,
             None => return at + plain_tail(&bytes[at..]),
         }
@@ -436,8 +460,8 @@ pub(crate) fn plain_prefix(bytes: &[u8]) -> usize {
     let (blocks, _) = bytes[at..].as_chunks::<64>();
     at += 64 * blocks.iter().take_while(|block| !has_special(block)).count();
     loop {
-        match special_in_word(bytes, at) {
-            Some(None) => at += 8,
+        match special_in_step(bytes, at) {
+            Some(None) => at += STEP,
             Some(Some(found)) => return at + found,
             None => return at + plain_tail(&bytes[at..]),
         }
@@ -457,33 +481,25 @@ fn has_special(block: &[u8; 64]) -> bool {
     found
 }
 
-/// The first special byte among the eight at `at`; outer `None` when fewer than eight are left.
-fn special_in_word(bytes: &[u8], at: usize) -> Option<Option<usize>> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let word = u64::from_le_bytes(*bytes.get(at..)?.first_chunk::<8>()?);
-    // The classic zero-byte test; bytes above the lowest hit may be false positives, the lowest never is.
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
-    let hits = ((word.wrapping_sub(ONES * 0x20) & !word)
-        | (quote.wrapping_sub(ONES) & !quote)
-        | (backslash.wrapping_sub(ONES) & !backslash))
-        & HIGH;
-    Some((hits != 0).then(|| (hits.trailing_zeros() / 8) as usize))
+/// The first special byte of the step at `at`; outer `None` when fewer bytes are left.
+fn special_in_step(bytes: &[u8], at: usize) -> Option<Option<usize>> {
+    let specials = specials_of_step(bytes.get(at..)?.first_chunk()?);
+    Some((specials != 0).then(|| specials.trailing_zeros() as usize))
 }
 
 /// Where the special bytes of a block are, a bit each.
 fn specials(block: &[u8; 64]) -> u64 {
-    let (quote, backslash, last_control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
-    let (parts, _) = block.as_chunks::<16>();
-    let mut mask = 0;
-    for (index, part) in parts.iter().enumerate() {
-        let bytes = u8x16::new(*part);
-        let control = bytes.min(last_control).simd_eq(bytes);
-        let hits = control | bytes.simd_eq(quote) | bytes.simd_eq(backslash);
-        mask |= u64::from(hits.to_bitmask()) << (16 * index);
-    }
-    mask
+    let (steps, _) = block.as_chunks::<STEP>();
+    let shifted =
+        steps.iter().enumerate().map(|(index, step)| u64::from(specials_of_step(step)) << (STEP * index));
+    shifted.fold(0, |mask, part| mask | part)
+}
+
+/// Where the special bytes of a step are, a bit each.
+pub(crate) fn specials_of_step(step: &[u8; STEP]) -> u32 {
+    let bytes = u8x16::new(*step);
+    let control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+    (control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'))).to_bitmask()
 }
 
 fn plain_tail(bytes: &[u8]) -> usize {
@@ -491,29 +507,89 @@ fn plain_tail(bytes: &[u8]) -> usize {
 }
 
 /// Resolves escapes already checked by the reader.
-fn unescape(raw: &str) -> String {
+pub(crate) fn unescape(raw: &str) -> String {
+    // Of letters only, most prompts can be moved in steps of fixed size; that the result is text is then seen just as fast.
+    if raw.len() >= 2 * STEP && raw.is_ascii() { unescape_ascii(raw) } else { unescape_runs(raw) }
+}
+
+/// Bytes moved at a time.
+pub(crate) const STEP: usize = 16;
+
+/// Each step is moved whole and then counted up to its first escape: two instructions where a copy of exact length is a call.
+fn unescape_ascii(raw: &str) -> String {
+    let bytes = raw.as_bytes();
+    // No escape is shorter than what it stands for.
+    let mut out = vec![0; bytes.len() + STEP];
+    let (mut from, mut to) = (0, 0);
+    while let Some(step) = bytes[from..].first_chunk::<STEP>() {
+        out[to..to + STEP].copy_from_slice(step);
+        let escapes = u8x16::new(*step).simd_eq(u8x16::splat(b'\\')).to_bitmask();
+        if escapes == 0 {
+            (from, to) = (from + STEP, to + STEP);
+            continue;
+        }
+        let plain = escapes.trailing_zeros() as usize;
+        (from, to) = (from + plain, to + plain);
+        let letter = bytes.get(from + 1).map_or(0, |letter| MEANT[usize::from(*letter)]);
+        if letter != 0 {
+            out[to] = letter;
+            (from, to) = (from + 2, to + 1);
+        } else {
+            let (character, length) = escaped_character(&raw[from + 1..]);
+            from += 1 + length;
+            to += character.encode_utf8(&mut out[to..]).len();
+        }
+    }
+    out.truncate(to);
+    let mut text = String::from_utf8(out).expect("letters, and whole characters for escapes, are text");
+    push_unescaped(&mut text, &raw[from..]);
+    text
+}
+
+/// What a letter after a backslash stands for, where that is one byte.
+const MEANT: [u8; 128] = {
+    let mut table = [0; 128];
+    let (letters, meant) = (b"\"\\/bfnrt", b"\"\\/\x08\x0c\n\r\t");
+    let mut index = 0;
+    while index < letters.len() {
+        table[letters[index] as usize] = meant[index];
+        index += 1;
+    }
+    table
+};
+
+fn unescape_runs(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
+    push_unescaped(&mut text, raw);
+    text
+}
+
+fn push_unescaped(text: &mut String, raw: &str) {
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
         text.push_str(&rest[..at]);
-        let code = rest.as_bytes().get(at + 1).copied().unwrap_or(b'\\');
-        rest = rest.get(at + 2..).unwrap_or_default();
-        match code {
-            b'b' => text.push('\u{8}'),
-            b'f' => text.push('\u{c}'),
-            b'n' => text.push('\n'),
-            b'r' => text.push('\r'),
-            b't' => text.push('\t'),
-            b'u' => {
-                let (character, length) = unicode_escape(rest);
-                text.push(character);
-                rest = rest.get(length..).unwrap_or_default();
-            }
-            other => text.push(char::from(other)),
-        }
+        rest = &rest[at + 1..];
+        let (character, length) = escaped_character(rest);
+        text.push(character);
+        rest = rest.get(length..).unwrap_or_default();
     }
     text.push_str(rest);
-    text
+}
+
+/// What the letters after a backslash stand for, and how many they are.
+fn escaped_character(rest: &str) -> (char, usize) {
+    match rest.as_bytes().first().copied().unwrap_or(b'\\') {
+        b'n' => ('\n', 1),
+        b'b' => ('\u{8}', 1),
+        b'f' => ('\u{c}', 1),
+        b'r' => ('\r', 1),
+        b't' => ('\t', 1),
+        b'u' => {
+            let (character, length) = unicode_escape(rest.get(1..).unwrap_or_default());
+            (character, length + 1)
+        }
+        other => (char::from(other), 1),
+    }
 }
 
 /// The character of the four digits at the start (and of the low surrogate that may follow), and how long it is.
@@ -582,6 +658,13 @@ mod tests {
             prop_assert_eq!(Reader::new(&broken).string().unwrap_err().offset, Some(raw.len() + 2));
             let open = format!("\"{raw}");
             prop_assert_eq!(Reader::new(&open).string().unwrap_err().offset, Some(open.len()));
+        }
+
+        #[test]
+        fn long_texts_resolve_as_serde_does(pieces in proptest::collection::vec(("[a-z]{0,40}", "\\\\(n|\"|\\\\|/|u00e9|u6f22|ud83d\\\\ude00)|"), 0..12), end in "[a-zé]{0,20}") {
+            let raw: String = pieces.iter().flat_map(|(plain, escape)| [plain.as_str(), escape]).chain([end.as_str()]).collect();
+            let expected: String = serde_json::from_str(&format!("\"{raw}\"")).unwrap();
+            prop_assert_eq!(unescape(&raw), expected);
         }
 
         #[test]

@@ -37,6 +37,60 @@ fn an_openai_chat_request_is_understood() {
 }
 
 #[test]
+fn what_is_no_value_is_no_json_whatever_field_it_stands_in() {
+    const FIELDS: [&str; 26] = [
+        "model",
+        "messages",
+        "contents",
+        "input",
+        "documents",
+        "tools",
+        "functions",
+        "tool_choice",
+        "system",
+        "systemInstruction",
+        "generationConfig",
+        "toolConfig",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "n",
+        "response_format",
+        "reasoning",
+        "thinking",
+        "output_config",
+        "metadata",
+        "text",
+        "user",
+        "provider",
+        "models",
+        "logprobs",
+    ];
+    for field in FIELDS {
+        for value in
+            ["", "x", "x]", "x}", "\u{e9}", "\u{e9}]", "(\"a\"]", "]", "[x", "[\u{e9}]", "[{\"role\":x]}]"]
+        {
+            for end in ["", "}", ",\"model\":\"m\"}"] {
+                let body = format!("{{\"{field}\":{value}{end}");
+                for (dialect, operation) in
+                    Dialect::CLIENTS.iter().flat_map(|dialect| Operation::ALL.map(|each| (*dialect, each)))
+                {
+                    let error = scan(dialect, operation, &body).expect_err(&body);
+                    assert!(
+                        error.offset.is_none_or(|offset| offset <= body.len()),
+                        "{dialect}: {body}: {error:?}"
+                    );
+                }
+            }
+        }
+    }
+    insta::assert_snapshot!(
+        scan(Dialect::OpenAi, Operation::Chat, r#"{"model":"m","messages":x]}"#).unwrap_err().message,
+        @"invalid JSON at byte 24: expected a JSON value, found `x`"
+    );
+}
+
+#[test]
 fn an_anthropic_request_is_understood() {
     let body = json!({
         "model": "claude", "max_tokens": 100, "stream": true,

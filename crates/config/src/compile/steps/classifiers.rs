@@ -9,6 +9,10 @@ use crate::scalar;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use trunkline_model::catalogue::{ModelEntry, ServiceTier, TokenCounts, price};
+use trunkline_model::money::NanoDollars;
+use trunkline_model::usage::Usage;
+use trunkline_route::fleet::DeploymentIndex;
 use trunkline_route::steps::{ClassifierLabel, ClassifierModel};
 
 /// How long an answer is waited for when the settings do not say.
@@ -76,6 +80,7 @@ fn classifier(
         None => KEEP,
         written => compiler.read(&path("keep"), written, scalar::duration)?,
     };
+    let spend_cap = spend_cap(name, settings, deployment, fleet, compiler);
     Some(ClassifierModel {
         name: name.into(),
         deployment,
@@ -90,5 +95,39 @@ fn classifier(
         instructions: settings.instructions.clone(),
         timeout,
         keep,
+        spend_cap,
     })
+}
+
+/// A cap needs a price to hold.
+fn spend_cap(
+    name: &str,
+    settings: &ClassifierSettings,
+    deployment: DeploymentIndex,
+    fleet: &CompiledFleet,
+    compiler: &mut Compiler<'_>,
+) -> Option<NanoDollars> {
+    let path = ["classifiers", name, "spend_cap"];
+    let cap =
+        compiler.read(&path, settings.spend_cap.as_ref(), |text| {
+            match NanoDollars::from_decimal_str(text) {
+                Ok(cap) if cap > NanoDollars::ZERO => Ok(cap),
+                Ok(_) => Err(format!("`{text}` is nothing: take the steps out that ask it")),
+                Err(error) => Err(format!("failed to {error}")),
+            }
+        })?;
+    let deployment = fleet.fleet.deployment(deployment);
+    let tokens = TokenCounts::from(&Usage { input: 1, output: 1, ..Usage::default() });
+    let priced = |entry: &Arc<ModelEntry>| price(entry, ServiceTier::Standard, &tokens).amount.is_some();
+    if !deployment.entry.as_ref().is_some_and(priced) {
+        compiler.error(
+            &path,
+            format!("this cannot hold: the prices of `{}` are not known", deployment.id),
+            Some(
+                "state them under the provider's `models`: `MODEL: { price: { input: ..., output: ... } }`"
+                    .to_owned(),
+            ),
+        );
+    }
+    Some(cap)
 }

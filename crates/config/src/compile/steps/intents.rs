@@ -1,12 +1,12 @@
 //! Labelled examples, learned.
 //!
-//! Owns gathering them from the file and from the configuration itself, and training. Every step that names them shares what was
+//! Owns gathering them from the file, the log and the configuration itself, and training. Every step that names them shares what was
 //! learned.
 
 use super::examples;
 use crate::compile::Compiler;
 use crate::file::{File, IntentsHead, IntentsSettings};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use trunkline_route::classify::{Classifier, Example, Head, TrainError, Training};
 use trunkline_route::steps::Intents;
@@ -56,8 +56,14 @@ fn intents(name: &str, settings: &IntentsSettings, compiler: &mut Compiler<'_>) 
     for row in &rows {
         texts.entry(&row.label).or_default().push(&row.text);
     }
+    let gathered = from_log(name, settings, compiler)?;
+    let own: HashSet<&str> = texts.values().flatten().copied().collect();
+    // What the configuration says of a text is not overruled by what users say.
+    for (text, label) in gathered.iter().filter(|(text, _)| !own.contains(text.as_str())) {
+        texts.entry(label).or_default().push(text);
+    }
     if texts.is_empty() {
-        let hint = "add `file` or `examples: { billing: [...], legal: [...] }`".to_owned();
+        let hint = "add `file` or `examples: { billing: [...], legal: [...] }`, or wait for labels where there is `from_log`".to_owned();
         compiler.error(&path, format!("`{name}` has no examples"), Some(hint));
         return None;
     }
@@ -66,6 +72,49 @@ fn intents(name: &str, settings: &IntentsSettings, compiler: &mut Compiler<'_>) 
         compiler.warning(&path, message, Some("ten or more make a class".to_owned()));
     }
     train(name, settings, &texts, compiler)
+}
+
+/// Examples kept of the log at the most, the newest of them.
+const MOST_FROM_LOG: usize = 10_000;
+
+/// The texts of the log with the labels that are asked for; of several labels of one text the newest.
+fn from_log(
+    name: &str,
+    settings: &IntentsSettings,
+    compiler: &mut Compiler<'_>,
+) -> Option<BTreeMap<String, String>> {
+    let wanted = &settings.from_log;
+    if wanted.is_empty() {
+        return Some(BTreeMap::new());
+    }
+    let path = ["intents", name, "from_log"];
+    let labelled = match compiler.labelled() {
+        Some(Ok(labelled)) => labelled,
+        Some(Err(message)) => {
+            compiler.error(&path, format!("the labels of the log cannot be read: {message}"), None);
+            return None;
+        }
+        None => {
+            let hint = "set for example `store: sqlite:trunkline.db`, or take `from_log` out".to_owned();
+            let message = "this has no effect: the store is `memory`, which keeps no texts";
+            compiler.error(&path, message, Some(hint));
+            return None;
+        }
+    };
+    let newest = labelled.into_iter().rev().filter(|(_, label)| wanted.contains(label));
+    let mut texts = BTreeMap::new();
+    for (text, label) in newest.take(MOST_FROM_LOG) {
+        texts.entry(text).or_insert(label);
+    }
+    for label in wanted.iter().filter(|label| !texts.values().any(|known| known == *label)) {
+        let hint = "routes with `learn: { keep: text }` keep the texts that feedback can label";
+        compiler.warning(
+            &path,
+            format!("no text of the log has the label `{label}` yet"),
+            Some(hint.to_owned()),
+        );
+    }
+    Some(texts)
 }
 
 fn train(

@@ -30,7 +30,8 @@ pub(super) fn semantic(
     let name = step.semantic.as_ref()?;
     let intents = find(&below(path, "semantic"), name, "intents", &around.named.intents, compiler)?;
     let labels: Vec<&str> = intents.classifier.labels().iter().map(AsRef::as_ref).collect();
-    let map = map(path, &step.map, &labels, around.names, compiler)?;
+    let awaited = awaited(name, around);
+    let map = map(path, &step.map, &with(&labels, awaited), around.names, compiler)?;
     let sure = within(&below(path, "sure"), step.sure, 0.0..=1.0, compiler)?.unwrap_or(0.5);
     Some(StepKind::Custom(Arc::new(Semantic { tiers: tiers_for(&labels, &map), intents, sure })))
 }
@@ -69,7 +70,8 @@ pub(super) fn hybrid(
     let own: Vec<&str> = intents.classifier.labels().iter().map(AsRef::as_ref).collect();
     let asked: Vec<&str> = model.labels.iter().map(|label| &*label.label).collect();
     let all: Vec<&str> = own.iter().chain(&asked).copied().collect::<BTreeSet<_>>().into_iter().collect();
-    let map = map(path, &step.map, &all, around.names, compiler)?;
+    let awaited = awaited(&settings.intents, around);
+    let map = map(path, &step.map, &with(&all, awaited), around.names, compiler)?;
     let sure = within(&below(&place, "sure"), settings.sure, 0.0..=1.0, compiler)?.unwrap_or(0.8);
     if sure <= 0.0 || sure >= 1.0 {
         let message = if sure <= 0.0 {
@@ -86,7 +88,8 @@ pub(super) fn hybrid(
     }
     let (tiers, asked_tiers) = (tiers_for(&own, &map), tiers_for(&asked, &map));
     for (which, tiers) in [("examples", &tiers), ("classifier", &asked_tiers)] {
-        if tiers.iter().all(Option::is_none) {
+        let comes = which == "examples" && awaited.iter().any(|label| map.contains_key(label.as_str()));
+        if tiers.iter().all(Option::is_none) && !comes {
             let message = format!("`map` has no label of the {which}, so they never decide anything");
             compiler.error(&below(path, "map"), message, None);
             return None;
@@ -245,6 +248,15 @@ fn find<T>(
             None
         }
     }
+}
+
+/// Labels of examples that the log may bring at any time: they may be mapped before they are there.
+fn awaited<'a>(intents: &str, around: &Surroundings<'a>) -> &'a [String] {
+    around.named.awaited.get(intents).map_or(&[], Vec::as_slice)
+}
+
+fn with<'a>(labels: &[&'a str], awaited: &'a [String]) -> Vec<&'a str> {
+    labels.iter().copied().chain(awaited.iter().map(String::as_str)).collect()
 }
 
 /// The tier of each label that is listed.

@@ -25,6 +25,8 @@ pub(super) use shadow::shadow;
 pub(super) struct Named {
     pub(super) intents: BTreeMap<String, Option<Arc<Intents>>>,
     pub(super) classifiers: BTreeMap<String, Option<Arc<ClassifierModel>>>,
+    /// Of intents, the labels whose examples come from the log.
+    pub(super) awaited: BTreeMap<String, Vec<String>>,
 }
 
 /// Compiles what steps name.
@@ -32,6 +34,7 @@ pub(super) fn named(file: &File, fleet: &CompiledFleet, compiler: &mut Compiler<
     let named = Named {
         intents: intents::compile(file, compiler),
         classifiers: classifiers::compile(file, fleet, compiler),
+        awaited: file.intents.iter().map(|(name, of)| (name.clone(), of.from_log.clone())).collect(),
     };
     let steps = || file.routes.values().flat_map(|route| &route.decide);
     for name in file.intents.keys() {

@@ -1,9 +1,10 @@
-//! The Anthropic dialect: messages, token counting, models.
+//! The Anthropic dialect: messages, token counting, batches, models.
 //!
 //! Owns paths, keys and headers; requests are read in `messages` and `check`, answers written in `answer`. Source: the
 //! vendor's API reference and the schemas of its SDK 2.11.0.
 
 mod answer;
+mod batches;
 mod check;
 mod error;
 mod messages;
@@ -39,6 +40,7 @@ enum ApiVersion {
 enum Endpoint {
     Messages,
     CountTokens,
+    Batches,
     Models,
     Model,
 }
@@ -52,6 +54,8 @@ fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
         Some(Endpoint::Messages)
     } else if path.ends_with("/messages/count_tokens") {
         Some(Endpoint::CountTokens)
+    } else if batches::is_ours(path) {
+        Some(Endpoint::Batches)
     } else if path.ends_with("/models") {
         Some(Endpoint::Models)
     } else if path.contains("/models/") {
@@ -64,7 +68,7 @@ fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
 impl Dialect for Anthropic {
     fn claims(&self, inbound: &Inbound) -> bool {
         match endpoint(inbound) {
-            Some(Endpoint::Messages | Endpoint::CountTokens) => true,
+            Some(Endpoint::Messages | Endpoint::CountTokens | Endpoint::Batches) => true,
             Some(_) => inbound.headers.contains_key("anthropic-version"),
             None => false,
         }
@@ -89,6 +93,7 @@ impl Dialect for Anthropic {
         let endpoint = endpoint(inbound).ok_or(Refusal::UnknownPath)?;
         let expected = match endpoint {
             Endpoint::Models | Endpoint::Model => Method::GET,
+            Endpoint::Batches => inbound.method.clone(),
             _ => Method::POST,
         };
         if inbound.method != expected {
@@ -120,6 +125,7 @@ impl Dialect for Anthropic {
                 let request = messages::read(body(inbound)?, context, api, false)?;
                 Ok(count(&request))
             }
+            Endpoint::Batches => batches::answer(inbound, context),
             Endpoint::Models => Ok(models::list(context.config)),
             Endpoint::Model => models::one(&inbound.path, context.config),
         }

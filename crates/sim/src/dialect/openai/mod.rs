@@ -1,4 +1,5 @@
-//! The OpenAI dialect: chat completions, responses, completions, embeddings, moderations, images, audio, models.
+//! The OpenAI dialect: chat completions, responses, completions, embeddings, moderations, images, audio, files, batches,
+//! models.
 //!
 //! Owns paths, keys and headers; requests are read in `chat`, answers written in `answer`, errors in `error`. Source: the
 //! vendor's OpenAPI document 2.3.0 and its API reference.
@@ -6,6 +7,7 @@
 mod answer;
 mod audio;
 mod azure;
+mod batches;
 mod chat;
 mod check;
 mod completions;
@@ -44,6 +46,8 @@ enum Endpoint {
     Speech,
     Responses,
     StoredResponse,
+    Files,
+    Batches,
     Models,
     Model,
 }
@@ -74,6 +78,10 @@ fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
         Some(Endpoint::Responses)
     } else if path.contains("/responses/") {
         Some(Endpoint::StoredResponse)
+    } else if batches::rest(path, "/files").is_some() {
+        Some(Endpoint::Files)
+    } else if !path.contains("/messages") && batches::rest(path, "/batches").is_some() {
+        Some(Endpoint::Batches)
     } else if path.ends_with("/models") {
         Some(Endpoint::Models)
     } else if path.contains("/models/") && !path.contains(':') {
@@ -111,6 +119,8 @@ impl Dialect for OpenAi {
         let expected = match endpoint {
             Endpoint::Models | Endpoint::Model => Method::GET,
             Endpoint::StoredResponse => return responses::stored(inbound, context),
+            Endpoint::Files => return batches::files(inbound, context),
+            Endpoint::Batches => return batches::batches(inbound, context),
             _ => Method::POST,
         };
         if inbound.method != expected {
@@ -128,7 +138,7 @@ impl Dialect for OpenAi {
         match endpoint {
             Endpoint::Chat => answer::chat(&chat::read(body(inbound)?, context)?, context),
             Endpoint::Responses => responses::answer(body(inbound)?, context),
-            Endpoint::StoredResponse => Err(Refusal::UnknownPath),
+            Endpoint::StoredResponse | Endpoint::Files | Endpoint::Batches => Err(Refusal::UnknownPath),
             Endpoint::Completions => completions::answer(body(inbound)?, context),
             Endpoint::Embeddings => embeddings::answer(body(inbound)?, context),
             Endpoint::Rerank => rerank::answer(body(inbound)?, context),

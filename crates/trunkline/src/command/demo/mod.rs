@@ -180,6 +180,10 @@ impl Demo {
                 "Trunkline demo: every provider is simulated; the gateway listens on http://{}",
                 self.address
             );
+            println!(
+                "ask it why: curl http://{}/v1/explain --json '{{\"model\":\"assist\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hi\"}}]}}'",
+                self.address
+            );
             (None, no_keys)
         };
         let end = options.seconds.map(Duration::from_secs);
@@ -274,10 +278,11 @@ impl Demo {
     fn line(&self, elapsed: Duration) -> String {
         let totals = &self.tally.totals;
         format!(
-            "{:>4} s  served {}  failed over {}  hedged {}  client errors {}  cost {}  | {}",
+            "{:>4} s  served {}  failed over {}  escalated {}  hedged {}  client errors {}  cost {}  | {}",
             elapsed.as_secs(),
             totals.served,
             totals.failed_over,
+            totals.escalated,
             totals.hedged,
             self.tally.clients.errors,
             words::dollars(totals.cost, 4),

@@ -25,19 +25,29 @@ pub(super) enum Kind {
     AnthropicLong,
     /// OpenAI embeddings.
     Embeddings,
+    /// OpenAI chat that a cheap model answers well, on the route that tells prompts apart.
+    AssistSimple,
+    /// OpenAI chat that looks hard, likewise, streamed.
+    AssistHard,
+    /// Anthropic messages that the simulated cheap model declines, likewise, so that a better one answers.
+    AssistUnsure,
 }
 
 /// The order in which they are sent, again and again.
-const MIX: [Kind; 12] = [
+const MIX: [Kind; 16] = [
     Kind::OpenAiStream,
+    Kind::AssistSimple,
     Kind::AnthropicPlain,
     Kind::Embeddings,
+    Kind::AssistHard,
     Kind::OpenAiPlain,
     Kind::AnthropicStream,
     Kind::AnthropicLong,
+    Kind::AssistUnsure,
     Kind::OpenAiTool,
     Kind::OpenAiStream,
     Kind::Embeddings,
+    Kind::AssistSimple,
     Kind::AnthropicTool,
     Kind::OpenAiSchema,
     Kind::AnthropicStream,
@@ -62,6 +72,18 @@ pub(super) fn prompt(number: u64) -> Prompt {
     Prompt { kind, path: kind.path(), body: kind.body(question).to_string() }
 }
 
+/// The route that tells prompts apart and checks cheap answers.
+pub(super) const ASSIST: &str = "assist";
+
+/// A prompt that takes several steps.
+const HARD: &str = "A customer bought three machines at 480, 355 and 1,120 with a discount of 12 % on the second and a voucher of 60 \
+    on the sum, returned the first after nine days, and was charged a restocking fee of 7.5 %. Prove step by step what we owe, \
+    compare it with an exchange for the model at 410, and derive which of the two costs us less if one return in six comes back \
+    damaged.";
+
+/// Tells the simulators, which read such directives, that the cheap model declines.
+const DECLINED: &str = "[[sim: only=gpt-5-mini refuse]]";
+
 const QUESTIONS: [&str; 7] = [
     "My parcel has not arrived. What can I do?",
     "How do I change the address of my account?",
@@ -75,14 +97,25 @@ const QUESTIONS: [&str; 7] = [
 impl Kind {
     /// Whether the answer is a stream of events.
     pub(super) const fn is_stream(self) -> bool {
-        matches!(self, Self::OpenAiStream | Self::OpenAiTool | Self::AnthropicStream | Self::AnthropicLong)
+        matches!(
+            self,
+            Self::OpenAiStream
+                | Self::OpenAiTool
+                | Self::AnthropicStream
+                | Self::AnthropicLong
+                | Self::AssistHard
+        )
     }
 
     /// Whether it speaks Anthropic's protocol.
     pub(super) const fn is_anthropic(self) -> bool {
         matches!(
             self,
-            Self::AnthropicPlain | Self::AnthropicStream | Self::AnthropicTool | Self::AnthropicLong
+            Self::AnthropicPlain
+                | Self::AnthropicStream
+                | Self::AnthropicTool
+                | Self::AnthropicLong
+                | Self::AssistUnsure
         )
     }
 
@@ -129,6 +162,17 @@ impl Kind {
             Self::AnthropicTool => {
                 body["messages"][0]["content"] = json!(format!("{question} Use find order."));
                 body["tools"] = json!([{"name": "find_order", "description": "Finds an order", "input_schema": order_schema()}]);
+            }
+            Self::AssistSimple => {
+                body["model"] = json!(ASSIST);
+            }
+            Self::AssistHard => {
+                body["model"] = json!(ASSIST);
+                body["messages"][1]["content"] = json!(HARD);
+            }
+            Self::AssistUnsure => {
+                body["model"] = json!(ASSIST);
+                body["messages"][0]["content"] = json!(format!("{question} {DECLINED}"));
             }
             Self::AnthropicLong => {
                 let terms = "The customer may return goods within thirty days of delivery, unless they were made to measure. ";

@@ -65,7 +65,9 @@ pub(super) fn lines(scene: &Scene<'_>, width: usize, height: usize) -> Vec<Line>
         top.push(Vec::new());
     }
     top.extend(deployments(scene, width));
+    top.push(choices(scene, "assist"));
     if height > 25 {
+        top.push(choices(scene, "support"));
         top.push(Vec::new());
     }
     let mut bottom = Vec::new();
@@ -73,6 +75,7 @@ pub(super) fn lines(scene: &Scene<'_>, width: usize, height: usize) -> Vec<Line>
         bottom.push(Vec::new());
     }
     bottom.push(totals(scene.tally));
+    bottom.push(why(scene));
     bottom.extend(invitation(scene.address, width));
     let room = height.saturating_sub(top.len() + bottom.len() + 1);
     top.extend(requests(scene, width, room));
@@ -159,6 +162,21 @@ fn deployment_line(scene: &Scene<'_>, deployment: &DeploymentTally, name: usize,
     line
 }
 
+/// Where a route's requests went, and which step sent them there.
+fn choices(scene: &Scene<'_>, route: &str) -> Line {
+    let text = words::choices(&scene.tally.choices, route);
+    vec![(format!("route {route}  "), Tone::Quiet), (text, Tone::Plain)]
+}
+
+/// How to ask why; the line is there from the start, so that nothing jumps.
+fn why(scene: &Scene<'_>) -> Line {
+    let text = match scene.tally.stories.best() {
+        Some(story) => words::why(scene.address, story.id),
+        None => "once the route assist was asked".to_owned(),
+    };
+    vec![("why  ".to_owned(), Tone::Quiet), (text, Tone::Strong)]
+}
+
 fn dash() -> String {
     "-".to_owned()
 }
@@ -235,6 +253,10 @@ impl RequestLayout {
                 several => format!(" +{}", several - 1),
             };
             return (format!("{} {why}{more}", name(first)), Tone::Notice);
+        }
+        if let Some(check) = &request.wanting {
+            let note = if self.wide { format!("escalated: {check}") } else { "escalated".to_owned() };
+            return (note, Tone::Good);
         }
         match request.hedge {
             Some(true) => ("hedge won".to_owned(), Tone::Good),

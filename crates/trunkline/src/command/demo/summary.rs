@@ -2,6 +2,7 @@
 //!
 //! Owns the last words and the verdict. Must not count: every figure is the tally's.
 
+use super::prompts::ASSIST;
 use super::tally::Tally;
 use super::words;
 use std::fmt::{self, Display};
@@ -54,6 +55,11 @@ impl Display for Summary<'_> {
         )?;
         writeln!(
             formatter,
+            "  escalated        {} cheap answers were found wanting, and a better model answered",
+            totals.escalated
+        )?;
+        writeln!(
+            formatter,
             "  hedged           {} ({} won by the second attempt)",
             totals.hedged, totals.hedges_won
         )?;
@@ -73,10 +79,44 @@ impl Display for Summary<'_> {
             "  accounted for    {} of {}: the gateway's record and the clients agree",
             clients.accounted, self.sent
         )?;
+        self.routes(formatter)?;
         for message in &clients.messages {
             writeln!(formatter, "  error: {message}")?;
         }
         self.table(formatter)
+    }
+}
+
+impl Summary<'_> {
+    /// Which step sent requests where, and why it did for the last of each kind.
+    fn routes(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for route in ["support", ASSIST] {
+            writeln!(formatter, "  route {route:<10} {}", words::choices(&self.tally.choices, route))?;
+        }
+        let stories = &self.tally.stories;
+        let kinds = [("simple", &stories.simple), ("hard", &stories.hard), ("escalated", &stories.escalated)];
+        for (kind, story) in kinds {
+            let Some(story) = story else { continue };
+            writeln!(formatter, "  why {kind:<9}    {}", story.id)?;
+            for step in &story.decision.steps {
+                let said = match (&step.answer, &step.no_answer) {
+                    (Some(tier), _) => format!("chose {tier}"),
+                    (None, why) => format!("no answer, {}", why.as_deref().unwrap_or("no reason")),
+                };
+                let measured: Vec<String> = step
+                    .measures
+                    .iter()
+                    .filter_map(|(name, value)| Some(format!("{name} {:.2}", value.as_f64()?)))
+                    .collect();
+                let measured =
+                    if measured.is_empty() { String::new() } else { format!(" ({})", measured.join(", ")) };
+                writeln!(formatter, "    {}: {said}{measured}", step.step)?;
+            }
+            if let Some(found) = &story.found {
+                writeln!(formatter, "    cascade: the cheap answer was found wanting, {found}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! how it ended. Must not show anything, nor know what the scenario had in store.
 
 use super::client::{Answer, TAG};
+use super::prompts::ASSIST;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use trunkline_config::Snapshot;
@@ -13,11 +14,14 @@ use trunkline_model::failure::FailureClass;
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::money::NanoDollars;
 use trunkline_model::record::{AttemptKind, AttemptRecord, Outcome, RequestRecord};
+use trunkline_route::explain::Explanation;
 
 /// Requests kept for the screen.
 const RECENT: usize = 60;
 /// First-token times kept per deployment.
 const SAMPLES: usize = 200;
+/// Combinations of route, tier and step that are counted; users may ask for models directly.
+const CHOICES: usize = 64;
 /// Error texts kept for the summary.
 const ERRORS: usize = 5;
 
@@ -32,12 +36,60 @@ pub(super) struct Tally {
     pub(super) totals: Totals,
     /// What the clients saw.
     pub(super) clients: ClientTally,
+    /// How requests were decided, by route, tier and step.
+    pub(super) choices: Vec<Choice>,
+    /// The last decisions worth a look.
+    pub(super) stories: Stories,
     strong: Option<(Name, Arc<ModelEntry>)>,
     seen: BTreeSet<RequestId>,
     /// Ended in the record, not yet answered by the client's account, and whether it was served.
     recorded: HashMap<RequestId, bool>,
     /// The other way round.
     answered: HashMap<RequestId, bool>,
+}
+
+/// Requests that one step of a route sent to one tier.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Choice {
+    /// The route.
+    pub(super) route: Name,
+    /// The tier that was chosen, whoever answered in the end.
+    pub(super) tier: String,
+    /// The step that chose it.
+    pub(super) by: String,
+    /// How many.
+    pub(super) requests: u64,
+    /// Of these, those whose answer was found wanting and answered by another tier.
+    pub(super) escalated: u64,
+}
+
+/// A decision that can be read again.
+#[derive(Clone, Debug)]
+pub(super) struct Story {
+    /// The request.
+    pub(super) id: RequestId,
+    /// Its decision.
+    pub(super) decision: Explanation,
+    /// What was wrong with the first answer.
+    pub(super) found: Option<String>,
+}
+
+/// The last of each kind on the route that tells prompts apart.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stories {
+    /// Sent to the cheap tier, and answered there.
+    pub(super) simple: Option<Story>,
+    /// Sent to the strong tier.
+    pub(super) hard: Option<Story>,
+    /// Sent to the cheap tier, and answered by the strong one.
+    pub(super) escalated: Option<Story>,
+}
+
+impl Stories {
+    /// The one to look at first.
+    pub(super) fn best(&self) -> Option<&Story> {
+        self.escalated.as_ref().or(self.hard.as_ref()).or(self.simple.as_ref())
+    }
 }
 
 /// One deployment.
@@ -67,6 +119,8 @@ pub(super) struct Totals {
     pub(super) streamed: u64,
     /// Of these, answered after another attempt had failed.
     pub(super) failed_over: u64,
+    /// Of these, answered by a better tier because the first answer was found wanting.
+    pub(super) escalated: u64,
     /// Requests with a second attempt beside a slow first.
     pub(super) hedged: u64,
     /// Of these, answered by it.
@@ -123,6 +177,8 @@ pub(super) struct RequestLine {
     pub(super) failed: Vec<(Name, String)>,
     /// A second attempt was made beside a slow first, and whether it won.
     pub(super) hedge: Option<bool>,
+    /// The check that found the first answer wanting.
+    pub(super) wanting: Option<String>,
     /// How it ended.
     pub(super) outcome: Outcome,
     /// Its cost, where known.
@@ -155,6 +211,8 @@ impl Tally {
             recent: VecDeque::new(),
             totals: Totals::default(),
             clients: ClientTally::default(),
+            choices: Vec::new(),
+            stories: Stories::default(),
             strong,
             seen: BTreeSet::new(),
             recorded: HashMap::new(),
@@ -205,6 +263,7 @@ impl Tally {
                 deployment.count(attempt);
             }
         }
+        self.choice(record);
         let line = RequestLine::new(record);
         self.totals.hedged += u64::from(line.hedge.is_some());
         if record.outcome == Outcome::Served {
@@ -234,6 +293,7 @@ impl Tally {
         totals.streamed += u64::from(record.delivery.is_stream());
         totals.failed_over += u64::from(!line.failed.is_empty());
         totals.hedges_won += u64::from(line.hedge == Some(true));
+        totals.escalated += u64::from(line.wanting.is_some());
         let (Some(cost), Operation::Chat, Some((_, strong))) =
             (record.cost.amount, record.operation, &self.strong)
         else {
@@ -245,6 +305,42 @@ impl Tally {
         if let Some(strong) = price(strong, ServiceTier::Standard, &TokenCounts::from(usage)).amount {
             totals.chat_cost += cost;
             totals.all_strong += strong;
+        }
+    }
+
+    fn choice(&mut self, record: &RequestRecord) {
+        let decision =
+            record.decision.as_deref().and_then(|text| serde_json::from_str::<Explanation>(text).ok());
+        let (Some(route), Some(decision)) = (&record.route, decision) else { return };
+        let Some(tier) = decision.tier.clone() else { return };
+        let found = wanting(record).map(str::to_owned);
+        let has_room = self.choices.len() < CHOICES;
+        let choice = self
+            .choices
+            .iter_mut()
+            .find(|choice| choice.route == *route && choice.tier == tier && choice.by == decision.decided_by);
+        match choice {
+            Some(choice) => {
+                choice.requests += 1;
+                choice.escalated += u64::from(found.is_some());
+            }
+            None if has_room => {
+                let by = decision.decided_by.clone();
+                let escalated = u64::from(found.is_some());
+                let choice =
+                    Choice { route: Arc::clone(route), tier: tier.clone(), by, requests: 1, escalated };
+                self.choices.push(choice);
+                self.choices.sort();
+            }
+            None => {}
+        }
+        if **route == *ASSIST && record.outcome == Outcome::Served {
+            let story = match (&found, &*tier) {
+                (Some(_), _) => &mut self.stories.escalated,
+                (None, "strong") => &mut self.stories.hard,
+                _ => &mut self.stories.simple,
+            };
+            *story = Some(Story { id: record.id, decision, found });
         }
     }
 
@@ -260,7 +356,7 @@ impl DeploymentTally {
 
     fn count(&mut self, attempt: &AttemptRecord) {
         self.calls += 1;
-        self.failures += u64::from(attempt.failure.is_some_and(|class| class != FailureClass::ClientGone));
+        self.failures += u64::from(attempt.failure.is_some_and(is_trouble));
         self.tokens += attempt.usage.total();
         self.cost += attempt.cost.amount.unwrap_or(NanoDollars::ZERO);
         if let Some(first) = attempt.phases.first_token_us {
@@ -291,8 +387,7 @@ impl Totals {
 
 impl RequestLine {
     fn new(record: &RequestRecord) -> Self {
-        let real_failure =
-            |attempt: &&AttemptRecord| attempt.failure.is_some_and(|class| class != FailureClass::ClientGone);
+        let real_failure = |attempt: &&AttemptRecord| attempt.failure.is_some_and(is_trouble);
         let hedges = record.attempts.iter().filter(|attempt| attempt.kind == AttemptKind::Hedge);
         let hedge = hedges.map(|attempt| attempt.failure.is_none()).reduce(|one, other| one || other);
         Self {
@@ -322,11 +417,28 @@ impl RequestLine {
                 .map(|attempt| (Arc::clone(&attempt.deployment), reason(attempt)))
                 .collect(),
             hedge,
+            wanting: wanting(record).map(|found| found.split(':').next().unwrap_or("").to_owned()),
             outcome: record.outcome,
             cost: record.cost.amount,
             total_us: record.total_us,
         }
     }
+}
+
+/// Whether a failure is the provider's: not when another attempt was quicker, nor when the answer came and would not do.
+const fn is_trouble(class: FailureClass) -> bool {
+    !matches!(class, FailureClass::ClientGone | FailureClass::BadAnswer)
+}
+
+/// What was wrong with an answer that a better tier's took the place of.
+fn wanting(record: &RequestRecord) -> Option<&str> {
+    let bad = record.attempts.iter().find(|attempt| attempt.failure == Some(FailureClass::BadAnswer))?;
+    let better = record
+        .attempts
+        .iter()
+        .any(|attempt| attempt.kind == AttemptKind::Cascade && attempt.failure.is_none());
+    let message = bad.message.as_deref().unwrap_or_default();
+    better.then(|| message.split_once("wanting: ").map_or(message, |(_, found)| found))
 }
 
 /// Why an attempt failed, in a word: the provider's status where it refused.
@@ -347,6 +459,9 @@ fn reason(attempt: &AttemptRecord) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use trunkline_model::money::Cost;
+    use trunkline_model::record::PhaseTimes;
+    use trunkline_model::usage::{Usage, UsageSource};
 
     pub(crate) fn tally(deployments: &[&str]) -> Tally {
         Tally::of(deployments.iter().map(|id| Name::from(*id)).collect(), None)
@@ -383,6 +498,61 @@ pub(super) mod tests {
         let mut tally = tally(&[]);
         tally.answer(answer(1, Err("no".to_owned())), true);
         assert_eq!((tally.clients.errors, tally.clients.excused), (0, 1));
+    }
+
+    fn called(kind: AttemptKind, failure: Option<FailureClass>, message: Option<&str>) -> AttemptRecord {
+        AttemptRecord {
+            deployment: "sim-openai/gpt-5-mini".into(),
+            kind,
+            failure,
+            message: message.map(str::to_owned),
+            status: Some(200),
+            upstream_request_id: None,
+            started_us: 0,
+            phases: PhaseTimes::default(),
+            usage: Usage::default(),
+            usage_source: UsageSource::Reported,
+            cost: Cost::NOTHING,
+        }
+    }
+
+    fn assisted(number: u128, tier: &str, by: &str, attempts: Vec<AttemptRecord>) -> RequestRecord {
+        let mut record = record(number, Outcome::Served);
+        record.route = Some(ASSIST.into());
+        record.decision = Some(
+            format!(
+                r#"{{"id":"dec_1","route":"assist","tier":"{tier}","decided_by":"{by}","candidates":[],"rejected":[],
+                "steps":[],"features":{{}},"propensity":1.0,"seed":"0","config_version":"0"}}"#
+            )
+            .into(),
+        );
+        record.attempts = attempts;
+        record
+    }
+
+    #[test]
+    fn choices_are_counted_by_step_and_an_escalation_is_no_failover() {
+        let mut tally = tally(&["sim-openai/gpt-5-mini"]);
+        let first = |failure, message| called(AttemptKind::First, failure, message);
+        let found = "the answer was found wanting: not_refusal: it declines";
+        let bad = first(Some(FailureClass::BadAnswer), Some(found));
+        let better = called(AttemptKind::Cascade, None, None);
+        tally.record(&assisted(1, "cheap", "use-1", vec![first(None, None)]));
+        tally.record(&assisted(2, "strong", "complexity-0", vec![first(None, None)]));
+        tally.record(&assisted(3, "cheap", "use-1", vec![bad, better]));
+        let told = super::super::words::choices(&tally.choices, ASSIST);
+        assert_eq!(told, "cheap 2 by use-1, strong 1 by complexity-0, 1 escalated");
+        assert_eq!(
+            (tally.totals.escalated, tally.totals.failed_over, tally.deployments[0].failures),
+            (1, 0, 0)
+        );
+        assert_eq!(tally.recent[0].wanting.as_deref(), Some("not_refusal"));
+        let story = tally.stories.best().unwrap();
+        assert_eq!(
+            (story.id, story.found.as_deref()),
+            (RequestId::new(1_000, 3), Some("not_refusal: it declines"))
+        );
+        assert!(tally.stories.simple.is_some() && tally.stories.hard.is_some());
     }
 
     #[test]

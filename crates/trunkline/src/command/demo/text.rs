@@ -43,6 +43,16 @@ routes:
     timeouts: {{ first_token: 3s, between_tokens: 5s, total: 20s }}
     attempts: 4
     hedge: {{ after: p95, spend_cap: 10% }}
+  assist:
+    tiers:
+      cheap:  {{ deployments: [sim-openai/gpt-5-mini] }}
+      strong: {{ deployments: [sim-anthropic/claude-sonnet-4-6, sim-openai/gpt-5], balance: latency }}
+    decide:
+      - {{ complexity: {{ above: 0.3, use: strong }} }}
+      - {{ use: cheap }}
+    cascade: {{ from: cheap, to: strong, unless: [not_refusal, complete] }}
+    fallback: {{ error: [strong], rate_limit: [strong] }}
+    timeouts: {{ first_token: 3s, between_tokens: 5s, total: 20s }}
   search:
     tiers:
       primary: {{ deployments: [embed-us] }}

@@ -4,6 +4,9 @@
 
 use super::providers::Trouble;
 use super::scenario::Happening;
+use super::tally::Choice;
+use std::net::SocketAddr;
+use trunkline_model::id::RequestId;
 use trunkline_model::moment::Moment;
 use trunkline_model::money::NanoDollars;
 use trunkline_route::view::Availability;
@@ -31,6 +34,23 @@ pub(super) fn count(number: u64) -> String {
         99_950..999_500 => format!("{:.0}k", float / 1e3),
         _ => format!("{:.1}M", float / 1e6),
     }
+}
+
+/// How a route's requests were decided: `cheap 12 by use-1, strong 4 by complexity-0, 3 escalated`.
+pub(super) fn choices(choices: &[Choice], route: &str) -> String {
+    let own = || choices.iter().filter(|choice| *choice.route == *route);
+    let mut parts: Vec<String> =
+        own().map(|choice| format!("{} {} by {}", choice.tier, count(choice.requests), choice.by)).collect();
+    let escalated: u64 = own().map(|choice| choice.escalated).sum();
+    if escalated > 0 {
+        parts.push(format!("{} escalated", count(escalated)));
+    }
+    if parts.is_empty() { "no request yet".to_owned() } else { parts.join(", ") }
+}
+
+/// Where a request's decision can be read.
+pub(super) fn why(address: SocketAddr, id: RequestId) -> String {
+    format!("curl http://{address}/v1/decisions/{id}")
 }
 
 /// Dollars with this many decimals.

@@ -171,7 +171,12 @@ fn load(sources: &[Source], every_line: Option<Line>) -> anyhow::Result<(Loaded,
     };
     let folder = configuration::folder(sources);
     let files = |name: &str| configuration::read_named(&folder, name);
-    let inputs = Inputs { environment: &environment, today: configuration::today(), files: &files };
+    let inputs = Inputs {
+        environment: &environment,
+        today: configuration::today(),
+        files: &files,
+        labelled: &configuration::labelled,
+    };
     let loaded = trunkline_config::load_standing_in(sources.to_vec(), &inputs, &stand_in)?;
     Ok((loaded, seen.into_inner().0))
 }

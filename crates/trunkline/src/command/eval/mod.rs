@@ -25,7 +25,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use trunkline_config::{KeyRing, Snapshot, Store};
 use trunkline_gateway::server;
-use trunkline_lab::evaluate::{Asked, Defaults, Evaluation, Minimum, Outcome, Row, parse, summarize};
+use trunkline_lab::evaluate::{
+    Asked, Defaults, Evaluation, Minimum, Outcome, Row, labelled_lines, parse, summarize,
+};
 use trunkline_lab::page::{Page, words};
 
 /// Options of `eval`.
@@ -58,6 +60,9 @@ pub(crate) struct Options {
     /// Keep outcomes here, and take up from here what was already asked.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+    /// Write what every model's answers were worth to this file, to train on: `trunkline train --data FILE`.
+    #[arg(long, value_name = "FILE.jsonl")]
+    labels: Option<PathBuf>,
     /// Check data set, targets and spending, and send nothing.
     #[arg(long)]
     dry_run: bool,
@@ -153,6 +158,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let left = runtime.block_on(ask(options, snapshot, spend, open, &mut state, &mut outcomes))?;
+    if let Some(path) = &options.labels {
+        outcome::replace(path, &labelled_lines(&rows, &outcomes))?;
+    }
     let targets = summarize(&options.targets, &outcomes);
     let missed = options.minimum.read().missed(&targets);
     let data = options.data.display().to_string();

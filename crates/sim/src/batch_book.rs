@@ -1,0 +1,111 @@
+//! Files and batches that a simulator keeps.
+//!
+//! Owns a bounded memory of both. A batch is answered when it is made and told step by step: how far it seems to be depends on how
+//! often it was looked at, so that a client's polling has an end without anybody waiting. Must not know any dialect's form of them.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_json::Value;
+
+/// How many files are remembered, and how many batches.
+const CAPACITY: usize = 256;
+
+/// A file.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptFile {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) purpose: String,
+    pub(crate) content: Bytes,
+}
+
+/// A batch.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptBatch {
+    pub(crate) id: String,
+    /// The object at its beginning.
+    pub(crate) object: Value,
+    /// How often it was looked at.
+    pub(crate) looks: u32,
+    pub(crate) is_cancelled: bool,
+    /// One line for each request that succeeded, and each that did not.
+    pub(crate) succeeded: Vec<Value>,
+    pub(crate) failed: Vec<Value>,
+}
+
+/// The memory of one simulator.
+#[derive(Debug, Default)]
+pub(crate) struct BatchBook {
+    files: Mutex<VecDeque<KeptFile>>,
+    batches: Mutex<VecDeque<KeptBatch>>,
+}
+
+impl BatchBook {
+    pub(crate) fn keep_file(&self, file: KeptFile) {
+        let mut files = self.files.lock();
+        while files.len() >= CAPACITY {
+            files.pop_front();
+        }
+        files.push_back(file);
+    }
+
+    pub(crate) fn file(&self, id: &str) -> Option<KeptFile> {
+        self.files.lock().iter().find(|file| file.id == id).cloned()
+    }
+
+    /// All files, newest first.
+    pub(crate) fn files(&self) -> Vec<KeptFile> {
+        self.files.lock().iter().rev().cloned().collect()
+    }
+
+    /// Forgets a file; tells whether it was there.
+    pub(crate) fn forget_file(&self, id: &str) -> bool {
+        let mut files = self.files.lock();
+        let before = files.len();
+        files.retain(|file| file.id != id);
+        files.len() < before
+    }
+
+    pub(crate) fn keep_batch(&self, batch: KeptBatch) {
+        let mut batches = self.batches.lock();
+        while batches.len() >= CAPACITY {
+            batches.pop_front();
+        }
+        batches.push_back(batch);
+    }
+
+    /// Changes a batch and returns it as it is then.
+    pub(crate) fn edit_batch(&self, id: &str, edit: impl FnOnce(&mut KeptBatch)) -> Option<KeptBatch> {
+        let mut batches = self.batches.lock();
+        let batch = batches.iter_mut().find(|batch| batch.id == id)?;
+        edit(batch);
+        Some(batch.clone())
+    }
+
+    /// All batches whose ids begin like this, newest first.
+    pub(crate) fn batches(&self, prefix: &str) -> Vec<KeptBatch> {
+        self.batches.lock().iter().rev().filter(|batch| batch.id.starts_with(prefix)).cloned().collect()
+    }
+
+    /// Forgets a batch; tells whether it was there.
+    pub(crate) fn forget_batch(&self, id: &str) -> bool {
+        let mut batches = self.batches.lock();
+        let before = batches.len();
+        batches.retain(|batch| batch.id != id);
+        batches.len() < before
+    }
+}
+
+/// A page of objects behind a cursor, and whether there are more.
+pub(crate) fn page<T>(
+    all: Vec<T>,
+    id: impl Fn(&T) -> &str,
+    after: Option<&str>,
+    limit: usize,
+) -> (Vec<T>, bool) {
+    let start = after.and_then(|after| all.iter().position(|one| id(one) == after)).map_or(0, |at| at + 1);
+    let has_more = all.len() > start + limit;
+    (all.into_iter().skip(start).take(limit).collect(), has_more)
+}

@@ -1,0 +1,295 @@
+//! Files and batches of the OpenAI dialect.
+//!
+//! Owns the upload's form, the two objects and the lines of the result files. The lines are answered by the dialect itself. Source: the
+//! vendor's OpenAPI document 2.3.0.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{OpenAi, body, error, identifier};
+use crate::batch_book::{KeptBatch, KeptFile, page};
+use crate::dialect::refusal::Invalid;
+use crate::dialect::{Context, Dialect, Inbound, Output, Refusal};
+
+/// How often a batch is looked at before it is complete.
+const LOOKS: u32 = 2;
+/// The endpoints that batches may have here.
+const ENDPOINTS: [&str; 4] = ["/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions"];
+
+/// The path behind `/files` or `/batches`, if it is one of these.
+pub(super) fn rest<'p>(path: &'p str, root: &str) -> Option<&'p str> {
+    let (_, rest) = path.trim_end_matches('/').split_once(root)?;
+    (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/'))
+}
+
+/// Answers a request about files.
+pub(super) fn files(inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
+    let rest = rest(&inbound.path, "/files").unwrap_or_default();
+    let (id, verb) = rest.split_once('/').unwrap_or((rest, ""));
+    let find = || context.batches.file(id).ok_or_else(|| missing(&format!("No such File object: {id}")));
+    let object = match (&inbound.method, id, verb) {
+        (&Method::POST, "", "") => return upload(inbound, context),
+        (&Method::GET, "", "") => {
+            let all = context.batches.files();
+            let purpose = inbound.parameter("purpose");
+            let fits = |file: &KeptFile| purpose.is_none_or(|purpose| file.purpose == purpose);
+            let all: Vec<KeptFile> = all.into_iter().filter(fits).collect();
+            let limit = inbound.parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(10_000);
+            let (files, has_more) = page(all, |file| file.id.as_str(), inbound.parameter("after"), limit);
+            let data: Vec<Value> = files.iter().map(|file| file_object(file, context)).collect();
+            listed(data, has_more)
+        }
+        (&Method::GET, _, "") => file_object(&find()?, context),
+        (&Method::DELETE, _, "") => {
+            find()?;
+            context.batches.forget_file(id);
+            json!({"id": id, "object": "file", "deleted": true})
+        }
+        (&Method::GET, _, "content") => {
+            return Ok(Output::whole(StatusCode::OK, "application/octet-stream", find()?.content, 0));
+        }
+        (_, _, "" | "content") => return Err(Refusal::WrongMethod),
+        _ => return Err(Refusal::UnknownPath),
+    };
+    Ok(Output::json(StatusCode::OK, &object, 0))
+}
+
+/// Answers a request about batches.
+pub(super) fn batches(inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
+    let rest = rest(&inbound.path, "/batches").unwrap_or_default();
+    let (id, verb) = rest.split_once('/').unwrap_or((rest, ""));
+    let unknown = || missing(&format!("No batch found with id '{id}'."));
+    let object = match (&inbound.method, id, verb) {
+        (&Method::POST, "", "") => create(inbound, context)?,
+        (&Method::GET, "", "") => {
+            let all = context.batches.batches("batch_");
+            let limit = inbound.parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(20);
+            let (found, has_more) = page(all, |batch| batch.id.as_str(), inbound.parameter("after"), limit);
+            listed(found.iter().map(|batch| told(batch, context)).collect(), has_more)
+        }
+        (&Method::GET, _, "") => {
+            let batch = context.batches.edit_batch(id, |batch| batch.looks += 1).ok_or_else(unknown)?;
+            told(&batch, context)
+        }
+        (&Method::POST, _, "cancel") => {
+            let before = context.batches.edit_batch(id, |_| ()).ok_or_else(unknown)?;
+            if before.looks >= LOOKS {
+                return Err(Refusal::invalid("Cannot cancel a batch with status 'completed'."));
+            }
+            let cancelled = context.batches.edit_batch(id, |batch| {
+                batch.is_cancelled = true;
+                batch.looks = 0;
+            });
+            told(&cancelled.ok_or_else(unknown)?, context)
+        }
+        (_, _, "" | "cancel") => return Err(Refusal::WrongMethod),
+        _ => return Err(Refusal::UnknownPath),
+    };
+    Ok(Output::json(StatusCode::OK, &object, 0))
+}
+
+fn upload(inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
+    let content_type = inbound.header("content-type").unwrap_or_default();
+    let boundary = content_type.split("boundary=").nth(1).map(|text| text.trim_matches('"'));
+    let parts = boundary.map(|boundary| parts(&inbound.body, boundary)).unwrap_or_default();
+    let part = |name: &str| parts.iter().find(|part| part.name == name);
+    let required = |name: &str| Refusal::parameter(name, None, format!("'{name}' is a required property"));
+    let file = part("file").ok_or_else(|| required("file"))?;
+    let purpose = part("purpose").ok_or_else(|| required("purpose"))?;
+    let id = identifier(&mut crate::chance::Chance::new(context.stamp.seed), "file-", 22);
+    let file = KeptFile {
+        id,
+        name: file.file_name.clone().unwrap_or_default(),
+        purpose: String::from_utf8_lossy(&purpose.content).into_owned(),
+        content: file.content.clone(),
+    };
+    let object = file_object(&file, context);
+    context.batches.keep_file(file);
+    Ok(Output::json(StatusCode::OK, &object, 0))
+}
+
+/// One field of a form.
+struct Part {
+    name: String,
+    file_name: Option<String>,
+    content: Bytes,
+}
+
+/// The fields of a form, as RFC 7578 has them.
+fn parts(body: &Bytes, boundary: &str) -> Vec<Part> {
+    let delimiter = format!("--{boundary}");
+    let starts: Vec<usize> = memchr::memmem::find_iter(body, delimiter.as_bytes()).collect();
+    let mut parts = Vec::new();
+    for pair in starts.windows(2) {
+        let part = body.slice(pair[0] + delimiter.len()..pair[1]);
+        let Some(blank) = memchr::memmem::find(&part, b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&part[..blank]).into_owned();
+        let attribute = |name: &str| {
+            let start = head.find(&format!(" {name}=\""))? + name.len() + 3;
+            Some(head[start..].split('"').next()?.to_owned())
+        };
+        let Some(name) = attribute("name") else { continue };
+        let content = part.slice(blank + 4..part.len().saturating_sub(2).max(blank + 4));
+        parts.push(Part { name, file_name: attribute("filename"), content });
+    }
+    parts
+}
+
+fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
+    let order = body(inbound)?;
+    let text = |name: &str| {
+        let missing = || Refusal::parameter(name, None, format!("Missing required parameter: '{name}'."));
+        order.get(name).and_then(Value::as_str).ok_or_else(missing)
+    };
+    let endpoint = text("endpoint")?;
+    if !ENDPOINTS.contains(&endpoint) {
+        let message = format!("Invalid value: '{endpoint}'.");
+        return Err(Refusal::parameter("endpoint", Some("invalid_value"), message));
+    }
+    if text("completion_window")? != "24h" {
+        let message = "Invalid value: 'completion_window' must be '24h'.";
+        return Err(Refusal::parameter("completion_window", Some("invalid_value"), message));
+    }
+    let input = text("input_file_id")?;
+    let file =
+        context.batches.file(input).ok_or_else(|| missing(&format!("No such File object: {input}")))?;
+    let mut chance = crate::chance::Chance::new(context.stamp.seed);
+    let id = identifier(&mut chance, "batch_", 24);
+    let mut batch = KeptBatch {
+        id: id.clone(),
+        object: json!({
+            "id": id, "object": "batch", "endpoint": endpoint, "input_file_id": input, "completion_window": "24h",
+            "created_at": context.config.created, "expires_at": context.config.created + 86_400,
+            "metadata": order.get("metadata"),
+        }),
+        looks: 0,
+        is_cancelled: false,
+        succeeded: Vec::new(),
+        failed: Vec::new(),
+    };
+    let mut names = HashSet::new();
+    let mut mistakes = Vec::new();
+    let lines = file.content.split(|byte| *byte == b'\n').enumerate();
+    for (number, line) in lines.filter(|(_, line)| !line.trim_ascii().is_empty()) {
+        let mistake = |code: &str, message: &str| json!({"code": code, "message": message, "param": null, "line": number + 1});
+        let Ok(line) = serde_json::from_slice::<Value>(line) else {
+            mistakes.push(mistake("invalid_json_line", "This line is not parseable as valid JSON."));
+            continue;
+        };
+        let name = line["custom_id"].as_str().unwrap_or_default().to_owned();
+        if !names.insert(name.clone()) {
+            mistakes.push(mistake("duplicate_custom_id", "The custom_id for this request is a duplicate."));
+            continue;
+        }
+        if line["url"].as_str() != Some(endpoint) {
+            mistakes.push(mistake("mismatched_endpoint", "The URL does not match the batch's endpoint."));
+            continue;
+        }
+        let (status, answer) = answered(endpoint, &line["body"], inbound, context);
+        let request_id = identifier(&mut chance, "", 32);
+        let result = json!({
+            "id": identifier(&mut chance, "batch_req_", 24), "custom_id": name,
+            "response": {"status_code": status.as_u16(), "request_id": request_id, "body": answer}, "error": null,
+        });
+        if status == StatusCode::OK { &mut batch.succeeded } else { &mut batch.failed }.push(result);
+    }
+    if !mistakes.is_empty() {
+        batch.object["errors"] = json!({"object": "list", "data": mistakes});
+    }
+    let object = told(&batch, context);
+    context.batches.keep_batch(batch);
+    Ok(object)
+}
+
+/// What the dialect answers to one line.
+fn answered(endpoint: &str, body: &Value, inbound: &Inbound, context: &Context<'_>) -> (StatusCode, Value) {
+    let body = Bytes::from(body.to_string());
+    let line = Inbound::new(Method::POST, endpoint.to_owned(), None, inbound.headers.clone(), body);
+    let output =
+        OpenAi.answer(&line, context).unwrap_or_else(|refusal| error::output(&refusal, &line, context.stamp));
+    let whole: Vec<u8> = output.pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
+    (output.status, serde_json::from_slice(&whole).unwrap_or_default())
+}
+
+/// A batch as it is told now; its files appear when it is complete.
+fn told(batch: &KeptBatch, context: &Context<'_>) -> Value {
+    let mut object = batch.object.clone();
+    let is_over = batch.looks >= LOOKS;
+    let is_wrong = object.get("errors").is_some();
+    let status = match (is_wrong, batch.is_cancelled, batch.looks) {
+        (true, _, 0) => "validating",
+        (true, _, _) => "failed",
+        (_, true, 0) => "cancelling",
+        (_, true, _) => "cancelled",
+        (_, _, 0) => "validating",
+        _ if is_over => "completed",
+        _ => "in_progress",
+    };
+    if status == "validating" {
+        object["errors"] = Value::Null;
+    }
+    object["status"] = json!(status);
+    let counts = match status {
+        "completed" => (batch.succeeded.len(), batch.failed.len()),
+        _ => (0, 0),
+    };
+    let total = batch.succeeded.len() + batch.failed.len();
+    object["request_counts"] = json!({"total": total, "completed": counts.0, "failed": counts.1});
+    if status == "completed" {
+        object["completed_at"] = json!(context.config.created + 60);
+        object["output_file_id"] = results(batch, &batch.succeeded, "output", context);
+        object["error_file_id"] = results(batch, &batch.failed, "error", context);
+    }
+    object
+}
+
+fn results(batch: &KeptBatch, lines: &[Value], name: &str, context: &Context<'_>) -> Value {
+    if lines.is_empty() {
+        return Value::Null;
+    }
+    let id = format!("file-{name}-{}", batch.id.trim_start_matches("batch_"));
+    if context.batches.file(&id).is_none() {
+        let content: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let name = format!("{}_{name}.jsonl", batch.id);
+        let purpose = "batch_output".to_owned();
+        context.batches.keep_file(KeptFile { id: id.clone(), name, purpose, content: content.into() });
+    }
+    json!(id)
+}
+
+fn file_object(file: &KeptFile, context: &Context<'_>) -> Value {
+    json!({
+        "id": file.id, "object": "file", "bytes": file.content.len(), "created_at": context.config.created,
+        "filename": file.name, "purpose": file.purpose, "status": "processed",
+    })
+}
+
+fn listed(data: Vec<Value>, has_more: bool) -> Value {
+    let id = |one: Option<&Value>| one.map(|one| one["id"].clone());
+    json!({"object": "list", "first_id": id(data.first()), "last_id": id(data.last()), "has_more": has_more, "data": data})
+}
+
+fn missing(message: &str) -> Refusal {
+    Refusal::Invalid(Invalid { message: message.to_owned(), param: None, code: Some(error::MISSING) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_taken_apart() {
+        let body = "--xx\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--xx\r\n\
+            Content-Disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\nContent-Type: text/plain\r\n\r\n{}\r\n{}\r\n--xx--\r\n";
+        let parts = parts(&Bytes::from_static(body.as_bytes()), "xx");
+        assert_eq!((parts[0].name.as_str(), &parts[0].content[..]), ("purpose", &b"batch"[..]));
+        assert_eq!(
+            (parts[1].file_name.as_deref(), &parts[1].content[..]),
+            (Some("a.jsonl"), &b"{}\r\n{}"[..])
+        );
+        assert_eq!(parts.len(), 2);
+    }
+}

@@ -1,0 +1,146 @@
+//! Feedback, prompts and arms: kept when it is said so, found again, bounded.
+
+use super::*;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+fn feedback(id: RequestId, score: f64) -> Feedback {
+    Feedback {
+        id,
+        given: 12_345,
+        key: Some("app".into()),
+        score: Some(score),
+        label: Some("billing".into()),
+        comment: Some("it's \"fine\"\n".to_owned()),
+    }
+}
+
+fn settings(folder: &Path) -> LearningSettings {
+    let kind = StoreKind::Sqlite(folder.join("log.db"));
+    LearningSettings { kind, keep: Duration::from_secs(86_400), max_bytes: 100_000_000 }
+}
+
+#[test]
+fn the_last_word_on_a_request_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (id, other) = (RequestId::new(now(), 1), RequestId::new(now(), 2));
+    for learning in [Learning::in_memory(), Learning::open(&settings(folder.path())).unwrap()] {
+        learning.give(feedback(id, 0.25)).unwrap();
+        assert_eq!(learning.feedback(id).unwrap(), Some(feedback(id, 0.25)));
+        assert_eq!(learning.feedback(other).unwrap(), None);
+        learning.give(feedback(id, 0.75)).unwrap();
+        assert_eq!(learning.feedback(id).unwrap(), Some(feedback(id, 0.75)));
+    }
+}
+
+#[test]
+fn what_was_kept_is_there_after_a_restart_and_for_readers_beside() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.db");
+    assert!(LearningFile::beside(&log).unwrap().is_none());
+    let at = now();
+    let ids: Vec<RequestId> = (0..600).map(|number| RequestId::new(at + number, 7)).collect();
+    let learning = Learning::open(&settings(folder.path())).unwrap();
+    std::thread::scope(|scope| {
+        for part in ids.chunks(100) {
+            let learning = &learning;
+            scope.spawn(move || part.iter().for_each(|id| learning.give(feedback(*id, 0.5)).unwrap()));
+        }
+    });
+    let beside = LearningFile::beside(&log).unwrap().unwrap();
+    assert_eq!(beside.feedback(ids[3]).unwrap(), Some(feedback(ids[3], 0.5)));
+    drop(learning);
+    let learning = Learning::open(&settings(folder.path())).unwrap();
+    assert_eq!(learning.feedback(ids[599]).unwrap(), Some(feedback(ids[599], 0.5)));
+    let mut seen = Vec::new();
+    beside.all_feedback(at + 100, |feedback| seen.push(feedback.id)).unwrap();
+    assert_eq!(seen, ids[100..]);
+}
+
+#[test]
+fn what_is_too_old_or_too_much_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = database::open(&folder.path().join("x")).unwrap();
+    let at = 1_000_000;
+    for number in 0..5_000 {
+        database::put(&connection, &feedback(RequestId::new(at + number, 0), 1.0)).unwrap();
+    }
+    let oldest = |connection: &Connection| {
+        let mut ids = Vec::new();
+        database::all(connection, 0, |feedback| ids.push(feedback.id.unix_milliseconds())).unwrap();
+        (ids.first().copied(), ids.len())
+    };
+    database::retain(&connection, at + 100, u64::MAX).unwrap();
+    assert_eq!(oldest(&connection), (Some(at + 100), 4_900));
+    let half = crate::sqlite::size(&connection).unwrap().used / 2;
+    database::retain(&connection, 0, half).unwrap();
+    assert!(crate::sqlite::size(&connection).unwrap().used <= half);
+    let (first, left) = oldest(&connection);
+    assert!(left > 0 && first.unwrap() > at + 1_000, "{first:?} {left}");
+    let mut table = Table::default();
+    for number in 0..=memory::MOST as u64 {
+        table.put(feedback(RequestId::new(at + number, 0), 1.0));
+    }
+    assert!(table.find(RequestId::new(at, 0)).is_none());
+    assert!(table.find(RequestId::new(at + 1, 0)).is_some());
+}
+
+#[test]
+fn a_database_that_cannot_be_written_is_said_and_not_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let learning = Learning::open(&settings(folder.path())).unwrap();
+    let id = RequestId::new(now(), 1);
+    learning.give(feedback(id, 1.0)).unwrap();
+    let holder = Connection::open(learning_file(&folder.path().join("log.db"))).unwrap();
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let refused = learning.give(feedback(id, 0.0)).unwrap_err();
+    insta::assert_snapshot!(refused, @"keep the feedback: database is locked");
+    holder.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(learning.feedback(id).unwrap(), Some(feedback(id, 1.0)));
+    learning.give(feedback(id, 0.0)).unwrap();
+    assert_eq!(learning.feedback(id).unwrap(), Some(feedback(id, 0.0)));
+}
+
+#[test]
+fn prompts_are_written_without_anybody_waiting_and_go_with_their_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = now();
+    let prompt = |number: u64| StoredPrompt { id: RequestId::new(at + number, 0), body: vec![7; 2_000] };
+    let learning = Learning::open(&settings(folder.path())).unwrap();
+    for number in 0..2_000 {
+        learning.keep_prompt(prompt(number));
+    }
+    learning.flush();
+    assert_eq!(learning.lost_prompts(), 0);
+    let beside = LearningFile::beside(&folder.path().join("log.db")).unwrap().unwrap();
+    assert_eq!(beside.prompt(prompt(3).id).unwrap(), Some(prompt(3).body));
+    drop(learning);
+    let connection = database::open(&learning_file(&folder.path().join("log.db"))).unwrap();
+    database::put(&connection, &feedback(prompt(5).id, 1.0)).unwrap();
+    database::retain(&connection, at + 4, 3_000_000).unwrap();
+    let there = |number| beside.prompt(prompt(number).id).unwrap().is_some();
+    assert_eq!((there(3), there(5), there(1_999)), (false, false, true));
+    assert!(beside.feedback(prompt(5).id).unwrap().is_some(), "prompts go first");
+}
+
+#[test]
+fn what_bandits_learned_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let arms = |state: &str| StoredArms {
+        route: "main".to_owned(),
+        step: "bandit-0".to_owned(),
+        saved: now(),
+        state: state.to_owned(),
+    };
+    let learning = Learning::open(&settings(folder.path())).unwrap();
+    assert_eq!(learning.arms().unwrap(), []);
+    assert!(learning.keep_arms(vec![arms("one")]));
+    assert!(learning.keep_arms(vec![arms("two")]));
+    drop(learning);
+    let learning = Learning::open(&settings(folder.path())).unwrap();
+    let states: Vec<String> = learning.arms().unwrap().into_iter().map(|arms| arms.state).collect();
+    assert_eq!(states, ["two"]);
+}
