@@ -184,6 +184,8 @@ def configuration(folder, urls, watched):
         "key": "sim-key",
         "models": ["gpt-4.1-mini", "gpt-5-mini"],
     }
+    # Too old to be served unless it is named.
+    providers["oa"]["models"] = ["gpt-3.5-turbo-instruct"]
     # Its embedding models are not in the catalogue.
     providers["be"]["models"] = ["cohere.embed-v4:0"]
     # What a deployment signs is verified by its simulator, which knows one secret for every key.

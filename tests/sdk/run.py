@@ -39,6 +39,7 @@ import clouds  # noqa: F401
 import gemini_cases  # noqa: F401
 import more_cases  # noqa: F401
 import openai_cases  # noqa: F401
+import relayed_cases  # noqa: F401
 import responses_cases  # noqa: F401
 
 # Clients wait far more than they compute.

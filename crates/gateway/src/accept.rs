@@ -20,6 +20,7 @@ use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
 use trunkline_wire::codec::{BadRequest, Envelope, PathParts};
 use trunkline_wire::dispatch;
+use trunkline_wire::relayed::{self, BodyForm};
 
 /// A request whose head has been read.
 pub(crate) struct Arrival {
@@ -82,7 +83,7 @@ pub(crate) async fn accept(
 ) -> Result<Accepted, ClientError> {
     let mut options = options::read(&arrival.headers)?;
     options.dry_run |= arrival.dry_run;
-    check_head(&arrival.headers)?;
+    check_head(&arrival.headers, arrival.operation)?;
     let server = &generation.snapshot.server;
     let (limit, silence) = (server.body_limit, server.client_timeout);
     let Arrival { dialect, operation, path, query, headers, body, .. } = arrival;
@@ -116,9 +117,16 @@ pub(crate) fn understand(
 ) -> Result<Accepted, ClientError> {
     let Written { dialect, operation, path, headers } = written;
     case.record.request_bytes = body.len() as u64;
-    let envelope =
-        dispatch::envelope(dialect, operation, &body, &path).map_err(BadRequest::into_client_error)?;
-    envelope.refuse_repeated(&body).map_err(BadRequest::into_client_error)?;
+    let looked = if operation.is_relayed() {
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        relayed::envelope(operation, BodyForm::of(content_type), &body)
+    } else {
+        dispatch::envelope(dialect, operation, &body, &path).and_then(|envelope| {
+            envelope.refuse_repeated(&body)?;
+            Ok(envelope)
+        })
+    };
+    let envelope = looked.map_err(BadRequest::into_client_error)?;
     let shape = &envelope.shape;
     case.record.delivery = shape.delivery;
     case.record.requested_model = clipped(&shape.model).into();
@@ -139,16 +147,18 @@ pub(crate) async fn json_body(
     headers: &HeaderMap,
     body: Incoming,
 ) -> Result<Bytes, ClientError> {
-    check_head(headers)?;
+    check_head(headers, Operation::Chat)?;
     let server = &generation.snapshot.server;
     read_body(body, headers, server.body_limit, server.client_timeout).await
 }
 
-fn check_head(headers: &HeaderMap) -> Result<(), ClientError> {
+fn check_head(headers: &HeaderMap, operation: Operation) -> Result<(), ClientError> {
     if let Some(content_type) = headers.get(CONTENT_TYPE) {
         let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            let message = format!("the content type `{essence}` is not taken here; send `application/json`");
+        let is_form = operation.takes_forms() && essence.eq_ignore_ascii_case("multipart/form-data");
+        if !is_form && !essence.eq_ignore_ascii_case("application/json") {
+            let wanted = if operation.takes_forms() { "multipart/form-data" } else { "application/json" };
+            let message = format!("the content type `{essence}` is not taken here; send `{wanted}`");
             return Err(ClientError::new(ErrorCode::UnsupportedMediaType, message).at("content-type"));
         }
     }
@@ -172,7 +182,7 @@ pub(crate) async fn read_small(
     limit: usize,
     silence: Duration,
 ) -> Result<Bytes, ClientError> {
-    check_head(headers)?;
+    check_head(headers, Operation::Chat)?;
     read_body(body, headers, limit, silence).await.map_err(|error| match error.code {
         ErrorCode::RequestTooLarge => {
             let message = format!("the body is larger than the {limit} bytes that are taken here");

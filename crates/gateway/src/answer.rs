@@ -6,7 +6,7 @@
 use crate::admit::Admitted;
 use crate::array::ArrayForm;
 use crate::attempt::{self, Begun, Facts, Opened, body_failure, stall, total_timeout};
-use crate::body::{AnswerBody, Rope};
+use crate::body::{AnswerBody, BrokenOff, Rope};
 use crate::case::Case;
 use crate::continuation;
 use crate::endpoint::StreamForm;
@@ -49,15 +49,13 @@ pub(crate) fn answer(
     note_served(&admitted, &opened, &mut case);
     let delivery = admitted.envelope.shape.delivery;
     let form = admitted.stream_form;
+    let told = opened.facts.content_type.clone();
     let mut response = if delivery.is_stream() {
         let headers = head(&admitted, &case);
         // Boxed: the state is handed back and forth with every piece.
+        let is_wordless = opened.relay.is_wordless();
         let streaming = Box::new(Streaming::new(gateway, admitted, drive, *opened, case));
-        let pieces = stream::unfold(streaming, |mut streaming| async move {
-            let piece = streaming.next().await?;
-            Some((piece, streaming))
-        });
-        let mut response = Response::new(AnswerBody::Streamed(Box::pin(pieces)));
+        let mut response = Response::new(streaming.into_body(is_wordless));
         *response.headers_mut() = headers;
         response
     } else {
@@ -69,7 +67,7 @@ pub(crate) fn answer(
         (false, _) => "application/json",
     };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_TYPE, told.unwrap_or(HeaderValue::from_static(content_type)));
     if delivery.is_stream() {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(&name::ACCEL_BUFFERING, HeaderValue::from_static("no"));
@@ -272,6 +270,8 @@ struct Streaming {
     state: State,
     /// The answer broke off and the client does not know yet.
     broken: Option<Failure>,
+    /// It broke off, and the end of the connection is all that can tell.
+    is_severed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -316,10 +316,29 @@ impl Streaming {
             timer,
             state: State::Flowing,
             broken: None,
+            is_severed: false,
         };
         streaming.deliver(held);
         streaming.opened();
         streaming
+    }
+
+    /// The body that a client reads. One without words for a failure fails with it.
+    fn into_body(self: Box<Self>, is_wordless: bool) -> AnswerBody {
+        if is_wordless {
+            return AnswerBody::Frail(Box::pin(stream::unfold(Some(self), |streaming| async move {
+                let mut streaming = streaming?;
+                match streaming.next().await {
+                    Some(piece) => Some((Ok(piece), Some(streaming))),
+                    None if streaming.is_severed => Some((Err(BrokenOff), None)),
+                    None => None,
+                }
+            })));
+        }
+        AnswerBody::Streamed(Box::pin(stream::unfold(self, |mut streaming| async move {
+            let piece = streaming.next().await?;
+            Some((piece, streaming))
+        })))
     }
 
     /// An answer has begun; it may have ended with its first bytes.
@@ -537,6 +556,7 @@ impl Streaming {
     fn break_off(&mut self, error: &ClientError) {
         let mut out = Rope::new();
         self.relay.fail(error, &mut out);
+        self.is_severed = self.relay.is_wordless();
         self.deliver(out);
         self.case.note_error(error);
         self.case.record.status = 200;

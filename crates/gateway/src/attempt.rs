@@ -12,7 +12,7 @@ use crate::relay::{Relay, empty_answer};
 use crate::state::Gateway;
 use crate::subject::{Prepared, Subject};
 use bytes::BytesMut;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -90,6 +90,8 @@ pub(crate) struct Facts {
     pub usage: Option<Usage>,
     /// Bytes of answer seen.
     pub output_bytes: u64,
+    /// What the provider says its answer is, where the client is told the same.
+    pub content_type: Option<HeaderValue>,
 }
 
 impl Facts {
@@ -175,7 +177,11 @@ pub(crate) async fn open_into(
             let sent = Instant::now();
             let answered = gateway.transport.send(request).await;
             match opening.head(answered) {
-                Ok(Answer::Good(body)) => opening.run(body, relay, sent).await,
+                Ok(Answer::Good(body)) => {
+                    let content_type = opening.facts.content_type.as_ref();
+                    relay.answered(content_type.and_then(|value| value.to_str().ok()));
+                    opening.run(body, relay, sent).await
+                }
                 Ok(Answer::Refused(response)) => Err(Box::pin(opening.refusal(*response)).await),
                 Err(failure) => Err(failure),
             }
@@ -272,6 +278,9 @@ impl Opening<'_> {
         }
         self.facts.worked = true;
         self.check_content_type(&response)?;
+        if self.subject.admitted().operation.is_relayed() {
+            self.facts.content_type = response.headers.get(CONTENT_TYPE).cloned();
+        }
         Ok(Answer::Good(response.body))
     }
 
@@ -387,7 +396,10 @@ impl Opening<'_> {
         let Some(value) = response.headers.get(CONTENT_TYPE) else { return Ok(()) };
         let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
         let wrong = essence.eq_ignore_ascii_case("text/html")
-            || (self.subject.delivery().is_stream() && essence.eq_ignore_ascii_case("application/json"));
+            || (self.subject.delivery().is_stream()
+                // Some models do not stream what others do, and answer in one piece.
+                && !self.subject.admitted().operation.is_relayed()
+                && essence.eq_ignore_ascii_case("application/json"));
         if wrong {
             let expected = if self.subject.delivery().is_stream() { "an event stream" } else { "JSON" };
             let essence: String = essence.chars().take(60).collect();

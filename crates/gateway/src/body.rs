@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Frame, SizeHint};
 use smallvec::SmallVec;
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -15,6 +14,14 @@ pub(crate) type Rope = SmallVec<[Bytes; 4]>;
 
 /// The stream behind a streamed answer. It cannot fail: what goes wrong is told to the client inside the protocol.
 pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+
+/// The stream behind an answer that has no words for a failure: it fails itself.
+pub(crate) type FrailPieces = Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + Send>>;
+
+/// An answer ends before it is complete, and only the connection can say so: it closes without the last chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("finish the answer: its provider broke off")]
+pub(crate) struct BrokenOff;
 
 /// The body of an answer.
 pub(crate) enum AnswerBody {
@@ -29,6 +36,8 @@ pub(crate) enum AnswerBody {
     },
     /// Pieces that come with time.
     Streamed(Pieces),
+    /// Bytes that come with time and may break off.
+    Frail(FrailPieces),
 }
 
 impl AnswerBody {
@@ -49,12 +58,12 @@ impl AnswerBody {
 
 impl http_body::Body for AnswerBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match self.get_mut() {
             Self::Known { pieces, sent, left } => {
                 while let Some(piece) = pieces.get_mut(*sent) {
@@ -70,6 +79,9 @@ impl http_body::Body for AnswerBody {
             Self::Streamed(stream) => {
                 stream.as_mut().poll_next(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
             }
+            Self::Frail(stream) => {
+                stream.as_mut().poll_next(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
         }
     }
 
@@ -80,7 +92,7 @@ impl http_body::Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Known { left, .. } => SizeHint::with_exact(*left),
-            Self::Streamed(_) => SizeHint::default(),
+            Self::Streamed(_) | Self::Frail(_) => SizeHint::default(),
         }
     }
 }

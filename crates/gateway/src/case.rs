@@ -10,7 +10,7 @@ use crate::respond;
 use crate::shadow::Mirror;
 use crate::state::{Gateway, Place};
 use std::sync::Arc;
-use trunkline_model::catalogue::{ModelEntry, ServiceTier, TokenCounts, UnitKind, price};
+use trunkline_model::catalogue::{self, ModelEntry, ServiceTier};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::error::ClientError;
 use trunkline_model::failure::{Failure, FailureClass};
@@ -51,6 +51,7 @@ struct Running {
     started: Moment,
     entry: Option<Arc<ModelEntry>>,
     estimated_input: u64,
+    operation: Operation,
 }
 
 /// What came of one attempt.
@@ -208,6 +209,7 @@ impl Case {
             started: self.gateway.clock.now(),
             entry: entry.cloned(),
             estimated_input,
+            operation: self.record.operation,
         });
     }
 
@@ -360,6 +362,8 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
     }
     let (usage, source) = match end.usage {
         Some(usage) if end.failure.as_ref().is_none_or(is_whole) => (usage, UsageSource::Reported),
+        // A picture or a sound does not tell its tokens by its size.
+        _ if !running.operation.is_text() => return (Usage::default(), UsageSource::Unknown, Cost::UNKNOWN),
         reported => {
             // Cut or cancelled: the prompt was read, and what arrived was generated. Four bytes make a token. A figure the
             // provider gave on the way (the `message_start` of Anthropic says one token) is only a lower bound.
@@ -371,21 +375,12 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
         }
     };
     let cost = match &running.entry {
-        Some(entry) if usage.searches > 0 => searched(entry, &usage),
-        Some(entry) => price(entry, ServiceTier::Standard, &TokenCounts::from(&usage)),
+        Some(entry) => catalogue::bill(entry, ServiceTier::Standard, &usage),
         None => Cost::UNKNOWN,
     };
     let cost =
         if source == UsageSource::Estimated { cost.no_surer_than(CostConfidence::Estimated) } else { cost };
     (usage, source, cost)
-}
-
-/// What searches cost; where the catalogue has no price of one, nobody knows.
-fn searched(entry: &ModelEntry, usage: &Usage) -> Cost {
-    match entry.prices.unit(UnitKind::Query) {
-        Some(price) => Cost { amount: Some(price.cost(usage.searches)), confidence: CostConfidence::Exact },
-        None => Cost::UNKNOWN,
-    }
 }
 
 /// An answer that was found wanting came whole all the same.
@@ -448,6 +443,7 @@ mod tests {
             started: Moment::ORIGIN,
             entry: None,
             estimated_input: 50,
+            operation: Operation::Chat,
         };
         let failure = failure.map(|class| Failure::new(class, "it broke off"));
         let end = AttemptEnd {

@@ -109,6 +109,9 @@ pub(crate) fn find(
         "/v1/chat/completions" | "/chat/completions" => {
             (inference(Dialect::OpenAi, Operation::Chat), Method::POST)
         }
+        "/v1/completions" | "/completions" => {
+            (inference(Dialect::OpenAi, Operation::Completions), Method::POST)
+        }
         "/v1/embeddings" | "/embeddings" => (inference(Dialect::OpenAi, Operation::Embeddings), Method::POST),
         "/v1/rerank" | "/v2/rerank" | "/rerank" => {
             (inference(Dialect::Cohere, Operation::Rerank), Method::POST)
@@ -128,6 +131,7 @@ pub(crate) fn find(
             Some(found) => found,
             None => return Err(NoEndpoint::Path { dialect: Dialect::Responses }),
         },
+        _ if let Some(operation) = relayed(path) => (inference(Dialect::OpenAi, operation), Method::POST),
         _ if batches::is_ours(path, spoken()) => match batches::find(method, path) {
             Some((call, allowed)) => (Endpoint::Batches(call), allowed),
             None => return Err(NoEndpoint::Path { dialect: spoken() }),
@@ -146,6 +150,20 @@ pub(crate) fn find(
         _ => spoken(),
     };
     Err(NoEndpoint::Method { dialect, allowed: if allowed == Method::GET { "GET" } else { "POST" } })
+}
+
+/// The endpoints whose bodies are relayed.
+fn relayed(path: &str) -> Option<Operation> {
+    Some(match path.strip_prefix("/v1").unwrap_or(path) {
+        "/moderations" => Operation::Moderations,
+        "/images/generations" => Operation::Images,
+        "/images/edits" => Operation::ImageEdits,
+        "/images/variations" => Operation::ImageVariations,
+        "/audio/transcriptions" => Operation::Transcriptions,
+        "/audio/translations" => Operation::Translations,
+        "/audio/speech" => Operation::Speech,
+        _ => return None,
+    })
 }
 
 /// A stored response, by path and method: the same path can be read and deleted.
@@ -278,6 +296,20 @@ mod tests {
         );
         let google = find(&Method::GET, "/v1/models", &HeaderMap::new(), Some("a=1&key=x"));
         assert_eq!(google, Ok(Endpoint::Models(Dialect::Gemini)));
+    }
+
+    #[test]
+    fn relayed_endpoints_have_their_operation() {
+        for (path, operation) in [
+            ("/v1/moderations", Operation::Moderations),
+            ("/images/generations", Operation::Images),
+            ("/v1/audio/speech", Operation::Speech),
+        ] {
+            let path_parts = PathParts::default();
+            let expected = Endpoint::Inference { dialect: Dialect::OpenAi, operation, path: path_parts };
+            assert_eq!(at(&Method::POST, path), Ok(expected), "{path}");
+        }
+        assert_eq!(at(&Method::POST, "/v1/audio/other"), Err(NoEndpoint::Path { dialect: Dialect::OpenAi }));
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Inspector {
     #[must_use]
     pub(crate) fn new(context: &RelayContext) -> Self {
         Self {
-            decoder: dispatch::decoder(context.provider, context.operation, context.delivery),
+            decoder: dispatch::decoder(context.provider, context.upstream_operation, context.delivery),
             decoded: Vec::new(),
             events: Vec::new(),
             answer: Answer::default(),

@@ -141,7 +141,8 @@ fn item(dialect: Dialect, entry: &Entry<'_>) -> Value {
                 Operation::Chat => "generateContent",
                 Operation::Embeddings => "embedContent",
                 Operation::CountTokens => "countTokens",
-                Operation::Rerank => "rerank",
+                // The protocol has no method for the others.
+                other => other.name(),
             }).collect::<Vec<_>>(),
         }),
     }

@@ -87,7 +87,7 @@ async fn stages(
     if admitted.options.dry_run {
         return Ok(Answered::DryRun(Box::new(decision)));
     }
-    let plan = planning::require_plan(decision)?;
+    let plan = planning::require_plan(decision, &admitted.caller.allow)?;
     let performed = perform::perform(gateway, &admitted, plan, case).await?;
     Ok(Answered::Performed(admitted, Box::new(performed)))
 }
@@ -102,7 +102,7 @@ pub(crate) async fn perform_admitted(
     mut case: Case,
 ) -> Result<(Served, Response<AnswerBody>), ClientError> {
     let decision = classify::plan(gateway, &admitted, &mut case).await;
-    let performed = match planning::require_plan(decision) {
+    let performed = match planning::require_plan(decision, &admitted.caller.allow) {
         Ok(plan) => perform::perform(gateway, &admitted, plan, &mut case).await,
         Err(error) => Err(error),
     };

@@ -18,17 +18,20 @@ use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
 use trunkline_model::record::RequestRecord;
 use trunkline_route::balance::Rotation;
-use trunkline_route::caller::Preferences;
+use trunkline_route::caller::{AllowList, Preferences};
 use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::decision::{DecidedBy, Decision, NoPlan};
 use trunkline_route::explain::{Explanation, Recalled};
 use trunkline_route::features::WallClock;
-use trunkline_route::filter::Reason;
+use trunkline_route::filter::{Reason, Rejection};
+use trunkline_route::fleet::Fleet;
 use trunkline_route::plan::Plan;
 use trunkline_route::steps::GivenAnswer;
 
 /// Memory kept for writing decisions, in bytes.
 const LARGEST_SCRATCH: usize = 16 * 1024;
+/// Most deployments told to a client that could serve what the ones it asked do not.
+const TOLD_DEPLOYMENTS: usize = 4;
 /// Most rejections told to a client.
 const TOLD_REJECTIONS: usize = 8;
 
@@ -143,7 +146,7 @@ fn written(decision: &Decision) -> Box<str> {
 ///
 /// # Errors
 /// What the client is told when there is none: whose fault, and the reasons.
-pub(crate) fn require_plan(decision: Decision) -> Result<Plan, ClientError> {
+pub(crate) fn require_plan(decision: Decision, allow: &AllowList) -> Result<Plan, ClientError> {
     let none = match decision.plan {
         Ok(plan) => return Ok(plan),
         Err(none) => none,
@@ -163,5 +166,32 @@ pub(crate) fn require_plan(decision: Decision) -> Result<Plan, ClientError> {
     if decision.rejections.len() > TOLD_REJECTIONS {
         message.push_str(&format!("; and {} more", decision.rejections.len() - TOLD_REJECTIONS));
     }
+    message.push_str(&who_can(&decision.rejections, &decision.fleet, allow));
     Err(ClientError::new(code, message).at("model"))
+}
+
+/// Who serves the operation, where that is all that was wrong with everybody asked.
+fn who_can(rejections: &[Rejection], fleet: &Fleet, allow: &AllowList) -> String {
+    let Some(Reason::Operation { operation }) = rejections.first().map(|rejection| &rejection.reason) else {
+        return String::new();
+    };
+    if !rejections.iter().all(|rejection| matches!(rejection.reason, Reason::Operation { .. })) {
+        return String::new();
+    }
+    // A key is told of nothing it may not use.
+    let allowed =
+        |index| allow.models.is_empty() || allow.models.iter().any(|pattern| fleet.matches(index, pattern));
+    let able = fleet
+        .iter()
+        .filter(|(index, deployment)| deployment.operations.contains(operation) && allowed(*index));
+    let names: Vec<&str> = able.map(|(_, deployment)| &*deployment.id).take(TOLD_DEPLOYMENTS + 1).collect();
+    match names.as_slice() {
+        [] => format!("; no configured provider serves {operation} requests"),
+        few if few.len() <= TOLD_DEPLOYMENTS => {
+            format!("; {operation} requests are served by {}", few.join(", "))
+        }
+        many => {
+            format!("; {operation} requests are served by {} and others", many[..TOLD_DEPLOYMENTS].join(", "))
+        }
+    }
 }

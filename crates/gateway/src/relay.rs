@@ -10,7 +10,7 @@ use crate::inspect::Inspector;
 use crate::makers::Watch;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
-use trunkline_model::catalogue::{ModelEntry, ServiceTier, TokenCounts, price};
+use trunkline_model::catalogue::{ModelEntry, ServiceTier, bill};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::error::ClientError;
 use trunkline_model::event::{Delta, Event};
@@ -24,6 +24,7 @@ use trunkline_wire::codec::{Decode, Encode, EncodeContext, Observe, Summary};
 use trunkline_wire::dispatch;
 use trunkline_wire::frame::{Framer, RawFrame};
 use trunkline_wire::names::FittedNames;
+use trunkline_wire::relayed::{self, AnswerForm, Asked};
 use trunkline_wire::tally::{self, Tally};
 
 /// The largest frame of an answer: a plain answer with inline media is one frame.
@@ -46,6 +47,8 @@ pub(crate) struct RelayContext {
     pub listens: bool,
     /// What was asked for.
     pub operation: Operation,
+    /// What the provider was asked for: something else where one stands in for the other.
+    pub upstream_operation: Operation,
     /// Plain or streamed.
     pub delivery: Delivery,
     /// The client asked for usage in the stream.
@@ -58,6 +61,8 @@ pub(crate) struct RelayContext {
     pub bill: Bill,
     /// What encoders must know.
     pub encode: EncodeContext,
+    /// What a relayed answer is read by.
+    pub asked: Option<Asked>,
 }
 
 /// What the request costs by the end of an attempt's answer, once its usage is known.
@@ -93,7 +98,7 @@ impl Before {
 impl Bill {
     fn tally(&self, usage: &Usage, request_id: RequestId) -> Tally {
         let cost = match &self.entry {
-            Some(entry) => price(entry, ServiceTier::Standard, &TokenCounts::from(usage)),
+            Some(entry) => bill(entry, ServiceTier::Standard, usage),
             None => Cost::UNKNOWN,
         };
         let attempts = self.before.sent.saturating_add(1);
@@ -109,6 +114,8 @@ pub(crate) struct Relay {
     delivery: Delivery,
     request_id: RequestId,
     bill: Bill,
+    asked: Option<Asked>,
+    form: AnswerForm,
     /// The upstream said that the answer is complete, and the client was told.
     closed: bool,
     inspector: Option<Box<Inspector>>,
@@ -140,11 +147,14 @@ impl Relay {
     #[must_use]
     pub(crate) fn new(context: &RelayContext) -> Self {
         let RelayContext { client, provider, operation, delivery, .. } = *context;
-        let way = if context.passes {
+        let upstream_operation = context.upstream_operation;
+        let way = if let Some(asked) = context.asked {
+            Way::Pass(relayed::observer(asked, AnswerForm::Whole))
+        } else if context.passes {
             Way::Pass(dispatch::observer(provider, operation, delivery, context.stream_usage))
         } else {
             Way::Translate(Box::new(Translation {
-                decoder: dispatch::decoder(provider, operation, delivery),
+                decoder: dispatch::decoder(provider, upstream_operation, delivery),
                 encoder: dispatch::encoder(client, operation, delivery, context.encode.clone()),
                 events: Vec::new(),
                 out: BytesMut::new(),
@@ -154,9 +164,15 @@ impl Relay {
                 splice: None,
             }))
         };
+        let framing = match context.asked {
+            Some(_) => AnswerForm::Whole.framing(),
+            None => dispatch::framing(provider, delivery),
+        };
         Self {
-            framer: Framer::new(dispatch::framing(provider, delivery), LARGEST_FRAME),
+            framer: Framer::new(framing, LARGEST_FRAME),
             way,
+            asked: context.asked,
+            form: AnswerForm::Whole,
             client,
             delivery,
             request_id: context.encode.request_id,
@@ -165,6 +181,20 @@ impl Relay {
             inspector: (context.inspects || context.listens).then(|| Box::new(Inspector::new(context))),
             watch: context.watch.clone(),
         }
+    }
+
+    /// The answer's head is here: a relayed answer is what its content type says.
+    pub(crate) fn answered(&mut self, content_type: Option<&str>) {
+        let Some(asked) = self.asked else { return };
+        self.form = AnswerForm::of(asked.operation, content_type);
+        self.framer = Framer::new(self.form.framing(), LARGEST_FRAME);
+        self.way = Way::Pass(relayed::observer(asked, self.form));
+    }
+
+    /// Whether a break can only be told by the connection: bytes have no words for it, and of a whole body nothing has come.
+    #[must_use]
+    pub(crate) fn is_wordless(&self) -> bool {
+        self.asked.is_some() && self.form != AnswerForm::Events
     }
 
     /// The answer so far, where it is read here.
@@ -242,7 +272,7 @@ impl Relay {
 
     /// Ends a broken stream with the client's own error event and nothing that looks like an end.
     pub(crate) fn fail(&mut self, error: &ClientError, out: &mut Rope) {
-        if !self.delivery.is_stream() {
+        if !self.delivery.is_stream() || self.is_wordless() {
             return;
         }
         match &mut self.way {
@@ -269,7 +299,8 @@ impl Relay {
     /// From here on takes a second answer, which goes on in the given part of the client's stream. What was learnt begins anew.
     pub(crate) fn join(&mut self, context: &RelayContext, part: u32) {
         let Way::Translate(translation) = &mut self.way else { return };
-        translation.decoder = dispatch::decoder(context.provider, context.operation, context.delivery);
+        translation.decoder =
+            dispatch::decoder(context.provider, context.upstream_operation, context.delivery);
         translation.events.clear();
         translation.summary = Summary::default();
         translation.names = context.names.clone();

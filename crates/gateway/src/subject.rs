@@ -11,7 +11,7 @@ use crate::makers::{Maker, Watch};
 use crate::media::Files;
 use crate::relay::{Before, Bill, RelayContext};
 use crate::state::{Gateway, Generation};
-use http::header::{HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -31,9 +31,11 @@ use trunkline_route::cascade::{Concession, Expected, Inspection};
 use trunkline_route::fleet::DeploymentIndex;
 use trunkline_route::plan::{Leg, Plan};
 use trunkline_wire::codec::{BadRequest, EmbeddingForm, EncodeContext, EncodeError, Encoded};
+use trunkline_wire::completions;
 use trunkline_wire::dispatch;
 use trunkline_wire::media::{self, Needed};
 use trunkline_wire::names::FittedNames;
+use trunkline_wire::relayed::{self, BodyForm};
 use trunkline_wire::responses::Echo;
 use trunkline_wire::sealed;
 
@@ -228,14 +230,24 @@ impl<'a> Subject<'a> {
 
     /// The protocol in which it goes there.
     fn dialect(&self, upstream: &Upstream) -> Dialect {
-        upstream.dialect_for(self.admitted.dialect, self.admitted.operation)
+        upstream.dialect_for(self.admitted.dialect, self.operation(upstream))
+    }
+
+    /// What it is asked for there.
+    fn operation(&self, upstream: &Upstream) -> Operation {
+        upstream.operation_for(self.admitted.operation)
+    }
+
+    /// The form of the client's body, where it is relayed.
+    fn body_form(&self) -> BodyForm<'_> {
+        BodyForm::of(self.admitted.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()))
     }
 
     /// Where to send it. The filter lets only deployments through that serve the operation.
     #[must_use]
     pub(crate) fn uri(&self, upstream: &Upstream) -> Uri {
         let dialect = self.dialect(upstream);
-        upstream.uri(dialect, self.admitted.operation, self.delivery()).cloned().unwrap_or_default()
+        upstream.uri(dialect, self.operation(upstream), self.delivery()).cloned().unwrap_or_default()
     }
 
     /// What the answer's relay must know.
@@ -255,8 +267,14 @@ impl<'a> Subject<'a> {
             listens: self.listens,
             names: if passes { FittedNames::default() } else { self.fitted_names(index) },
             operation: self.admitted.operation,
+            upstream_operation: self.operation(self.upstream(index)),
             delivery: self.delivery(),
             stream_usage,
+            asked: self
+                .admitted
+                .operation
+                .is_relayed()
+                .then(|| relayed::asked(self.body_form(), &self.admitted.envelope, &self.admitted.body)),
             bill: Bill {
                 entry: self.generation().snapshot.fleet.deployment(index).entry.clone(),
                 before: *self.before.lock(),
@@ -382,10 +400,14 @@ impl<'a> Subject<'a> {
     /// Whether bytes pass untouched, both ways.
     fn passes(&self, index: DeploymentIndex) -> bool {
         let Admitted { envelope, body, dialect, operation, .. } = self.admitted;
+        if operation.is_relayed() {
+            return true;
+        }
         // What is given up must be taken out.
         self.conceded.is_empty()
             && !self.is_foreign(index)
             && self.dialect(self.upstream(index)) == *dialect
+            && self.operation(self.upstream(index)) == *operation
             && dispatch::may_pass(*dialect, *operation, envelope, body)
             && self.needed(index).is_empty()
     }
@@ -429,7 +451,11 @@ impl<'a> Subject<'a> {
             effort.splice(self.admitted, self.delivery(), request, set)
         });
         let (body, envelope) = changed.as_ref().map_or((body, envelope), |(body, envelope)| (body, envelope));
-        let mut edits = dispatch::pass_edits(*dialect, envelope, body, &upstream.profile, self.delivery());
+        let mut edits = if self.admitted.operation.is_relayed() {
+            relayed::pass_edits(self.body_form(), envelope, body, &upstream.profile)
+        } else {
+            dispatch::pass_edits(*dialect, envelope, body, &upstream.profile, self.delivery())
+        };
         if let Some(turn) = &self.admitted.turn {
             turn.edit(&mut edits, envelope, body, &upstream.profile);
         }
@@ -445,6 +471,12 @@ impl<'a> Subject<'a> {
         effort: Option<Override<'_>>,
         set: &mut Vec<Warning>,
     ) -> Result<(RequestBody, Vec<Warning>), Failure> {
+        let stands_in = self.operation(self.upstream(index)) != self.admitted.operation;
+        if stands_in
+            && let Some(error) = completions::unsupported(&self.admitted.envelope, &self.admitted.body)
+        {
+            return Err(encode_failure(error));
+        }
         let request = self.decoded().as_ref().map_err(|error| {
             let mut failure = Failure::new(FailureClass::BadRequest, error.message.clone());
             failure.parameter.clone_from(&error.path);
@@ -457,6 +489,9 @@ impl<'a> Subject<'a> {
         let mut request = Cow::Borrowed(rest.as_ref().unwrap_or(request));
         let upstream = self.upstream(index);
         let mut warnings = Vec::new();
+        if stands_in {
+            warnings = completions::warnings(&self.admitted.envelope, &self.admitted.body);
+        }
         if self.is_foreign(index) {
             warnings = sealed::strip(request.to_mut(), self.dialect(upstream));
         }
@@ -492,9 +527,7 @@ impl<'a> Subject<'a> {
         let dialect = self.dialect(upstream);
         match self.admitted.operation {
             Operation::CountTokens => dispatch::encode_count_request(dialect, request, &upstream.profile),
-            Operation::Chat | Operation::Embeddings | Operation::Rerank => {
-                dispatch::encode_request(dialect, request, &upstream.profile, self.delivery())
-            }
+            _ => dispatch::encode_request(dialect, request, &upstream.profile, self.delivery()),
         }
     }
 
@@ -507,6 +540,12 @@ impl<'a> Subject<'a> {
 
     fn headers(&self, upstream: &Upstream, same: bool) -> HeaderMap {
         let mut headers = upstream.headers.clone();
+        if self.admitted.operation.is_relayed()
+            && let (BodyForm::Multipart(_), Some(form)) =
+                (self.body_form(), self.admitted.headers.get(CONTENT_TYPE))
+        {
+            headers.insert(CONTENT_TYPE, form.clone());
+        }
         let mut last: Option<&HeaderName> = None;
         for (name, value) in &self.admitted.headers {
             if !is_passed(name.as_str(), same) {

@@ -83,11 +83,67 @@ pub enum Operation {
     CountTokens,
     /// Documents ordered by what they have to do with a query.
     Rerank,
+    /// A bare text continued.
+    Completions,
+    /// Texts judged against a content policy.
+    Moderations,
+    /// Pictures made from a text.
+    Images,
+    /// Pictures made from pictures and a text.
+    ImageEdits,
+    /// Pictures made from a picture alone.
+    ImageVariations,
+    /// Speech to text, in its own language.
+    Transcriptions,
+    /// Speech to text, in English.
+    Translations,
+    /// Text to speech.
+    Speech,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 4] = [Self::Chat, Self::Embeddings, Self::CountTokens, Self::Rerank];
+    pub const ALL: [Self; 12] = [
+        Self::Chat,
+        Self::Embeddings,
+        Self::CountTokens,
+        Self::Rerank,
+        Self::Completions,
+        Self::Moderations,
+        Self::Images,
+        Self::ImageEdits,
+        Self::ImageVariations,
+        Self::Transcriptions,
+        Self::Translations,
+        Self::Speech,
+    ];
+
+    /// Whether it exists in one form only, so that its bodies are relayed and never translated.
+    #[must_use]
+    pub const fn is_relayed(self) -> bool {
+        matches!(
+            self,
+            Self::Moderations
+                | Self::Images
+                | Self::ImageEdits
+                | Self::ImageVariations
+                | Self::Transcriptions
+                | Self::Translations
+                | Self::Speech
+        )
+    }
+
+    /// Whether what goes in and comes out is text, so that its size tells about how many tokens it has.
+    #[must_use]
+    pub const fn is_text(self) -> bool {
+        !self.is_relayed() || matches!(self, Self::Moderations)
+    }
+
+    /// Whether its body may be a form with files (`multipart/form-data`).
+    #[must_use]
+    pub const fn takes_forms(self) -> bool {
+        matches!(self, Self::ImageEdits | Self::ImageVariations | Self::Transcriptions | Self::Translations)
+    }
 
     /// The name used in logs and metrics.
     #[must_use]
@@ -97,6 +153,14 @@ impl Operation {
             Self::Embeddings => "embeddings",
             Self::CountTokens => "count_tokens",
             Self::Rerank => "rerank",
+            Self::Completions => "completions",
+            Self::Moderations => "moderations",
+            Self::Images => "images",
+            Self::ImageEdits => "image_edits",
+            Self::ImageVariations => "image_variations",
+            Self::Transcriptions => "transcriptions",
+            Self::Translations => "translations",
+            Self::Speech => "speech",
         }
     }
 }

@@ -171,6 +171,17 @@ impl PricePerMillion {
         self.charge(units).round()
     }
 
+    /// The price of `count` parts of a unit, `parts` of which make one; rounded half up once, saturating.
+    #[must_use]
+    pub const fn cost_of_parts(self, count: u64, parts: u64) -> NanoDollars {
+        let parts = if parts == 0 { 1 } else { parts as u128 };
+        // Half of what is cut off is added before, so that the whole is rounded once.
+        let charge = self.0 as u128 * count as u128;
+        let units = UNITS_PER_PRICE * parts;
+        let nanos = charge.saturating_add(units / 2) / units;
+        if nanos > i64::MAX as u128 { NanoDollars::MAX } else { NanoDollars(nanos as i64) }
+    }
+
     /// The unrounded price of `units`, to be summed with others before rounding.
     #[must_use]
     pub const fn charge(self, units: u64) -> Charge {

@@ -5,9 +5,10 @@
 
 use crate::catalogue::TokenCounts;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Tokens of one call, in classes that never overlap and add up to the provider's total.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Prompt tokens billed at the plain input price (cache hits and cache writes excluded).
     pub input: u64,
@@ -24,6 +25,70 @@ pub struct Usage {
     /// Searches, for what is billed by them; no tokens.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub searches: u64,
+    /// What of it is not plain text.
+    #[serde(default, skip_serializing_if = "Media::is_none")]
+    pub media: Media,
+}
+
+/// What of a call is not plain text: tokens that some models price apart, and things that are counted otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Media {
+    /// Prompt tokens that carry pictures; a part of [`Usage::input`].
+    pub image_input: u64,
+    /// Prompt tokens that carry audio; a part of [`Usage::input`].
+    pub audio_input: u64,
+    /// Answer tokens that carry pictures; a part of [`Usage::output`].
+    pub image_output: u64,
+    /// Answer tokens that carry audio; a part of [`Usage::output`].
+    pub audio_output: u64,
+    /// Pictures made.
+    pub images: u64,
+    /// Milliseconds of audio taken in.
+    pub audio_milliseconds: u64,
+    /// Characters spoken.
+    pub characters: u64,
+}
+
+impl Media {
+    /// Whether there is nothing but plain text.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Count by count sum.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            image_input: self.image_input.saturating_add(other.image_input),
+            audio_input: self.audio_input.saturating_add(other.audio_input),
+            image_output: self.image_output.saturating_add(other.image_output),
+            audio_output: self.audio_output.saturating_add(other.audio_output),
+            images: self.images.saturating_add(other.images),
+            audio_milliseconds: self.audio_milliseconds.saturating_add(other.audio_milliseconds),
+            characters: self.characters.saturating_add(other.characters),
+        }
+    }
+}
+
+/// Nearly all calls are plain text, and say nothing of media.
+impl fmt::Debug for Usage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Usage");
+        shown
+            .field("input", &self.input)
+            .field("cache_read", &self.cache_read)
+            .field("cache_write", &self.cache_write)
+            .field("cache_write_long", &self.cache_write_long)
+            .field("output", &self.output)
+            .field("reasoning", &self.reasoning)
+            .field("searches", &self.searches);
+        if !self.media.is_none() {
+            shown.field("media", &self.media);
+        }
+        shown.finish()
+    }
 }
 
 /// Serde wants a reference.
@@ -65,6 +130,7 @@ impl Usage {
             output: self.output.saturating_add(other.output),
             reasoning: self.reasoning.saturating_add(other.reasoning),
             searches: self.searches.saturating_add(other.searches),
+            media: self.media.plus(&other.media),
         }
     }
 

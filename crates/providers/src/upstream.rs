@@ -89,6 +89,9 @@ impl Upstream {
         let preset = &*preset.for_model(model);
         let mut endpoints = Vec::new();
         for operation in Operation::ALL {
+            if is_refused(preset, operation, entry) {
+                continue;
+            }
             for delivery in [Delivery::Plain, Delivery::Stream] {
                 if let Some(path) = path(preset, operation, delivery) {
                     endpoints.push((operation, delivery, uri(account, preset, path, model)?));
@@ -118,6 +121,10 @@ impl Upstream {
     /// lost on the way.
     #[must_use]
     pub fn dialect_for(&self, client: Dialect, operation: Operation) -> Dialect {
+        if operation.is_relayed() {
+            // There is one form of it, whatever the conversations are held in.
+            return Dialect::OpenAi;
+        }
         let takes_responses = self.responses.is_some() && operation == Operation::Chat;
         if takes_responses && (self.only_responses || client == Dialect::Responses) {
             return Dialect::Responses;
@@ -134,6 +141,17 @@ impl Upstream {
         self.endpoints.iter().find(|(op, how, _)| (*op, *how) == (operation, delivery)).map(|(_, _, uri)| uri)
     }
 
+    /// What the deployment is asked for where a client asks for `operation`: a text that is to be continued is a conversation
+    /// where the provider continues none.
+    #[must_use]
+    pub fn operation_for(&self, operation: Operation) -> Operation {
+        let is_served = self.endpoints.iter().any(|(served, ..)| *served == operation);
+        match operation {
+            Operation::Completions if !is_served => Operation::Chat,
+            operation => operation,
+        }
+    }
+
     /// Any of its addresses, for its scheme, host and port.
     #[must_use]
     pub fn any_uri(&self) -> Option<&Uri> {
@@ -146,8 +164,9 @@ impl Upstream {
         Operation::ALL
             .into_iter()
             .filter(|operation| {
-                let dialect = self.dialect_for(self.dialect, *operation);
-                self.uri(dialect, *operation, Delivery::Plain).is_some()
+                let operation = self.operation_for(*operation);
+                let dialect = self.dialect_for(self.dialect, operation);
+                self.uri(dialect, operation, Delivery::Plain).is_some()
             })
             .collect()
     }
@@ -183,6 +202,13 @@ impl Upstream {
     }
 }
 
+/// Whether a model refuses an operation that its provider has an endpoint for.
+fn is_refused(preset: &Preset, operation: Operation, entry: Option<&ModelEntry>) -> bool {
+    operation == Operation::Completions
+        && preset.separate_completions
+        && entry.is_some_and(|entry| entry.kind != Kind::Completion)
+}
+
 fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<&str> {
     let endpoint = match (operation, delivery) {
         (Operation::Chat, Delivery::Plain) => Endpoint::Chat,
@@ -195,6 +221,14 @@ fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<&st
         (Operation::Embeddings | Operation::CountTokens | Operation::Rerank, Delivery::Stream) => {
             return None;
         }
+        (Operation::Completions, _) => Endpoint::Completions,
+        (Operation::Moderations, _) => Endpoint::Moderations,
+        (Operation::Images, _) => Endpoint::Images,
+        (Operation::ImageEdits, _) => Endpoint::ImageEdits,
+        (Operation::ImageVariations, _) => Endpoint::ImageVariations,
+        (Operation::Transcriptions, _) => Endpoint::Transcriptions,
+        (Operation::Translations, _) => Endpoint::Translations,
+        (Operation::Speech, _) => Endpoint::Speech,
     };
     preset.path(endpoint)
 }

@@ -17,12 +17,12 @@ pub const ASSUMED_OUTPUT_TOKENS: u64 = 400;
 #[must_use]
 pub fn expected_output_tokens(shape: &Shape) -> u64 {
     match shape.operation {
-        Operation::Chat => {
+        Operation::Chat | Operation::Completions => {
             let one =
                 shape.max_output_tokens.map_or(ASSUMED_OUTPUT_TOKENS, |most| most.min(ASSUMED_OUTPUT_TOKENS));
             one.saturating_mul(u64::from(shape.choices.max(1)))
         }
-        Operation::Embeddings | Operation::CountTokens | Operation::Rerank => 0,
+        _ => 0,
     }
 }
 

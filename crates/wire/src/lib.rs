@@ -14,6 +14,7 @@ pub mod codec;
 pub mod cohere;
 #[cfg(test)]
 mod collected;
+pub mod completions;
 mod conversation;
 pub mod converse;
 pub mod dispatch;
@@ -25,6 +26,7 @@ pub mod media;
 pub mod mistral;
 pub mod names;
 pub mod openai;
+pub mod relayed;
 mod rerank;
 pub mod responses;
 pub mod scan;

@@ -9,8 +9,10 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use trunkline_model::catalogue::{Kind, ModelEntry};
+use trunkline_model::dialect::Operation;
 use trunkline_model::id::Name;
 use trunkline_model::secret::Secret;
+use trunkline_providers::preset::{Endpoint, Preset};
 use trunkline_providers::upstream::{Account, AccountError, Upstream};
 use trunkline_route::fleet::{Deployment, DeploymentIndex, DeploymentLimits, Fleet};
 use trunkline_route::pattern::Pattern;
@@ -79,9 +81,7 @@ pub(crate) fn compile(
             continue;
         }
         for known in providers.catalogue.of_provider(provider.preset.catalogue_provider()) {
-            if matches!(known.kind, Kind::Chat | Kind::Embedding | Kind::Rerank)
-                && !known.is_retired(compiler.inputs.today)
-            {
+            if is_served(&provider.preset, known.kind) && !known.is_retired(compiler.inputs.today) {
                 builder.add_model(provider, known.model(), Some(Arc::new(known.clone())), compiler);
             }
         }
@@ -202,12 +202,8 @@ impl Builder {
         let known = entry.as_deref();
         let mut operations = upstream.operations();
         if let Some(kind) = known.map(|entry| entry.kind) {
-            use trunkline_model::dialect::Operation;
-            operations.retain(|operation| match operation {
-                Operation::Embeddings => kind == Kind::Embedding,
-                Operation::Rerank => kind == Kind::Rerank,
-                Operation::Chat | Operation::CountTokens => !matches!(kind, Kind::Embedding | Kind::Rerank),
-            });
+            let served = operations.clone();
+            operations.retain(|operation| is_of_kind(*operation, kind, &served));
         }
         let limit = |field| [path[0], path[1], field];
         let deployment = Deployment {
@@ -271,4 +267,47 @@ fn origin(deployment: &Deployment, account: &Account) -> Origin {
 /// The first eight bytes of the SHA-256, in hexadecimal.
 fn fingerprint(text: &str) -> String {
     hex::encode(&Sha256::digest(text.as_bytes())[..8])
+}
+
+/// Whether a provider's models of a kind are deployed without being listed: those it has an endpoint for.
+fn is_served(preset: &Preset, kind: Kind) -> bool {
+    let endpoint = match kind {
+        Kind::Chat | Kind::Embedding | Kind::Rerank => return true,
+        Kind::Completion => Endpoint::Completions,
+        Kind::Moderation => Endpoint::Moderations,
+        Kind::Image => Endpoint::Images,
+        Kind::Transcription => Endpoint::Transcriptions,
+        Kind::Speech => Endpoint::Speech,
+        _ => return false,
+    };
+    preset.path(endpoint).is_some()
+}
+
+/// Whether a model of a kind is for an operation, at a provider with endpoints for `served`.
+fn is_of_kind(operation: Operation, kind: Kind, served: &[Operation]) -> bool {
+    let own = match kind {
+        Kind::Embedding => Operation::Embeddings,
+        Kind::Rerank => Operation::Rerank,
+        Kind::Completion => Operation::Completions,
+        Kind::Moderation => Operation::Moderations,
+        Kind::Image => Operation::Images,
+        Kind::Transcription => Operation::Transcriptions,
+        Kind::Speech => Operation::Speech,
+        _ => Operation::Chat,
+    };
+    let same = |operation: Operation| match operation {
+        Operation::ImageEdits | Operation::ImageVariations => Operation::Images,
+        Operation::Translations => Operation::Transcriptions,
+        Operation::CountTokens => Operation::Chat,
+        operation => operation,
+    };
+    match (kind, operation) {
+        (Kind::Embedding | Kind::Rerank, _) => same(operation) == own,
+        // Conversations stand in for texts that are continued.
+        (_, Operation::Completions) => matches!(own, Operation::Chat | Operation::Completions),
+        // Where its provider has no endpoint of its kind, a model is reached by conversations: Gemini's pictures.
+        (_, Operation::Chat | Operation::CountTokens) => own == Operation::Chat || !served.contains(&own),
+        (Kind::Other, _) => true,
+        _ => same(operation) == own,
+    }
 }

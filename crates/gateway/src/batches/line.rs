@@ -213,8 +213,7 @@ fn failed(dialect: Dialect, id: RequestId, error: &ClientError) -> Answer {
 /// Reads an answer to its end, which is what keeps its provider answering.
 async fn read(dialect: Dialect, id: RequestId, response: Response<AnswerBody>) -> Answer {
     let status = response.status();
-    let Ok(collected) = response.into_body().collect().await;
-    if status == StatusCode::OK {
+    if let (StatusCode::OK, Ok(collected)) = (status, response.into_body().collect().await) {
         return Answer { status: 200, code: None, body: collected.to_bytes().to_vec() };
     }
     // An answer that broke off is told as an error in place of it.

@@ -83,6 +83,8 @@ pub(crate) fn keep(keeper: Keeper, response: Response<AnswerBody>) -> Response<A
     let body = match body {
         AnswerBody::Known { pieces, .. } => AnswerBody::rope(plain(&keeper, pieces)),
         AnswerBody::Streamed(pieces) => AnswerBody::Streamed(streamed(keeper, pieces)),
+        // Sound is no response.
+        frail @ AnswerBody::Frail(_) => frail,
     };
     Response::from_parts(parts, body)
 }

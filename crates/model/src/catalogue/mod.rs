@@ -5,6 +5,7 @@
 //! It is consulted when a configuration is compiled, never per request, and is therefore laid out for quick loading: texts
 //! borrow from the bundled data and nothing is indexed beyond the sort order.
 
+mod bill;
 mod date;
 mod entry;
 mod format;
@@ -12,6 +13,7 @@ mod index;
 mod patch;
 mod price;
 
+pub use bill::bill;
 pub use date::{Date, DateError};
 pub use entry::{Disagreement, Kind, ModelEntry, ModelIdError, ReasoningEffort, Text};
 pub use format::{FormatError, LineProblem, parse, render};

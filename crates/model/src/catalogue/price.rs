@@ -397,11 +397,20 @@ impl TokenCounts {
 /// No tokens at all cost nothing, exactly, even without prices.
 #[must_use]
 pub fn price(model: &ModelEntry, service: ServiceTier, tokens: &TokenCounts) -> Cost {
-    let prompt_tokens = tokens.prompt();
+    classes(model, service, tokens.prompt(), tokens.classes())
+}
+
+/// What tokens by class cost in a request whose prompt has `prompt_tokens`, by the rules of [`price`].
+pub(super) fn classes(
+    model: &ModelEntry,
+    service: ServiceTier,
+    prompt_tokens: u64,
+    classes: impl IntoIterator<Item = (TokenClass, u64)>,
+) -> Cost {
     let mut charge = Charge::ZERO;
     let mut confidence = CostConfidence::Exact;
     let (mut priced, mut used) = (false, false);
-    for (class, count) in tokens.classes() {
+    for (class, count) in classes {
         if count == 0 {
             continue;
         }

@@ -66,6 +66,9 @@ pub struct Preset {
     /// Whether a conversation's body leaves out the model, because the path names it.
     #[serde(default)]
     pub model_in_path_only: bool,
+    /// Whether models for conversations refuse to continue a bare text, so that the endpoint is for models made for it.
+    #[serde(default)]
+    pub separate_completions: bool,
     /// Models that are served in another protocol, by how their names begin.
     #[serde(default)]
     pub families: Vec<Family>,
@@ -192,8 +195,14 @@ pub enum Endpoint {
     Moderations,
     /// Making pictures.
     Images,
+    /// Making pictures from pictures and a text.
+    ImageEdits,
+    /// Making pictures from a picture.
+    ImageVariations,
     /// Audio to text.
     Transcriptions,
+    /// Audio to text in English.
+    Translations,
     /// Text to audio.
     Speech,
     /// Ordering documents.
@@ -603,7 +612,7 @@ chat = "/chat/completions"
         "notes": read the preset `acme`: base_url is missing and url_required is not set
         "\"chat": read the preset `acme`: the path of an endpoint must start with a slash
         "": read the preset `acme`: it serves no endpoint
-        "chatter = ": unknown variant `chatter`, expected one of `chat`, `chat_stream`, `responses`, `completions`, `embeddings`, `count_tokens`, `moderations`, `images`, `transcriptions`, `speech`, `rerank`, `models`, `files`, `batches`
+        "chatter = ": unknown variant `chatter`, expected one of `chat`, `chat_stream`, `responses`, `completions`, `embeddings`, `count_tokens`, `moderations`, `images`, `image_edits`, `image_variations`, `transcriptions`, `translations`, `speech`, `rerank`, `models`, `files`, `batches`
         "[limits]\nstyle = \"named\"\n[endpoints]": read the preset `acme`: limit headers go with the style named, and only with it
         "[data]\nzdr = true\n[endpoints]": read the preset `acme`: data claims need their source
         "[parameters]\nrefuse = [\"n\"]\n[endpoints]": unknown field `refuse`, expected one of `output_limit`, `stream_usage`, `json_schema`, `image_urls`, `developer_role`, `reasoning_field`, `refused`, `ignored`, `renamed`

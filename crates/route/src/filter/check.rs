@@ -44,12 +44,12 @@ impl<'a> Checks<'a> {
     ) -> Self {
         let prompt = match shape.operation {
             // Inputs to embed are limited one by one.
-            Operation::Embeddings | Operation::Rerank => {
+            Operation::Embeddings | Operation::Rerank | Operation::Moderations => {
                 shape.estimated_input_tokens() / u64::from(shape.messages.max(1))
             }
-            Operation::Chat => shape.estimated_input_tokens(),
-            // A prompt is counted, however long.
-            Operation::CountTokens => 0,
+            Operation::Chat | Operation::Completions => shape.estimated_input_tokens(),
+            // A prompt is counted, however long; and what is not text alone is not measured in these tokens.
+            _ => 0,
         };
         let needs = needed_capabilities(shape);
         Self { fleet, shape, caller, route, needs, prompt, surely: prompt - prompt / ESTIMATE_SLACK }
@@ -129,8 +129,8 @@ impl<'a> Checks<'a> {
 
     fn size_reason(&self, deployment: &Deployment) -> Option<Reason> {
         let asked = match self.shape.operation {
-            Operation::Chat => self.shape.max_output_tokens,
-            Operation::Embeddings | Operation::CountTokens | Operation::Rerank => None,
+            Operation::Chat | Operation::Completions => self.shape.max_output_tokens,
+            _ => None,
         };
         let input_limit = match (deployment.max_input_tokens, deployment.context_window) {
             (Some(input), Some(window)) => Some(input.min(window)),

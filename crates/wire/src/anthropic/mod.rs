@@ -41,11 +41,11 @@ pub(crate) const MAX_PARTS: u32 = 4_096;
 #[must_use]
 pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext) -> Box<dyn Encode> {
     match (operation, delivery) {
-        (Operation::Chat, Delivery::Stream) => Box::new(answer_encode::StreamEncoder::new(context)),
-        (Operation::Chat, Delivery::Plain) => Box::new(answer_collect::PlainEncoder::new(context)),
         (Operation::CountTokens, _) => Box::new(answer_collect::CountEncoder::new(context)),
         (Operation::Embeddings, _) => Box::new(embeddings::Absent::new(context)),
         (Operation::Rerank, _) => Box::new(crate::rerank::Encoder::new(context)),
+        (_, Delivery::Stream) => Box::new(answer_encode::StreamEncoder::new(context)),
+        (_, Delivery::Plain) => Box::new(answer_collect::PlainEncoder::new(context)),
     }
 }
 
@@ -53,11 +53,11 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match (operation, delivery) {
-        (Operation::Chat, Delivery::Stream) => Box::new(answer_decode::StreamDecoder::default()),
-        (Operation::Chat, Delivery::Plain) => Box::new(answer_plain::PlainDecoder::default()),
         (Operation::CountTokens, _) => Box::new(answer_plain::CountDecoder::default()),
         (Operation::Embeddings, _) => Box::new(embeddings::NoAnswer::default()),
         (Operation::Rerank, _) => Box::new(crate::rerank::Decoder::default()),
+        (_, Delivery::Stream) => Box::new(answer_decode::StreamDecoder::default()),
+        (_, Delivery::Plain) => Box::new(answer_plain::PlainDecoder::default()),
     }
 }
 
@@ -65,11 +65,11 @@ pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
 #[must_use]
 pub fn observer(operation: Operation, delivery: Delivery, _client_wants_usage: bool) -> Box<dyn Observe> {
     match (operation, delivery) {
-        (Operation::Chat, Delivery::Stream) => Box::new(observe::StreamObserver::default()),
-        (Operation::Chat, Delivery::Plain) => Box::new(observe::PlainObserver::default()),
         (Operation::CountTokens, _) => Box::new(observe::CountObserver::default()),
         (Operation::Embeddings, _) => Box::new(embeddings::NoAnswer::default()),
         (Operation::Rerank, _) => Box::new(crate::rerank::Observer::default()),
+        (_, Delivery::Stream) => Box::new(observe::StreamObserver::default()),
+        (_, Delivery::Plain) => Box::new(observe::PlainObserver::default()),
     }
 }
 

@@ -68,11 +68,11 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match (operation, delivery) {
-        (Operation::Chat, Delivery::Stream) => Box::new(answer_decode::StreamDecoder::default()),
-        (Operation::Chat, Delivery::Plain) => Box::new(answer_plain::PlainDecoder::default()),
         (Operation::CountTokens, _) => Box::new(answer_plain::CountDecoder::default()),
         (Operation::Rerank, _) => Box::new(crate::rerank::Decoder::default()),
         (Operation::Embeddings, _) => Box::new(embeddings::VectorDecoder::default()),
+        (_, Delivery::Stream) => Box::new(answer_decode::StreamDecoder::default()),
+        (_, Delivery::Plain) => Box::new(answer_plain::PlainDecoder::default()),
     }
 }
 

@@ -8,6 +8,7 @@
 mod array;
 mod body;
 mod buffer;
+mod chunks;
 mod event_stream;
 mod sse;
 
@@ -30,6 +31,8 @@ pub enum Framing {
     EventStream,
     /// The whole body is one frame.
     Body,
+    /// Every chunk is one: sound has no frames.
+    Chunks,
 }
 
 /// Bytes in, frames out.
@@ -42,6 +45,7 @@ enum Kind {
     Array(array::Array),
     Messages(event_stream::EventStream),
     Body(body::Body),
+    Chunks(chunks::Chunks),
 }
 
 impl Framer {
@@ -53,6 +57,7 @@ impl Framer {
             Framing::JsonArray => Kind::Array(array::Array::new(limit)),
             Framing::EventStream => Kind::Messages(event_stream::EventStream::new(limit)),
             Framing::Body => Kind::Body(body::Body::new(limit)),
+            Framing::Chunks => Kind::Chunks(chunks::Chunks::new()),
         })
     }
 
@@ -63,6 +68,7 @@ impl Framer {
             Kind::Array(array) => array.push(chunk),
             Kind::Messages(messages) => messages.push(chunk),
             Kind::Body(body) => body.push(chunk),
+            Kind::Chunks(chunks) => chunks.push(chunk),
         }
     }
 
@@ -77,6 +83,7 @@ impl Framer {
             Kind::Array(array) => array.next(),
             Kind::Messages(messages) => messages.next(),
             Kind::Body(body) => body.next(),
+            Kind::Chunks(chunks) => Ok(chunks.next()),
         }
     }
 
@@ -90,6 +97,7 @@ impl Framer {
             Kind::Array(array) => array.finish(),
             Kind::Messages(messages) => messages.finish(),
             Kind::Body(body) => body.finish(),
+            Kind::Chunks(chunks) => Ok(chunks.next()),
         }
     }
 
@@ -101,6 +109,7 @@ impl Framer {
             Kind::Array(array) => array.pending(),
             Kind::Messages(messages) => messages.pending(),
             Kind::Body(body) => body.pending(),
+            Kind::Chunks(chunks) => chunks.pending(),
         }
     }
 }

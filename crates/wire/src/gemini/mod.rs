@@ -43,11 +43,11 @@ const MAX_CHOICES: usize = 128;
 #[must_use]
 pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext) -> Box<dyn Encode> {
     match (operation, delivery) {
-        (Operation::Chat, Delivery::Stream) => Box::new(answer_encode::StreamEncoder::new(context)),
-        (Operation::Chat, Delivery::Plain) => Box::new(answer_collect::PlainEncoder::new(context)),
         (Operation::CountTokens, _) => Box::new(answer_collect::CountEncoder::new(context)),
         (Operation::Embeddings, _) => Box::new(embeddings::Encoder::new(context)),
         (Operation::Rerank, _) => Box::new(crate::rerank::Encoder::new(context)),
+        (_, Delivery::Stream) => Box::new(answer_encode::StreamEncoder::new(context)),
+        (_, Delivery::Plain) => Box::new(answer_collect::PlainEncoder::new(context)),
     }
 }
 
@@ -55,10 +55,10 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match operation {
-        Operation::Chat => Box::new(answer_decode::Decoder::new(delivery)),
         Operation::CountTokens => Box::new(answer_decode::CountDecoder::default()),
         Operation::Embeddings => Box::new(embeddings::Decoder::default()),
         Operation::Rerank => Box::new(crate::rerank::Decoder::default()),
+        _ => Box::new(answer_decode::Decoder::new(delivery)),
     }
 }
 
@@ -66,10 +66,10 @@ pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
 #[must_use]
 pub fn observer(operation: Operation, delivery: Delivery, _client_wants_usage: bool) -> Box<dyn Observe> {
     match operation {
-        Operation::Chat => Box::new(observe::ChatObserver::new(delivery)),
         Operation::CountTokens => Box::new(observe::CountObserver::default()),
         Operation::Embeddings => Box::new(observe::EmbeddingObserver::default()),
         Operation::Rerank => Box::new(crate::rerank::Observer::default()),
+        _ => Box::new(observe::ChatObserver::new(delivery)),
     }
 }
 

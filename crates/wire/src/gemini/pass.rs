@@ -18,7 +18,7 @@ use trunkline_model::warning::Warning;
 pub fn may_pass(operation: Operation, envelope: &Envelope, body: &[u8]) -> bool {
     match operation {
         Operation::Embeddings => envelope.field(body, "requests").is_some(),
-        Operation::Chat | Operation::CountTokens | Operation::Rerank => !state::is_carried_in(body),
+        _ => !state::is_carried_in(body),
     }
 }
 

@@ -57,7 +57,7 @@ impl Head {
 }
 
 /// Writes usage as the dialect counts: cached tokens inside the prompt, reasoning inside the completion.
-fn write_usage(out: &mut BytesMut, usage: &Usage) {
+pub(crate) fn write_usage(out: &mut BytesMut, usage: &Usage) {
     let mut object = Object::open(out);
     object.whole("prompt_tokens", usage.prompt());
     object.whole("completion_tokens", usage.completion());

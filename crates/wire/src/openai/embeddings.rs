@@ -209,7 +209,7 @@ pub(crate) fn not_an_answer(data: &[u8]) -> Failure {
 }
 
 /// A malformed answer.
-pub(super) fn malformed(what: impl std::fmt::Display) -> Failure {
+pub(crate) fn malformed(what: impl std::fmt::Display) -> Failure {
     Failure::new(FailureClass::Malformed, format!("the provider's answer cannot be read: {what}"))
 }
 

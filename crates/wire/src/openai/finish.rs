@@ -25,7 +25,7 @@ pub(super) fn finish_of(native: &str, called: bool) -> Finish {
 }
 
 /// The word a client of this dialect is given.
-pub(super) const fn finish_word(finish: Finish) -> &'static str {
+pub(crate) const fn finish_word(finish: Finish) -> &'static str {
     match finish {
         // A paused turn is complete as far as this dialect can say.
         Finish::Stop | Finish::Pause => "stop",

@@ -25,8 +25,10 @@ use crate::codec::{Decode, Encode, EncodeContext, Observe};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 
 pub(crate) use answer_decode::{cut, error_in};
-pub(crate) use embeddings::not_an_answer;
+pub(crate) use answer_encode::write_usage;
+pub(crate) use embeddings::{malformed, not_an_answer};
 pub use error::{decode_error, encode_error, encode_error_frame};
+pub(crate) use finish::finish_word;
 pub use pass::pass_edits;
 pub use request_decode::decode_request;
 pub(crate) use request_encode::effort_of;
@@ -38,6 +40,7 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
     match (operation, delivery) {
         (Operation::Embeddings, _) => Box::new(embeddings::Encoder::new(context)),
         (Operation::Rerank, _) => Box::new(crate::rerank::Encoder::new(context)),
+        (Operation::Completions, _) => Box::new(crate::completions::Encoder::new(delivery, context)),
         (_, Delivery::Stream) => Box::new(answer_encode::StreamEncoder::new(context)),
         (_, Delivery::Plain) => Box::new(answer_encode::PlainEncoder::new(context)),
     }
@@ -55,7 +58,7 @@ pub(crate) fn decoder_of(signer: Dialect, operation: Operation, delivery: Delive
     match operation {
         Operation::Embeddings => Box::new(embeddings::Decoder::default()),
         Operation::Rerank => Box::new(crate::rerank::Decoder::default()),
-        Operation::Chat | Operation::CountTokens => Box::new(answer_decode::Decoder::new(delivery, signer)),
+        _ => Box::new(answer_decode::Decoder::new(delivery, signer)),
     }
 }
 

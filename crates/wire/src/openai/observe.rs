@@ -177,6 +177,13 @@ impl<'a> Look<'a> {
                 Ok(())
             }
             "delta" | "message" if reader.kind() == Kind::Object => self.message(reader),
+            // Of the endpoint that continues a bare text.
+            "text" if reader.kind() == Kind::Text => {
+                let bytes = reader.string()?.raw.len() as u64;
+                self.semantic |= bytes > 0;
+                self.output_bytes += bytes;
+                Ok(())
+            }
             "finish_reason" if reader.kind() == Kind::Text => {
                 let reason = reader.string()?.raw;
                 if !reason.is_empty() {

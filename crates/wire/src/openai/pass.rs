@@ -16,12 +16,18 @@ pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, delivery:
     let mut edits = Edits::default();
     edits.set_string(envelope, body, "model", &profile.model);
     let is_chat = envelope.shape.operation == Operation::Chat;
+    if is_chat || envelope.shape.operation == Operation::Completions {
+        stream(&mut edits, envelope, body, profile, delivery);
+    }
     if is_chat {
         limit(&mut edits, envelope, body, profile);
-        stream(&mut edits, envelope, body, profile, delivery);
         if profile.sampling == Support::No {
             sampling(&mut edits, envelope, body);
         }
+    }
+    if envelope.shape.operation == Operation::Completions {
+        // What targets refuse and rename is documented of conversations.
+        return edits;
     }
     for name in &profile.refused {
         // The limit's names are taken care of above; the stream's options are ours to set.

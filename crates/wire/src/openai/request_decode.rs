@@ -33,11 +33,11 @@ pub fn decode_request(operation: Operation, body: &[u8], _path: &PathParts) -> R
         });
     }
     match operation {
-        Operation::Chat | Operation::CountTokens => {
-            chat(&root, &place).map(|chat| Request::Chat(Box::new(chat)))
-        }
+        Operation::Completions => crate::completions::decode(body).map(|chat| Request::Chat(Box::new(chat))),
         Operation::Embeddings => embeddings::decode(&root, &place).map(Request::Embeddings),
         Operation::Rerank => crate::rerank::decode(body).map(Request::Rerank),
+        // What is relayed is never decoded.
+        _ => chat(&root, &place).map(|chat| Request::Chat(Box::new(chat))),
     }
 }
 

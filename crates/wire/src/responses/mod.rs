@@ -90,7 +90,7 @@ fn is_item(name: &str, json: &Json) -> bool {
 pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext) -> Box<dyn Encode> {
     match operation {
         Operation::Embeddings | Operation::Rerank => openai::encoder(operation, delivery, context),
-        Operation::Chat | Operation::CountTokens => Box::new(answer_encode::Encoder::new(delivery, context)),
+        _ => Box::new(answer_encode::Encoder::new(delivery, context)),
     }
 }
 
@@ -119,6 +119,6 @@ pub fn observer(operation: Operation, delivery: Delivery, client_wants_usage: bo
         Operation::Embeddings | Operation::Rerank => {
             openai::observer(operation, delivery, client_wants_usage)
         }
-        Operation::Chat | Operation::CountTokens => Box::new(observe::Observer::new(delivery)),
+        _ => Box::new(observe::Observer::new(delivery)),
     }
 }

@@ -109,12 +109,21 @@ impl Facts {
 
     fn finish(mut self, body: &[u8], fields: Vec<Field>) -> Result<Envelope, BadRequest> {
         let shape = &mut self.shape;
-        if !self.has_model {
+        if let Some(model) = openai::default_model(shape.operation).filter(|_| !self.has_model) {
+            model.clone_into(&mut shape.model);
+        } else if !self.has_model {
             return Err(BadRequest::at("model", "model: missing; expected the name of a model or route"));
         }
-        let Some(conversation) = self.conversation else {
+        // Pictures are made from pictures alone, and sounds from sounds.
+        let takes_nothing = shape.operation.takes_forms() && shape.operation != Operation::ImageEdits;
+        let nothing = takes_nothing.then(Tally::default);
+        let Some(conversation) = self.conversation.or(nothing) else {
             let (path, expected) = match (shape.dialect, shape.operation) {
                 (_, Operation::Rerank) => ("documents", "an array of texts"),
+                (_, Operation::Moderations) => ("input", "a string or an array to judge"),
+                (_, Operation::Speech) => ("input", "the text to speak"),
+                (_, Operation::Completions) => ("prompt", "the text to continue"),
+                (_, Operation::Images | Operation::ImageEdits) => ("prompt", "what the picture shows"),
                 (Dialect::OpenAi, Operation::Embeddings) => ("input", "a string or an array to embed"),
                 (Dialect::Gemini, Operation::Embeddings) => ("content", "the content to embed"),
                 (Dialect::Responses, _) => ("input", "a string or an array of items"),

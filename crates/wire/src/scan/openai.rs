@@ -31,6 +31,9 @@ pub(super) fn field(facts: &mut Facts, name: &str, reader: &mut Reader<'_>) -> R
             _ => reader.skip().map(drop),
         };
     }
+    if facts.shape.operation.is_relayed() || facts.shape.operation == Operation::Completions {
+        return relayed(facts, name, reader);
+    }
     match name {
         "messages" => messages(facts, reader, Dialect::OpenAi),
         "stream" => facts.stream(reader),
@@ -62,6 +65,42 @@ pub(super) fn field(facts: &mut Facts, name: &str, reader: &mut Reader<'_>) -> R
             Ok(())
         }
         _ => reader.skip().map(drop),
+    }
+}
+
+/// Reads a field of an endpoint that has no conversation: what is given is an `input` or a `prompt`.
+fn relayed(facts: &mut Facts, name: &str, reader: &mut Reader<'_>) -> Result<(), Fault> {
+    match name {
+        "input" | "prompt" => {
+            let mut tally = Tally { messages: 1, ..Tally::default() };
+            if reader.kind() == Kind::Text {
+                tally.text_bytes = reader.string()?.raw.len() as u64;
+            } else {
+                tally.walk(Dialect::OpenAi, reader)?;
+            }
+            facts.conversation = Some(tally);
+            Ok(())
+        }
+        "stream" => facts.stream(reader),
+        "stream_options" => stream_options(facts, reader),
+        "max_tokens" => {
+            facts.shape.max_output_tokens = reader.optional_count("max_tokens")?;
+            Ok(())
+        }
+        "n" => {
+            let choices = reader.optional_count("n")?.unwrap_or(1);
+            facts.shape.choices = u32::try_from(choices).unwrap_or(u32::MAX);
+            Ok(())
+        }
+        _ => reader.skip().map(drop),
+    }
+}
+
+/// The model of a request that names none, where the endpoint has a documented default.
+pub(super) const fn default_model(operation: Operation) -> Option<&'static str> {
+    match operation {
+        Operation::Moderations => Some("omni-moderation-latest"),
+        _ => None,
     }
 }
 

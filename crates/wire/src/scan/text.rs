@@ -90,6 +90,10 @@ fn read_field<'a>(
             content(reader, &mut found.system)
         }
         (Dialect::OpenAi, "input") if operation == Operation::Embeddings => content(reader, &mut found.user),
+        (Dialect::OpenAi, "input" | "prompt") if operation != Operation::Chat => {
+            found.user.clear();
+            content(reader, &mut found.user)
+        }
         (Dialect::Anthropic, "system") => {
             found.system.clear();
             content(reader, &mut found.system)

@@ -1,9 +1,11 @@
-//! The OpenAI dialect: chat completions, responses, completions, embeddings, files, batches, models.
+//! The OpenAI dialect: chat completions, responses, completions, embeddings, moderations, images, audio, files, batches,
+//! models.
 //!
 //! Owns paths, keys and headers; requests are read in `chat`, answers written in `answer`, errors in `error`. Source: the
 //! vendor's OpenAPI document 2.3.0 and its API reference.
 
 mod answer;
+mod audio;
 mod azure;
 mod batches;
 mod chat;
@@ -11,7 +13,10 @@ mod check;
 mod completions;
 mod embeddings;
 mod error;
+mod form;
+mod images;
 mod models;
+mod moderations;
 mod rerank;
 mod responses;
 
@@ -35,6 +40,10 @@ enum Endpoint {
     Completions,
     Embeddings,
     Rerank,
+    Moderations,
+    Images(images::Making),
+    Hearing,
+    Speech,
     Responses,
     StoredResponse,
     Files,
@@ -53,6 +62,18 @@ fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
         Some(Endpoint::Embeddings)
     } else if path.ends_with("/rerank") {
         Some(Endpoint::Rerank)
+    } else if path.ends_with("/moderations") {
+        Some(Endpoint::Moderations)
+    } else if path.ends_with("/images/generations") {
+        Some(Endpoint::Images(images::Making::Generation))
+    } else if path.ends_with("/images/edits") {
+        Some(Endpoint::Images(images::Making::Edit))
+    } else if path.ends_with("/images/variations") {
+        Some(Endpoint::Images(images::Making::Variation))
+    } else if path.ends_with("/audio/transcriptions") || path.ends_with("/audio/translations") {
+        Some(Endpoint::Hearing)
+    } else if path.ends_with("/audio/speech") {
+        Some(Endpoint::Speech)
     } else if path.ends_with("/responses") {
         Some(Endpoint::Responses)
     } else if path.contains("/responses/") {
@@ -81,7 +102,10 @@ impl Dialect for OpenAi {
     fn model(&self, inbound: &Inbound) -> Option<String> {
         match azure::Call::of(inbound) {
             Some(azure::Call::Dated(deployment)) => Some(deployment.to_owned()),
-            _ => inbound.text("model").map(str::to_owned),
+            _ => inbound
+                .text("model")
+                .map(str::to_owned)
+                .or_else(|| form::text(&form::parts(inbound), "model")),
         }
     }
 
@@ -102,7 +126,8 @@ impl Dialect for OpenAi {
         if inbound.method != expected {
             return Err(Refusal::WrongMethod);
         }
-        if let Some(call) = azure::Call::of(inbound).filter(|_| expected == Method::POST) {
+        let of_azure = matches!(endpoint, Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings);
+        if let Some(call) = azure::Call::of(inbound).filter(|_| of_azure) {
             let body = call.body(body(inbound)?, inbound)?;
             return match endpoint {
                 Endpoint::Chat => answer::chat(&chat::read(&body, context)?, context).map(azure::filtered),
@@ -117,6 +142,10 @@ impl Dialect for OpenAi {
             Endpoint::Completions => completions::answer(body(inbound)?, context),
             Endpoint::Embeddings => embeddings::answer(body(inbound)?, context),
             Endpoint::Rerank => rerank::answer(body(inbound)?, context),
+            Endpoint::Moderations => moderations::answer(body(inbound)?, context),
+            Endpoint::Images(making) => images::answer(making, inbound, context),
+            Endpoint::Hearing => audio::heard(inbound, context),
+            Endpoint::Speech => audio::spoken(body(inbound)?, context),
             Endpoint::Models => Ok(models::list(context.config)),
             Endpoint::Model => models::one(&inbound.path, context.config),
         }

@@ -1,0 +1,153 @@
+//! What a call cost: its tokens, or whatever else its model is paid by.
+//!
+//! Owns the choice between the two. Must not know providers. Tokens come first, because a provider that reports them bills
+//! them; a price for pictures, seconds, characters or searches counts where there are none. What has no price is unknown and
+//! never free.
+
+use super::price::classes;
+use super::{ModelEntry, ServiceTier, TokenClass, UnitKind};
+use crate::money::{Cost, CostConfidence};
+use crate::usage::Usage;
+
+/// Milliseconds in the second that prices are for.
+const MILLISECONDS: u64 = 1_000;
+
+/// What a call with this usage costs at the model's prices.
+#[must_use]
+pub fn bill(model: &ModelEntry, service: ServiceTier, usage: &Usage) -> Cost {
+    if usage.searches > 0 {
+        return units(model, UnitKind::Query, usage.searches, 1);
+    }
+    if usage.total() > 0 {
+        let cost = tokens(model, service, usage);
+        if cost.confidence != CostConfidence::Unknown {
+            return cost;
+        }
+        return other(model, usage).filter(|cost| cost.confidence != CostConfidence::Unknown).unwrap_or(cost);
+    }
+    // Nothing at all costs nothing.
+    other(model, usage).unwrap_or(Cost::NOTHING)
+}
+
+fn tokens(model: &ModelEntry, service: ServiceTier, usage: &Usage) -> Cost {
+    let media = &usage.media;
+    let written = [
+        (TokenClass::Input, usage.input.saturating_sub(media.image_input.saturating_add(media.audio_input))),
+        (TokenClass::CacheRead, usage.cache_read),
+        (TokenClass::CacheWrite5m, usage.cache_write),
+        (TokenClass::CacheWrite1h, usage.cache_write_long),
+        (
+            TokenClass::Output,
+            usage.output.saturating_sub(media.image_output.saturating_add(media.audio_output)),
+        ),
+        (TokenClass::Reasoning, usage.reasoning),
+        (TokenClass::ImageInput, media.image_input),
+        (TokenClass::AudioInput, media.audio_input),
+        (TokenClass::ImageOutput, media.image_output),
+        (TokenClass::AudioOutput, media.audio_output),
+    ];
+    classes(model, service, usage.prompt(), written)
+}
+
+/// What is counted otherwise; nothing when nothing is.
+fn other(model: &ModelEntry, usage: &Usage) -> Option<Cost> {
+    let media = &usage.media;
+    [
+        (UnitKind::ImageOut, media.images, 1),
+        (UnitKind::SecondIn, media.audio_milliseconds, MILLISECONDS),
+        (UnitKind::CharacterIn, media.characters, 1),
+    ]
+    .into_iter()
+    .filter(|(_, count, _)| *count > 0)
+    .map(|(unit, count, parts)| units(model, unit, count, parts))
+    .reduce(Cost::plus)
+}
+
+/// The price of `count` parts of a unit, `parts` to one of it.
+fn units(model: &ModelEntry, unit: UnitKind, count: u64, parts: u64) -> Cost {
+    match model.prices.unit(unit) {
+        Some(price) => Cost::exact(price.cost_of_parts(count, parts)),
+        None => Cost::UNKNOWN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{Kind, TokenCounts, UnitPrice, price};
+    use crate::money::{NanoDollars, PricePerMillion};
+    use crate::usage::Media;
+    use proptest::prelude::*;
+
+    fn model(rates: &[(TokenClass, &str)], units: &[(UnitKind, &str)]) -> ModelEntry {
+        let dollars = |text: &str| PricePerMillion::from_decimal_str(text).expect("a price");
+        let mut model = ModelEntry::new("made-up/model", Kind::Image).expect("an id");
+        model.prices.standard.base = rates.iter().map(|(class, text)| (*class, dollars(text))).collect();
+        model.prices.units =
+            units.iter().map(|(unit, text)| UnitPrice { unit: *unit, price: dollars(text) }).collect();
+        model
+    }
+
+    fn cost(model: &ModelEntry, usage: Usage) -> Cost {
+        bill(model, ServiceTier::Standard, &usage)
+    }
+
+    #[test]
+    fn pictures_in_tokens_have_their_own_prices() {
+        let model = model(
+            &[(TokenClass::Input, "5"), (TokenClass::ImageInput, "10"), (TokenClass::ImageOutput, "40")],
+            &[],
+        );
+        let media = Media { image_input: 300, image_output: 1_000, ..Media::default() };
+        let usage = Usage { input: 400, output: 1_000, media, ..Usage::default() };
+        // 100 x 5 + 300 x 10 + 1,000 x 40 millionths of a dollar.
+        assert_eq!(cost(&model, usage), Cost::exact(NanoDollars(43_500_000)));
+    }
+
+    #[test]
+    fn what_is_not_counted_in_tokens_is_priced_by_its_unit() {
+        let model = model(
+            &[],
+            &[
+                (UnitKind::ImageOut, "40000"),
+                (UnitKind::SecondIn, "100"),
+                (UnitKind::CharacterIn, "15"),
+                (UnitKind::Query, "2000"),
+            ],
+        );
+        let of = |media: Media| cost(&model, Usage { media, ..Usage::default() });
+        assert_eq!(of(Media { images: 2, ..Media::default() }), Cost::exact(NanoDollars(80_000_000)));
+        assert_eq!(
+            of(Media { audio_milliseconds: 1_500, ..Media::default() }),
+            Cost::exact(NanoDollars(150_000))
+        );
+        assert_eq!(of(Media { characters: 12, ..Media::default() }), Cost::exact(NanoDollars(180_000)));
+        let searched = Usage { searches: 1, input: 7, ..Usage::default() };
+        assert_eq!(cost(&model, searched), Cost::exact(NanoDollars(2_000_000)));
+    }
+
+    #[test]
+    fn tokens_that_are_billed_come_before_units_and_no_price_is_unknown() {
+        let both =
+            model(&[(TokenClass::Input, "1"), (TokenClass::Output, "2")], &[(UnitKind::SecondIn, "100")]);
+        let media = Media { audio_milliseconds: 1_000, audio_input: 10, ..Media::default() };
+        let usage = Usage { input: 10, output: 5, media, ..Usage::default() };
+        assert_eq!(cost(&both, usage), Cost::estimated(NanoDollars(20_000)));
+        let seconds = model(&[], &[(UnitKind::SecondIn, "100")]);
+        assert_eq!(cost(&seconds, usage), Cost::exact(NanoDollars(100_000)));
+        let none = model(&[], &[]);
+        assert_eq!(cost(&none, usage), Cost::UNKNOWN);
+        assert_eq!(cost(&none, Usage { media, ..Usage::default() }), Cost::UNKNOWN);
+        assert_eq!(cost(&none, Usage::default()), Cost::NOTHING);
+    }
+
+    proptest! {
+        #[test]
+        fn without_media_it_is_the_price_of_the_tokens(input in 0u64..1 << 30, output in 0u64..1 << 30) {
+            let model = model(&[(TokenClass::Input, "0.15"), (TokenClass::Output, "0.6")], &[]);
+            let usage = Usage { input, output, ..Usage::default() };
+            let expected = price(&model, ServiceTier::Standard, &TokenCounts::from(&usage));
+            prop_assert_eq!(cost(&model, usage), expected);
+        }
+    }
+}
