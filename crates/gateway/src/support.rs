@@ -96,9 +96,7 @@ impl<'a> Probe<'a> {
         let request = supplied.as_ref().unwrap_or(request);
         let encoded = match operation {
             Operation::CountTokens => dispatch::encode_count_request(dialect, request, &upstream.profile),
-            Operation::Chat | Operation::Embeddings | Operation::Rerank => {
-                dispatch::encode_request(dialect, request, &upstream.profile, delivery)
-            }
+            _ => dispatch::encode_request(dialect, request, &upstream.profile, delivery),
         };
         match encoded {
             Ok(Encoded { warnings, .. }) => dropped(&warnings),

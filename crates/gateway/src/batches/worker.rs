@@ -251,7 +251,8 @@ impl Worker {
             known.push(self.order(batch));
         }
         self.turn = self.turn.wrapping_add(1);
-        known.rotate_left(self.turn % known.len().max(1));
+        let first = self.turn % known.len().max(1);
+        known.rotate_left(first);
         let names: Vec<String> = known.iter().map(|order| order.id.clone()).collect();
         let store = gateway.batches.clone();
         let held: HashSet<String> = self.held.keys().cloned().collect();
