@@ -141,7 +141,8 @@ fn parse_line(line: &'static str) -> Result<ModelEntry, LineProblem> {
     let kind: Kind = fields.next().ok_or_else(|| LineProblem::field(line))?.parse()?;
     let mut entry = ModelEntry::new(id, kind)?;
     for field in fields {
-        let (key, value) = field.split_once('=').ok_or_else(|| LineProblem::field(field))?;
+        let stated = field.split_once('=').filter(|(_, value)| !value.is_empty());
+        let (key, value) = stated.ok_or_else(|| LineProblem::field(field))?;
         parse_field(&mut entry, key, value)?;
     }
     Ok(entry)
@@ -266,6 +267,7 @@ acme/vector	embedding	dimensions=1536	price=input:0.02
             "a/b\tchat\tpricing=1",
             "a/b\tchat\treleased=soon",
             "a/b\tchat\tdiffers=input:3",
+            "a/b\tchat\tsource=",
         ];
         let told: Vec<String> =
             wrong.iter().map(|line| parse(line).expect_err("a wrong line").to_string()).collect();
@@ -283,6 +285,7 @@ acme/vector	embedding	dimensions=1536	price=input:0.02
         read line 1 of the catalogue: malformed field `pricing`
         read line 1 of the catalogue: read a date from `soon`: expected a day such as 2026-11-21
         read line 1 of the catalogue: malformed field `3`
+        read line 1 of the catalogue: malformed field `source=`
         "#);
     }
 }
