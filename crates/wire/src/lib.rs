@@ -39,4 +39,6 @@ pub(crate) mod write;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod schemas;
+#[cfg(test)]
 pub(crate) mod testing;

@@ -5,36 +5,38 @@
 //! frame of it holds none of these names. A text that only looks like state is found too, which does no harm: nobody made it.
 
 use crate::{carried, gemini};
-use memchr::memmem;
+use memchr::memmem::Finder;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use trunkline_model::content::Content;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::request::Request;
 use trunkline_model::warning::Warning;
 
 /// What ends each of the names, with the rest of the name in front: `signature`, `thoughtSignature`, `thought_signature`,
-/// `encrypted_content`, `redactedContent`.
-const ENDINGS: [&str; 3] = ["ignature\"", "ncrypted_content\"", "edactedContent\""];
-/// The name of redacted thoughts is too common to be searched alone.
-const REDACTED: &str = "redacted_thinking\"";
-const DATA: &str = "\"data\"";
+/// `encrypted_content`, `redactedContent`. Made once: every frame of an answer is searched for them.
+static ENDINGS: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| ["ignature\"", "ncrypted_content\"", "edactedContent\""].map(Finder::new));
+/// The name of redacted thoughts, whose member `data` is too common to be searched alone.
+static REDACTED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("redacted_thinking\""));
+static DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"data\""));
 /// Shorter texts are no state.
 const SHORTEST: usize = 8;
 
 /// Calls with each value of sealed state in a text of JSON, in order of name and place. State of another dialect is given as its
 /// provider made it.
 pub fn each(text: &[u8], found: &mut dyn FnMut(&str)) {
-    for ending in ENDINGS {
+    for ending in &*ENDINGS {
         values(text, ending, found);
     }
-    if memmem::find(text, REDACTED.as_bytes()).is_some() {
-        values(text, DATA, found);
+    if REDACTED.find(text).is_some() {
+        values(text, &DATA, found);
     }
 }
 
-fn values(text: &[u8], name: &str, found: &mut dyn FnMut(&str)) {
-    for place in memmem::find_iter(text, name.as_bytes()) {
-        if let Some(value) = value(&text[place + name.len()..]) {
+fn values(text: &[u8], name: &Finder<'_>, found: &mut dyn FnMut(&str)) {
+    for place in name.find_iter(text) {
+        if let Some(value) = value(&text[place + name.needle().len()..]) {
             let unwrapped = gemini::unwrapped(&value);
             let carried = carried::unpack(unwrapped.as_deref().unwrap_or(&value));
             let value = carried.as_ref().map_or(&*value, |(opaque, _)| &*opaque.value);

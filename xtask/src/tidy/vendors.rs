@@ -53,6 +53,11 @@ const ALLOWED: &[(&str, &[&str], &str)] = &[
         "the header by which a caller on a path that protocols share shows which one it speaks",
     ),
     (
+        "crates/gateway/src/batches/details.rs",
+        &["anthropic", "openai"],
+        "headers of the clients' protocols that go with every line of a batch",
+    ),
+    (
         "crates/gateway/src/limit_headers.rs",
         &["anthropic"],
         "the rate-limit headers of the client's own protocol",

@@ -11,9 +11,9 @@ use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_wire::codec::PathParts;
 
 /// The kind of OpenAI's batches in the store.
-pub(super) const OPENAI: &str = "openai";
+pub(super) const OPENAI: &str = Dialect::OpenAi.name();
 /// The kind of Anthropic's.
-pub(super) const ANTHROPIC: &str = "anthropic";
+pub(super) const ANTHROPIC: &str = Dialect::Anthropic.name();
 
 /// What is kept of a batch beside its lines.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -66,7 +66,7 @@ pub(super) async fn perform(gateway: &Arc<Gateway>, order: &Order, line: &Claime
     let id = case::new_id();
     let Some((dialect, operation, path)) = target(&order.details.endpoint) else {
         let error = ClientError::new(ErrorCode::NotFound, "the endpoint of the batch is no longer served");
-        return done(order, line, id, failed(Dialect::OpenAi, id, &error));
+        return done(order, line, id, &failed(Dialect::OpenAi, id, &error));
     };
     // Lines have a bound of their own, below that of clients.
     let Some(place) = gateway.enter(u32::MAX) else {
@@ -84,7 +84,7 @@ pub(super) async fn perform(gateway: &Arc<Gateway>, order: &Order, line: &Claime
                 return Outcome::Later { wait, attempted: error.code != ErrorCode::RateLimited };
             }
             case.refused(&error);
-            return done(order, line, id, failed(dialect, id, &error));
+            return done(order, line, id, &failed(dialect, id, &error));
         }
     };
     if let Some(wait) = room(gateway, &admitted) {
@@ -110,7 +110,7 @@ pub(super) async fn perform(gateway: &Arc<Gateway>, order: &Order, line: &Claime
     if let Some(wait) = answer.code.and_then(|code| patience(code, None, line.attempts)) {
         return Outcome::Later { wait, attempted: true };
     }
-    done(order, line, id, answer)
+    done(order, line, id, &answer)
 }
 
 async fn admit(
@@ -221,7 +221,7 @@ async fn read(dialect: Dialect, id: RequestId, response: Response<AnswerBody>) -
     failed(dialect, id, &error)
 }
 
-fn done(order: &Order, line: &ClaimedLine, id: RequestId, answer: Answer) -> Outcome {
+fn done(order: &Order, line: &ClaimedLine, id: RequestId, answer: &Answer) -> Outcome {
     let end = if answer.status == 200 { LineEnd::Succeeded } else { LineEnd::Errored };
     let result = if order.kind == ANTHROPIC {
         anthropic::answered(&line.custom_id, end, &answer.body)
@@ -236,7 +236,7 @@ pub(super) fn broken(order: &Order, line: &ClaimedLine) -> Outcome {
     let message = "the gateway failed on this request; its log holds the reason";
     let dialect = if order.kind == ANTHROPIC { Dialect::Anthropic } else { Dialect::OpenAi };
     let id = case::new_id();
-    done(order, line, id, failed(dialect, id, &ClientError::new(ErrorCode::Internal, message)))
+    done(order, line, id, &failed(dialect, id, &ClientError::new(ErrorCode::Internal, message)))
 }
 
 /// Appends JSON to a line of JSON: line breaks in it are blanks between its tokens, since no string holds one.

@@ -90,7 +90,9 @@ impl Form<'_> {
     async fn read(&mut self, multipart: &mut Multipart<'_>) -> Result<(), ClientError> {
         for _ in 0..MOST_FIELDS {
             let next = patience::during(self.silence, multipart.next_field()).await;
-            let Some(field) = next.map_err(|_| self.too_slow())?.map_err(unreadable)? else { return Ok(()) };
+            let Some(field) = next.map_err(|_| self.too_slow())?.map_err(|error| unreadable(&error))? else {
+                return Ok(());
+            };
             let name = field.name().unwrap_or_default().to_owned();
             match name.as_str() {
                 "file" => self.file(field).await?,
@@ -159,7 +161,7 @@ impl Form<'_> {
         let (mut chunk, mut number, mut length) = (BytesMut::new(), 0, 0_u64);
         loop {
             let next = patience::during(self.silence, field.chunk()).await;
-            let piece = next.map_err(|_| self.too_slow())?.map_err(unreadable)?;
+            let piece = next.map_err(|_| self.too_slow())?.map_err(|error| unreadable(&error))?;
             let is_end = piece.is_none();
             if let Some(piece) = piece {
                 length += piece.len() as u64;
@@ -184,7 +186,9 @@ impl Form<'_> {
         let mut value = Vec::new();
         loop {
             let next = patience::during(self.silence, field.chunk()).await;
-            let Some(piece) = next.map_err(|_| self.too_slow())?.map_err(unreadable)? else { break };
+            let Some(piece) = next.map_err(|_| self.too_slow())?.map_err(|error| unreadable(&error))? else {
+                break;
+            };
             value.extend_from_slice(&piece);
             if value.len() > LONGEST_FIELD {
                 return Err(wrong(field.name().unwrap_or_default(), "the value is too long"));
@@ -221,7 +225,7 @@ fn life(name: &str, text: &str) -> Result<u64, ClientError> {
     seconds.ok_or_else(|| wrong(name, "takes seconds from 3600 to 2592000"))
 }
 
-fn unreadable(error: multer::Error) -> ClientError {
+fn unreadable(error: &multer::Error) -> ClientError {
     wrong("body", &format!("the upload could not be read to its end: {error}"))
 }
 

@@ -78,8 +78,10 @@ impl Batches {
     /// When the database cannot be written.
     pub fn finish_file(&self, file: &StoredFile) -> Result<StoredFile, BatchStoreError> {
         let connection = self.writer();
-        let finish = "UPDATE files SET complete = 1, name = ?2, purpose = ?3, expires = ?4 WHERE id = ?1 RETURNING bytes";
-        let values = params![file.id, file.name, file.purpose, file.expires.map(signed)];
+        let finish = "UPDATE files SET complete = 1, name = ?2, purpose = ?3, expires = ?4, created = ?5
+            WHERE id = ?1 RETURNING bytes";
+        let values =
+            params![file.id, file.name, file.purpose, file.expires.map(signed), signed(file.created)];
         let bytes = connection.query_row(finish, values, |row| row.get::<_, i64>(0));
         let bytes = bytes.map_err(|source| self.failed(source))?;
         Ok(StoredFile { bytes: unsigned(bytes), ..file.clone() })

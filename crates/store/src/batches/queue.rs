@@ -132,20 +132,23 @@ impl Batches {
         let connection = self.writer();
         let claim = || {
             let transaction = connection.unchecked_transaction()?;
-            let mut lines = Vec::new();
-            for (place, batch) in batches.iter().enumerate() {
-                let left = limit - lines.len();
-                if left == 0 {
-                    break;
-                }
-                // What one batch leaves of its share is for those behind it.
-                let share = left.div_ceil(batches.len() - place);
-                lines.extend(waiting(&transaction, batch, now, held, share)?);
-            }
             let mut mark =
                 transaction.prepare_cached("UPDATE lines SET state = 1 WHERE batch = ?1 AND number = ?2")?;
-            for line in &lines {
-                mark.execute(params![line.batch, signed(line.number)])?;
+            let mut lines = Vec::new();
+            // A fair share of each first, then what is left to whoever has more.
+            for is_shared in [true, false] {
+                for (place, batch) in batches.iter().enumerate() {
+                    let left = limit - lines.len();
+                    if left == 0 {
+                        break;
+                    }
+                    let share = if is_shared { left.div_ceil(batches.len() - place) } else { left };
+                    let found = waiting(&transaction, batch, now, held, share)?;
+                    for line in &found {
+                        mark.execute(params![line.batch, signed(line.number)])?;
+                    }
+                    lines.extend(found);
+                }
             }
             drop(mark);
             transaction.commit()?;

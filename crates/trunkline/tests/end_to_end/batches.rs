@@ -51,7 +51,7 @@ async fn upload(gateway: &Gateway, content: &str, purpose: &str) -> Answer {
     send(gateway, ANN, Method::POST, "/v1/files", "multipart/form-data; boundary=x", body.into()).await
 }
 
-fn line(name: &str, url: &str, body: Value) -> String {
+fn line(name: &str, url: &str, body: &Value) -> String {
     json!({"custom_id": name, "method": "POST", "url": url, "body": body}).to_string() + "\n"
 }
 
@@ -62,7 +62,7 @@ fn said(model: &str, text: &str) -> Value {
 /// Lines that say their own number.
 fn numbered(model: &str, count: usize) -> String {
     (1..=count)
-        .map(|number| line(&number.to_string(), CHAT, said(model, &format!("number {number}."))))
+        .map(|number| line(&number.to_string(), CHAT, &said(model, &format!("number {number}."))))
         .collect()
 }
 
@@ -135,9 +135,9 @@ async fn a_batch_goes_to_any_provider_and_belongs_to_its_key() {
         provider("ge", DialectName::Gemini, &gemini.base_url())
     ))
     .await;
-    let content = line("a", CHAT, said("an/claude-sonnet-4-5", "to one"))
-        + &line("b", CHAT, said("ge/gemini-2.5-flash", "to the other"))
-        + &line("c", CHAT, said("ge/nothing", "to nobody"));
+    let content = line("a", CHAT, &said("an/claude-sonnet-4-5", "to one"))
+        + &line("b", CHAT, &said("ge/gemini-2.5-flash", "to the other"))
+        + &line("c", CHAT, &said("ge/nothing", "to nobody"));
     let id = begin(&gateway, &content, "24h").await;
     let done = over(&gateway, &id).await;
     assert_eq!(done["status"], "completed", "{done}");

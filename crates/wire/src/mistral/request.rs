@@ -26,6 +26,9 @@ const EXTRAS: &[&str] = &[
     "service_tier",
 ];
 
+/// The values of `service_tier`; those of the OpenAI dialect are others.
+const TIERS: &[&str] = &["\"auto\"", "\"standard_only\""];
+
 /// The hottest that Mistral samples.
 const HOTTEST: f64 = 1.5;
 
@@ -279,6 +282,8 @@ impl Parameters<'_, '_> {
                 self.warnings.dropped(extra.name.clone(), UNKNOWN);
             } else if self.profile.refuses(&extra.name) {
                 self.warnings.dropped(extra.name.clone(), REFUSED);
+            } else if extra.name == "service_tier" && !TIERS.contains(&extra.value.text()) {
+                self.warnings.dropped(extra.name.clone(), "Mistral's own are `auto` and `standard_only`");
             } else if extra.name != "random_seed" || chat.sampling.seed.is_none() {
                 self.body.raw(&extra.name, extra.value.text());
             }

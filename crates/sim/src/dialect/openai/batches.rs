@@ -269,7 +269,8 @@ fn file_object(file: &KeptFile, context: &Context<'_>) -> Value {
 
 fn listed(data: Vec<Value>, has_more: bool) -> Value {
     let id = |one: Option<&Value>| one.map(|one| one["id"].clone());
-    json!({"object": "list", "first_id": id(data.first()), "last_id": id(data.last()), "has_more": has_more, "data": data})
+    let (first, last) = (id(data.first()), id(data.last()));
+    json!({"object": "list", "first_id": first, "last_id": last, "has_more": has_more, "data": Value::Array(data)})
 }
 
 fn missing(message: &str) -> Refusal {
