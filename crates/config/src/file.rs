@@ -733,6 +733,8 @@ pub struct KeySettings {
     pub models: Vec<String>,
     /// Routes it may use, with `*` as a wildcard; all when empty.
     pub routes: Vec<String>,
+    /// Providers whose every endpoint it may use under `/passthrough/`, with `*` as a wildcard; none when empty.
+    pub passthrough: Vec<String>,
     /// Hard demands on every deployment: `zdr`, `no-train`, `baa`, `region:NAME`.
     pub require: Vec<String>,
     /// Requests per minute.

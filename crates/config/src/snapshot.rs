@@ -211,6 +211,8 @@ pub struct VirtualKey {
     pub name: Name,
     /// What it may use.
     pub allow: AllowList,
+    /// Providers whose every endpoint it may use.
+    pub passthrough: Vec<Pattern>,
     /// Hard demands on every deployment.
     pub requirements: Vec<Requirement>,
     /// Its limits.

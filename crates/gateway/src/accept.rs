@@ -192,7 +192,7 @@ pub(crate) async fn read_small(
     })
 }
 
-async fn read_body(
+pub(crate) async fn read_body(
     mut body: Incoming,
     headers: &HeaderMap,
     limit: usize,

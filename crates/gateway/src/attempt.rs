@@ -357,10 +357,7 @@ impl Opening<'_> {
     fn learn_head(&mut self, response: &UpstreamResponse) {
         self.facts.status = Some(response.status.as_u16());
         self.facts.phases = phases(&response.phases);
-        self.facts.upstream_request_id = REQUEST_ID_HEADERS
-            .iter()
-            .find_map(|name| response.headers.get(name)?.to_str().ok())
-            .map(|id| id.chars().take(100).collect());
+        self.facts.upstream_request_id = upstream_request_id(&response.headers);
         let upstream = self.upstream();
         if let Some(rates) = upstream.rate_headers(&response.headers, clock::unix_seconds()) {
             let now = self.gateway.clock.now();
@@ -457,8 +454,14 @@ fn no_first_token(limit: Duration) -> Failure {
     Failure::new(FailureClass::FirstTokenTimeout, message)
 }
 
+/// The provider's own id of a request, where its answer tells one.
+pub(crate) fn upstream_request_id(headers: &HeaderMap) -> Option<String> {
+    let id = REQUEST_ID_HEADERS.iter().find_map(|name| headers.get(name)?.to_str().ok())?;
+    Some(id.chars().take(100).collect())
+}
+
 /// The client-safe words name no address: an operator's network is not the client's business.
-fn send_failure(error: &SendError) -> Failure {
+pub(crate) fn send_failure(error: &SendError) -> Failure {
     match error {
         SendError::Url(_) | SendError::Resolve { .. } => {
             Failure::new(FailureClass::Resolve, "the provider's host name could not be resolved")
@@ -487,7 +490,7 @@ fn send_failure(error: &SendError) -> Failure {
     }
 }
 
-fn phases(phases: &Phases) -> PhaseTimes {
+pub(crate) fn phases(phases: &Phases) -> PhaseTimes {
     PhaseTimes {
         resolve_us: phases.resolve.map(micros),
         connect_us: phases.connect.map(micros),

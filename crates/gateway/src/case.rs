@@ -213,6 +213,13 @@ impl Case {
         });
     }
 
+    /// Notes by whose prices an attempt is billed, where that shows only in its answer.
+    pub(crate) fn price_as(&mut self, number: AttemptNumber, entry: Option<&Arc<ModelEntry>>) {
+        if let Some(running) = self.running.iter_mut().find(|running| running.number == number) {
+            running.entry = entry.cloned();
+        }
+    }
+
     /// Attempts that have not ended.
     #[must_use]
     pub(crate) fn open_attempts(&self) -> usize {
@@ -378,8 +385,9 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
         Some(entry) => catalogue::bill(entry, ServiceTier::Standard, &usage),
         None => Cost::UNKNOWN,
     };
-    let cost =
-        if source == UsageSource::Estimated { cost.no_surer_than(CostConfidence::Estimated) } else { cost };
+    // Of a passed answer both the model and the tier are only read off its bytes.
+    let is_guess = source == UsageSource::Estimated || running.operation == Operation::Passthrough;
+    let cost = if is_guess { cost.no_surer_than(CostConfidence::Estimated) } else { cost };
     (usage, source, cost)
 }
 

@@ -32,6 +32,7 @@ mod media;
 mod metrics;
 mod models;
 mod options;
+mod passthrough;
 mod patience;
 mod perform;
 mod pipeline;

@@ -7,7 +7,7 @@ use crate::accept::Arrival;
 use crate::body::AnswerBody;
 use crate::endpoint::{self, Endpoint, NoEndpoint};
 use crate::state::Gateway;
-use crate::{batches, explain, exposition, feedback, models, pipeline, respond, responses};
+use crate::{batches, explain, exposition, feedback, models, passthrough, pipeline, respond, responses};
 use futures_util::FutureExt;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -56,6 +56,11 @@ async fn step_back() {
 /// The pipeline's future is boxed: it is large, and a connection would carry room for it through every idle second.
 async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<AnswerBody> {
     let (parts, body) = request.into_parts();
+    if parts.uri.path().starts_with("/passthrough/") {
+        let most = gateway.generation().snapshot.server.open_requests;
+        let Some(place) = gateway.enter(most) else { return overloaded(Dialect::OpenAi, most) };
+        return Box::pin(passthrough::serve(gateway, parts, body, place)).await;
+    }
     let query = parts.uri.query();
     let endpoint = match endpoint::find(&parts.method, parts.uri.path(), &parts.headers, query) {
         Ok(endpoint) => endpoint,

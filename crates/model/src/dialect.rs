@@ -99,11 +99,13 @@ pub enum Operation {
     Translations,
     /// Text to speech.
     Speech,
+    /// Anything a provider serves, passed as it is.
+    Passthrough,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Chat,
         Self::Embeddings,
         Self::CountTokens,
@@ -116,6 +118,7 @@ impl Operation {
         Self::Transcriptions,
         Self::Translations,
         Self::Speech,
+        Self::Passthrough,
     ];
 
     /// Whether it exists in one form only, so that its bodies are relayed and never translated.
@@ -136,7 +139,7 @@ impl Operation {
     /// Whether what goes in and comes out is text, so that its size tells about how many tokens it has.
     #[must_use]
     pub const fn is_text(self) -> bool {
-        !self.is_relayed() || matches!(self, Self::Moderations)
+        (!self.is_relayed() && !matches!(self, Self::Passthrough)) || matches!(self, Self::Moderations)
     }
 
     /// Whether its body may be a form with files (`multipart/form-data`).
@@ -161,6 +164,7 @@ impl Operation {
             Self::Transcriptions => "transcriptions",
             Self::Translations => "translations",
             Self::Speech => "speech",
+            Self::Passthrough => "passthrough",
         }
     }
 }

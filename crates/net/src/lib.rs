@@ -37,6 +37,6 @@ pub use joined::Joined;
 pub use media::{FetchError, FetchSettings, Fetched, Fetcher, Guard};
 pub use origin::{Origin, OriginError, Scheme};
 pub use pool::OriginStats;
-pub use request::{RequestBody, UpstreamRequest};
+pub use request::{Interrupted, RequestBody, UpstreamRequest};
 pub use response::{Phases, UpstreamBody, UpstreamResponse};
 pub use transport::Transport;

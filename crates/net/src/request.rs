@@ -3,15 +3,19 @@
 //! Owns the body's framing for hyper: exact length, no copy, one frame for each piece. Knows nothing of connections.
 //! A rope, because an edited body is the client's own bytes with a few replaced: joining them would copy the prompt.
 
-use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::Stream;
 use http::{HeaderMap, Method, Uri};
 use http_body::{Frame, SizeHint};
 use smallvec::SmallVec;
+
+/// Stands for a length that nobody has told; no body is that long.
+const UNKNOWN_LENGTH: u64 = u64::MAX;
 
 /// One request to a provider.
 #[derive(Debug)]
@@ -39,14 +43,32 @@ impl UpstreamRequest {
     }
 }
 
-/// A request body in pieces, sent in order and without copying, its length known exactly.
+/// A request body broke off: what sends it gave up before it was complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("read the request body to its end: its sender gave up")]
+pub struct Interrupted;
+
+/// The part of a body that is not here yet.
+type Rest = Pin<Box<dyn Stream<Item = Result<Bytes, Interrupted>> + Send>>;
+
+/// A request body in pieces, sent in order and without copying. Its length is known exactly, but where it is read from somebody
+/// who does not say.
 ///
 /// Small in itself: hyper keeps room for 32 requests in each HTTP/1.1 connection's queue, used or not.
-#[derive(Debug, Default, Clone)]
+#[derive(Default)]
 pub struct RequestBody {
     /// Those still to be sent.
     pieces: std::vec::IntoIter<Bytes>,
     remaining: u64,
+    /// What comes after them, in time.
+    rest: Option<Rest>,
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("RequestBody");
+        shown.field("remaining", &self.remaining).field("streamed", &self.rest.is_some()).finish()
+    }
 }
 
 impl RequestBody {
@@ -61,10 +83,23 @@ impl RequestBody {
     pub fn from_pieces(pieces: impl IntoIterator<Item = Bytes>) -> Self {
         let pieces: Vec<Bytes> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
         let remaining = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces: pieces.into_iter(), remaining }
+        Self { pieces: pieces.into_iter(), remaining, rest: None }
     }
 
-    /// Length in bytes.
+    /// A body that is sent while it is read. It cannot be sent twice, nor signed. A `length` must be right: the transport
+    /// announces it.
+    pub fn streamed(
+        rest: impl Stream<Item = Result<Bytes, Interrupted>> + Send + 'static,
+        length: Option<u64>,
+    ) -> Self {
+        Self {
+            pieces: Vec::new().into_iter(),
+            remaining: length.unwrap_or(UNKNOWN_LENGTH),
+            rest: Some(Box::pin(rest)),
+        }
+    }
+
+    /// Length in bytes; the largest number when it is not known.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.remaining
@@ -102,13 +137,20 @@ impl From<Vec<Bytes>> for RequestBody {
 
 impl http_body::Body for RequestBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Interrupted;
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = self.get_mut();
+        if let Some(rest) = &mut this.rest {
+            let piece = std::task::ready!(rest.as_mut().poll_next(context));
+            if let (Some(Ok(piece)), true) = (&piece, this.remaining != UNKNOWN_LENGTH) {
+                this.remaining = this.remaining.saturating_sub(piece.len() as u64);
+            }
+            return Poll::Ready(piece.map(|piece| piece.map(Frame::data)));
+        }
         Poll::Ready(this.pieces.next().map(|piece| {
             this.remaining -= piece.len() as u64;
             Ok(Frame::data(piece))
@@ -120,7 +162,10 @@ impl http_body::Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining)
+        match self.remaining {
+            UNKNOWN_LENGTH => SizeHint::default(),
+            exact => SizeHint::with_exact(exact),
+        }
     }
 }
 
@@ -130,6 +175,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_streamed_body_ends_where_its_source_does_and_fails_with_it() {
+        let poll = |body: &mut RequestBody| {
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            Pin::new(body)
+                .poll_frame(&mut context)
+                .map(|frame| frame.map(|frame| frame.map(|frame| frame.into_data().ok())))
+        };
+        let pieces = || vec![Ok(Bytes::from_static(b"ab")), Ok(Bytes::from_static(b"c"))];
+        let mut known = RequestBody::streamed(futures_util::stream::iter(pieces()), Some(3));
+        assert_eq!(known.size_hint().exact(), Some(3));
+        assert_eq!(poll(&mut known), Poll::Ready(Some(Ok(Some(Bytes::from_static(b"ab"))))));
+        assert_eq!(known.size_hint().exact(), Some(1));
+        assert_eq!(poll(&mut known), Poll::Ready(Some(Ok(Some(Bytes::from_static(b"c"))))));
+        assert!(known.is_end_stream());
+        let broken = pieces().into_iter().chain([Err(Interrupted)]).collect::<Vec<_>>();
+        let mut broken = RequestBody::streamed(futures_util::stream::iter(broken), None);
+        assert!(!broken.is_empty() && broken.size_hint().exact().is_none());
+        assert!(matches!(poll(&mut broken), Poll::Ready(Some(Ok(_)))));
+        assert!(matches!(poll(&mut broken), Poll::Ready(Some(Ok(_)))));
+        assert_eq!(poll(&mut broken), Poll::Ready(Some(Err(Interrupted))));
+    }
 
     proptest! {
         #[test]

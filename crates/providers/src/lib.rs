@@ -5,6 +5,7 @@
 
 pub mod bundled;
 pub mod flagship;
+pub mod identity;
 pub mod limits;
 pub mod preset;
 pub mod signing;

@@ -67,6 +67,8 @@ pub struct Upstream {
     pub http2_cleartext: bool,
     /// How requests are signed, where no fixed header proves who sends them.
     pub signing: Option<Arc<Signing>>,
+    /// The address below which the provider serves everything; a key that goes into queries stands in its query.
+    pub base: Uri,
     endpoints: Vec<(Operation, Delivery, Uri)>,
     responses: Option<Uri>,
     /// Conversations go through the responses endpoint, whatever the client speaks.
@@ -109,6 +111,7 @@ impl Upstream {
             headers: headers(preset, account)?,
             http2_cleartext: account.http2_cleartext,
             signing: account.signing.clone(),
+            base: uri(account, preset, "/", model)?,
             endpoints,
             responses,
             only_responses,
@@ -229,6 +232,8 @@ fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<&st
         (Operation::Transcriptions, _) => Endpoint::Transcriptions,
         (Operation::Translations, _) => Endpoint::Translations,
         (Operation::Speech, _) => Endpoint::Speech,
+        // It has no path of its own.
+        (Operation::Passthrough, _) => return None,
     };
     preset.path(endpoint)
 }

@@ -57,6 +57,13 @@ pub(crate) fn compile(
                     compiler,
                 ),
             },
+            passthrough: patterns(
+                name,
+                "passthrough",
+                &settings.passthrough,
+                &|pattern| fleet.fleet.iter().any(|(_, one)| pattern.matches(&one.provider)),
+                compiler,
+            ),
             requirements: requirements(&["keys", name, "require"], &settings.require, compiler),
             limits: KeyLimits {
                 requests_per_minute: compiler

@@ -103,6 +103,12 @@ pub enum SigningError {
 }
 
 impl Signing {
+    /// Whether the proof covers the body, which must then be here as a whole.
+    #[must_use]
+    pub const fn reads_body(&self) -> bool {
+        matches!(self.scheme, Scheme::AwsV4 { .. })
+    }
+
     /// How an account signs, by its settings and, where these are silent, by the environment.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ mod limits;
 mod media;
 mod parameters;
 mod passthrough;
+mod raw_passthrough;
 mod record;
 mod relayed;
 mod rerank;

@@ -7,6 +7,7 @@
 mod answer;
 mod form;
 mod request;
+mod told;
 mod usage;
 
 #[cfg(test)]
@@ -15,3 +16,4 @@ mod tests;
 pub use answer::{AnswerForm, observer};
 pub use form::MOST_PARTS;
 pub use request::{Asked, BodyForm, asked, envelope, pass_edits};
+pub use told::{model_told, usage_told};

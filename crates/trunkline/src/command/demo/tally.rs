@@ -403,6 +403,7 @@ impl RequestLine {
                 Operation::Images | Operation::ImageEdits | Operation::ImageVariations => "image",
                 Operation::Transcriptions | Operation::Translations => "hear",
                 Operation::Speech => "speak",
+                Operation::Passthrough => "pass",
                 Operation::Chat if record.delivery.is_stream() => "stream",
                 Operation::Chat => "chat",
             },
