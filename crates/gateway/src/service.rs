@@ -137,7 +137,7 @@ fn no_endpoint(none: &NoEndpoint, path: &str, method: &Method) -> Response<Answe
         }
         NoEndpoint::Path { dialect } => {
             let message = format!(
-                "there is no endpoint `{path}`; there are /v1/chat/completions, /v1/responses, /v1/messages, /v1/completions, /v1/embeddings, /v1/rerank, /v1/moderations, /v1/images/*, /v1/audio/*, /v1/files, /v1/batches, /v1/messages/batches, /v1/models and the Gemini methods under /v1beta/models"
+                "there is no endpoint `{path}`; there are /v1/chat/completions, /v1/responses, /v1/messages, /v1/completions, /v1/embeddings, /v1/rerank, /v1/moderations, /v1/images/*, /v1/audio/*, /v1/files, /v1/batches, /v1/messages/batches, /v1/models, the Gemini methods under /v1beta/models and /passthrough/PROVIDER/"
             );
             respond::error(*dialect, id, &ClientError::new(ErrorCode::NotFound, message))
         }
