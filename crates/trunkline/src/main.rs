@@ -3,7 +3,6 @@
 //! Owns reading arguments, environment, files and clocks for the pure crates, and putting the parts together. Must not hold
 //! logic that another crate could: everything here is glue.
 
-mod allocator;
 mod command;
 mod configuration;
 mod logging;
@@ -12,7 +11,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: allocator::Allocator = allocator::Allocator;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// One line to every model: an LLM router and gateway.
 #[derive(Debug, Parser)]
