@@ -743,6 +743,9 @@ pub struct KeySettings {
     pub tokens_per_minute: Option<u64>,
     /// Requests open at the same time.
     pub concurrency: Option<u32>,
+    /// The one deployment its requests use, whatever route, steps and `x-trunkline-pin` say: `provider/model`, or a name under
+    /// `deployments`.
+    pub pin: Option<String>,
     /// How deeply its requests reason, whatever body, header and route say.
     pub effort: Option<Effort>,
     /// Labels kept with every request.

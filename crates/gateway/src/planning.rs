@@ -18,7 +18,7 @@ use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
 use trunkline_model::record::RequestRecord;
 use trunkline_route::balance::Rotation;
-use trunkline_route::caller::{AllowList, Preferences};
+use trunkline_route::caller::{AllowList, PinnedBy, Preferences};
 use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::decision::{DecidedBy, Decision, NoPlan};
 use trunkline_route::explain::{Explanation, Recalled};
@@ -118,6 +118,7 @@ fn asked(admitted: &Admitted) -> Asked {
     let caller = &admitted.caller;
     Asked {
         pin: caller.pin.clone(),
+        pinned_by_key: caller.pinned_by == PinnedBy::Key,
         requirements: caller.requirements.clone(),
         strict: caller.strict,
         more: !caller.headers.is_empty()

@@ -177,7 +177,7 @@ fn candidates<'a>(
     pinned: Option<&'a [DeploymentIndex]>,
 ) -> Cow<'a, [DeploymentIndex]> {
     let pinned = pinned.unwrap_or_default();
-    if !pinned.is_empty() && !choose::has_pin_step(input.route) {
+    if !pinned.is_empty() && choose::pin_comes_first(input.route, input.caller.pinned_by) {
         return Cow::Borrowed(pinned);
     }
     let models = &input.caller.preferences.models;

@@ -75,8 +75,10 @@ pub struct ShadowLeg {
 pub enum DecidedBy {
     /// A step of the route.
     Step(Name),
-    /// The caller's pin.
+    /// The request's own pin.
     Pin,
+    /// The pin of its virtual key.
+    KeyPin,
     /// No step answered: the first tier that has something to offer.
     Default,
     /// Nothing was chosen.
@@ -90,6 +92,7 @@ impl DecidedBy {
         match self {
             Self::Step(name) => name,
             Self::Pin => "pin",
+            Self::KeyPin => "key-pin",
             Self::Default => "default",
             Self::Nothing => "nothing",
         }

@@ -14,7 +14,7 @@ use trunkline_model::moment::Moment;
 use trunkline_model::record::RequestRecord;
 use trunkline_model::shape::Shape;
 use trunkline_route::balance::Rotation;
-use trunkline_route::caller::{AllowList, Caller};
+use trunkline_route::caller::{AllowList, Caller, PinnedBy};
 use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::decision::{Decision, NoAnswer, StepOutcome};
 use trunkline_route::explain::{Explanation, Recalled};
@@ -166,11 +166,14 @@ fn find_route(record: &RequestRecord, policy: &Snapshot) -> Option<Arc<Route>> {
     (!named.is_empty()).then(|| Arc::new(Route::direct(Arc::clone(name), named)))
 }
 
-/// The caller, with what the policy lets its key use.
+/// The caller, with what the policy lets its key use or pins it to.
 fn caller(record: &RequestRecord, policy: &Snapshot) -> Caller {
     let mut caller = past::caller(record);
     let key = policy.keys.iter().find(|key| Some(&key.name) == record.key.as_ref());
     caller.allow = key.map_or_else(AllowList::default, |key| key.allow.clone());
+    if let Some(pin) = key.and_then(|key| key.pin.clone()) {
+        (caller.pin, caller.pinned_by) = (Some(pin), PinnedBy::Key);
+    }
     caller
 }
 

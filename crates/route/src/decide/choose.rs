@@ -4,6 +4,7 @@
 //! answer has nothing eligible in it has not answered: the next one is asked, because a preference is no reason to refuse.
 
 use super::DecideInput;
+use crate::caller::PinnedBy;
 use crate::cascade::Streams;
 use crate::decision::{DecidedBy, NoAnswer, StepOutcome, StepTrace};
 use crate::features::FeatureSource;
@@ -45,9 +46,9 @@ pub(super) struct Chosen<'a> {
 
 type Pin<'a> = (&'a Name, &'a [DeploymentIndex]);
 
-/// Whether the route says itself where a pin is honoured.
-pub(super) fn has_pin_step(route: &Route) -> bool {
-    route.steps().iter().any(|step| matches!(step.kind, StepKind::Pin))
+/// Whether a pin is honoured before every step: a key's always, a request's unless the route says itself where.
+pub(super) fn pin_comes_first(route: &Route, by: PinnedBy) -> bool {
+    by == PinnedBy::Key || !route.steps().iter().any(|step| matches!(step.kind, StepKind::Pin))
 }
 
 pub(super) fn choose<'a>(
@@ -61,12 +62,13 @@ pub(super) fn choose<'a>(
     let mut steps = SmallVec::new();
     let measures = Measures::default();
     let mut question = None;
+    let by = input.caller.pinned_by;
     if let Some(pin) = pin
-        && !has_pin_step(route)
+        && pin_comes_first(route, by)
     {
         return Chosen {
             choice: honour(eligible, pin),
-            decided_by: DecidedBy::Pin,
+            decided_by: if by == PinnedBy::Key { DecidedBy::KeyPin } else { DecidedBy::Pin },
             propensity: 1.0,
             steps,
             question,

@@ -18,7 +18,7 @@ use trunkline_model::id::{Name, RequestId};
 use trunkline_model::moment::Moment;
 use trunkline_model::record::RequestRecord;
 use trunkline_route::balance::Rotation;
-use trunkline_route::caller::Caller;
+use trunkline_route::caller::{Caller, PinnedBy};
 use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::explain::{Explanation, Recalled};
 use trunkline_route::features::WallClock;
@@ -164,6 +164,9 @@ fn caller(snapshot: &Snapshot, options: &Options) -> anyhow::Result<Caller> {
         caller.allow = key.allow.clone();
         caller.requirements.clone_from(&key.requirements);
         caller.tags.clone_from(&key.tags);
+        if let Some(pin) = &key.pin {
+            (caller.pin, caller.pinned_by) = (Some(Name::clone(pin)), PinnedBy::Key);
+        }
     }
     Ok(caller)
 }
