@@ -4,6 +4,7 @@
 //! (`wire`) or know a vendor (`providers`): it carries values between them. `pipeline` is the map.
 
 mod accept;
+mod accounts;
 mod admit;
 mod allowance;
 mod answer;
