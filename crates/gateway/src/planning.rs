@@ -5,6 +5,7 @@
 use crate::admit::Admitted;
 use crate::case::Case;
 use crate::clock;
+use crate::encode::{EncodedPrompt, GivenVectors};
 use crate::learn::Choice;
 use crate::prompt::BodyPrompt;
 use crate::series::word;
@@ -42,10 +43,12 @@ pub(crate) fn decide(
     admitted: &Admitted,
     case: &Case,
     answers: &[GivenAnswer],
+    vectors: &GivenVectors,
 ) -> Decision {
     let generation = &admitted.generation;
     let counters = generation.rotation(&admitted.route.name);
     let prompt = BodyPrompt::new(admitted.dialect, admitted.operation, &admitted.envelope, &admitted.body);
+    let prompt = EncodedPrompt { prompt, vectors };
     let input = DecideInput {
         id: case.id(),
         fleet: &generation.snapshot.fleet,

@@ -8,6 +8,9 @@ use crate::allowance::Allowances;
 use crate::batches::Queue;
 use crate::classify::Answers;
 use crate::clock::{self, Clock};
+use crate::encode::Vectors;
+use crate::examples;
+use crate::heard::{self, Heard};
 use crate::learn::{self, Sessions};
 use crate::makers::Makers;
 use crate::media;
@@ -88,8 +91,11 @@ pub struct Gateway {
     pub(crate) queue: Arc<Queue>,
     /// Labels that classifier models gave.
     pub(crate) answers: Answers,
+    /// Vectors that larger encoders gave.
+    pub(crate) vectors: Vectors,
     /// What sessions did before.
     pub(crate) sessions: Sessions,
+    pub(crate) heard: Heard,
     pub(crate) kept_accounts: accounts::Kept,
     kept_arms: Mutex<Vec<StoredArms>>,
     generation: ArcSwap<Generation>,
@@ -140,10 +146,11 @@ impl Gateway {
     ) -> Arc<Self> {
         let Stores { responses, learning, batches } = stores;
         let clock = Clock::start();
-        match learning.arms() {
-            Ok(stored) => learn::restore_bandits(&snapshot, &stored),
-            Err(error) => tracing::warn!(%error, "what bandits had learned cannot be read; they start anew"),
-        }
+        let arms = learning.arms().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what bandits had learned cannot be read; they start anew");
+            Vec::new()
+        });
+        learn::restore_bandits(&snapshot, &arms);
         let accounts = learning.accounts().unwrap_or_else(|error| {
             tracing::warn!(%error, "what was spent under daily caps cannot be read; their day begins anew");
             Vec::new()
@@ -165,7 +172,9 @@ impl Gateway {
             batches,
             queue: Arc::default(),
             answers: Answers::default(),
+            vectors: Vectors::default(),
             sessions: Sessions::default(),
+            heard: Heard::after(&arms),
             kept_accounts: accounts::Kept::default(),
             kept_arms: Mutex::default(),
             generation: ArcSwap::from_pointee(generation),
@@ -186,11 +195,22 @@ impl Gateway {
     pub fn reload(&self, snapshot: Snapshot) {
         let before = self.generation.load_full();
         self.keep_accounts();
+        examples::carry_over(&before.snapshot, &snapshot);
         let after = Generation::new(snapshot, Some(&before));
         accounts::take_up(self, &after, Some(&before));
         self.generation.store(Arc::new(after));
         self.warm_credentials();
         self.metrics.reloaded();
+    }
+
+    /// Tells bandits what was said of answers elsewhere. Reads databases: not to be called on a thread that serves others.
+    pub fn hear(self: &Arc<Self>) {
+        heard::look(self);
+    }
+
+    /// Begins to learn the examples that larger encoders read. Returns at once.
+    pub fn learn_examples(self: &Arc<Self>) {
+        examples::begin(self);
     }
 
     /// Begins to obtain the credentials that the configuration in force needs, and forgets those of earlier ones.

@@ -48,7 +48,8 @@ pub fn caller(record: &RequestRecord) -> Caller {
 #[must_use]
 pub fn answer(record: &RequestRecord) -> Option<&AttemptRecord> {
     let answers = |attempt: &&AttemptRecord| {
-        attempt.failure.is_none() && !matches!(attempt.kind, AttemptKind::Sample | AttemptKind::Judge)
+        attempt.failure.is_none()
+            && !matches!(attempt.kind, AttemptKind::Sample | AttemptKind::Judge | AttemptKind::Encoder)
     };
     let by_name = |attempt: &&AttemptRecord| Some(&attempt.deployment) == record.deployment.as_ref();
     let mut last_first = record.attempts.iter().rev().filter(answers);

@@ -140,6 +140,7 @@ fn decide_once(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
         expectation.quality = features.predicted(expectation.deployment);
     }
     decision.question = chosen.question;
+    decision.to_encode = chosen.to_encode;
     if decision.plan.is_ok() {
         decision.shadow = shadow;
     }
@@ -230,6 +231,7 @@ fn refused(
         turn: None,
         config_version: input.config_version,
         question: None,
+        to_encode: None,
         shadow: None,
     }
 }

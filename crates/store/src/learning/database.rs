@@ -17,6 +17,7 @@ const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS feedback (
     id BLOB PRIMARY KEY, given INTEGER NOT NULL, key TEXT, score REAL, label TEXT, comment TEXT
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS feedback_given ON feedback (given);
 CREATE TABLE IF NOT EXISTS prompts (id BLOB PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS arms (
     route TEXT NOT NULL, step TEXT NOT NULL, saved INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (route, step)
@@ -101,6 +102,16 @@ pub(super) fn all(
         show(feedback?);
     }
     Ok(())
+}
+
+/// What was given at or after a time in Unix milliseconds, oldest first, so many at the most.
+pub(super) fn given_since(connection: &Connection, since: u64, most: u32) -> rusqlite::Result<Vec<Feedback>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, given, key, score, label, comment FROM feedback WHERE given >= ?1 ORDER BY given LIMIT ?2",
+    )?;
+    let since = i64::try_from(since).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![since, most], read)?;
+    rows.collect()
 }
 
 pub(super) fn put_prompt(connection: &Connection, prompt: &StoredPrompt) -> rusqlite::Result<()> {

@@ -156,6 +156,19 @@ impl Learning {
         }
     }
 
+    /// Feedback given at or after a time in Unix milliseconds, oldest first, so much at the most: also what another process brought in.
+    /// Without a file there is none. Reads the database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn given_since(&self, since: u64, most: u32) -> Result<Vec<Feedback>, StoreError> {
+        match &*self.inner {
+            Inner::Memory(_) => Ok(Vec::new()),
+            Inner::Sqlite { path, reader, .. } => database::given_since(&reader.lock(), since, most)
+                .map_err(|source| StoreError::Database { path: path.clone(), source }),
+        }
+    }
+
     /// Keeps a prompt of a request. Never waits for a database; what is kept in memory only would serve nobody, so without a
     /// file nothing is kept.
     pub fn keep_prompt(&self, prompt: StoredPrompt) {

@@ -174,3 +174,20 @@ fn accounts_say_after_a_restart_what_they_said_last_and_old_days_go() {
     assert_eq!(database::accounts(&connection).unwrap(), kept[..1]);
     assert!(Learning::in_memory().keep_accounts(vec![account("main", today, "two")]));
 }
+
+#[test]
+fn what_was_given_lately_is_found_whoever_brought_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = Learning::open(&settings(folder.path())).unwrap();
+    let other = Learning::open(&settings(folder.path())).unwrap();
+    let at = now();
+    for (number, given) in [(1, 500), (2, 700), (3, 600)] {
+        other.give(Feedback { given, ..feedback(RequestId::new(at, number), 1.0) }).unwrap();
+    }
+    let given = |since, most| -> Vec<u64> {
+        own.given_since(since, most).unwrap().into_iter().map(|feedback| feedback.given).collect()
+    };
+    assert_eq!(given(0, 10), [500, 600, 700]);
+    assert_eq!(given(600, 10), [600, 700]);
+    assert_eq!(given(0, 2), [500, 600]);
+}

@@ -41,6 +41,8 @@ pub(crate) struct Options {
 const LOOK: Duration = Duration::from_secs(1);
 /// How often what bandits have learned is kept: a killed process forgets at most this much.
 const KEEP_LEARNED: Duration = Duration::from_secs(10);
+/// How often feedback is looked for that another process brought in.
+const HEAR: Duration = Duration::from_secs(5);
 /// How often what was spent under daily caps is kept: a killed process forgets at most this much.
 const KEEP_ACCOUNTS: Duration = Duration::from_secs(1);
 /// Changes of a file within this time are one change.
@@ -93,6 +95,10 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
     watch(&gateway, origin)?;
     now_and_then(&gateway, KEEP_LEARNED, |gateway| gateway.keep_learned());
     now_and_then(&gateway, KEEP_ACCOUNTS, |gateway| gateway.keep_accounts());
+    now_and_then(&gateway, HEAR, |gateway| {
+        let gateway = Arc::clone(gateway);
+        tokio::task::spawn_blocking(move || gateway.hear());
+    });
     let drained = server::run(Arc::clone(&gateway), listener, stop()).await;
     gateway.keep_learned();
     gateway.keep_accounts();
@@ -103,7 +109,7 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
 }
 
 /// Does something now and then, for as long as the process lives.
-fn now_and_then(gateway: &Arc<Gateway>, often: Duration, what: fn(&Gateway)) {
+fn now_and_then(gateway: &Arc<Gateway>, often: Duration, what: fn(&Arc<Gateway>)) {
     let gateway = Arc::clone(gateway);
     tokio::spawn(async move {
         let mut due = tokio::time::interval(often);
@@ -243,5 +249,6 @@ async fn reload(gateway: &Arc<Gateway>, origin: &Origin) {
     snapshot.server.listen = before.snapshot.server.listen;
     let version = snapshot.version;
     gateway.reload(snapshot);
+    gateway.learn_examples();
     tracing::info!(config = %format_args!("{version:016x}"), "the configuration was reloaded");
 }
