@@ -38,6 +38,7 @@ pub enum Drained {
 /// Serves until `stop` resolves, then finishes what is open, at most until the drain deadline.
 pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
     gateway.warm_credentials();
+    gateway.learn_examples();
     batches::start(&gateway);
     let graceful = GracefulShutdown::new();
     let client_timeout = gateway.generation().snapshot.server.client_timeout;

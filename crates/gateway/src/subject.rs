@@ -145,6 +145,12 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// The same whose answer is taken as its bytes.
+    #[must_use]
+    pub(crate) fn unread(self) -> Self {
+        Self { inspection: None, ..self }
+    }
+
     /// How answers are looked at, if they are.
     #[must_use]
     pub(crate) fn inspection(&self) -> Option<&Inspection> {

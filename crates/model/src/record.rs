@@ -264,6 +264,8 @@ pub enum AttemptKind {
     Judge,
     /// A model asked which kind of request this is, before anything was chosen.
     Classifier,
+    /// The vector of the text, by which it was chosen.
+    Encoder,
     /// A copy for a candidate whose answer is compared and never sent.
     Shadow,
 }
@@ -282,6 +284,7 @@ impl AttemptKind {
             Self::Sample => "sample",
             Self::Judge => "judge",
             Self::Classifier => "classifier",
+            Self::Encoder => "encoder",
             Self::Shadow => "shadow",
         }
     }

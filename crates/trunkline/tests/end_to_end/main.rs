@@ -21,6 +21,7 @@ mod continuation;
 mod crash;
 mod decisions;
 mod effort;
+mod encoders;
 mod eval;
 mod failover;
 mod feedback;
