@@ -80,7 +80,7 @@ pub(super) fn encode(request: &RerankRequest, profile: &Profile) -> Result<Encod
     out.close_object();
     out.close_object();
     out.close_object();
-    Ok(Encoded { body: out.freeze(), warnings: warnings(request) })
+    Ok(Encoded::new(out.freeze(), warnings(request)))
 }
 
 /// What does not go along.

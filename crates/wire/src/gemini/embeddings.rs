@@ -177,7 +177,7 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
     }
     out.close_array();
     out.close_object();
-    Ok(Encoded { body: out.freeze(), warnings })
+    Ok(Encoded::new(out.freeze(), warnings))
 }
 
 /// Where a client puts settings in an object of their own.

@@ -74,7 +74,7 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
         out.close_object();
     }
     out.close_object();
-    Ok(Encoded { body: out.freeze(), warnings })
+    Ok(Encoded::new(out.freeze(), warnings))
 }
 
 /// One prediction.
