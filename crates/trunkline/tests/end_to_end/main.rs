@@ -11,6 +11,7 @@ mod array_streams;
 mod bad_input;
 mod batches;
 mod bedrock;
+mod billed_units;
 mod broken_streams;
 mod cancellation;
 mod cascade;

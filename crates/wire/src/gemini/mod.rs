@@ -16,6 +16,7 @@ mod generation_config;
 mod observe;
 mod part_encode;
 mod pass;
+mod predict;
 mod reasoning;
 mod request_decode;
 mod request_encode;
