@@ -266,6 +266,8 @@ pub enum AttemptKind {
     Classifier,
     /// A copy for a candidate whose answer is compared and never sent.
     Shadow,
+    /// A line of a batch that the provider's own batch API answered, at its price for batches.
+    Batch,
 }
 
 impl AttemptKind {
@@ -283,6 +285,7 @@ impl AttemptKind {
             Self::Judge => "judge",
             Self::Classifier => "classifier",
             Self::Shadow => "shadow",
+            Self::Batch => "batch",
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::batch::{BatchForm, BatchSupport};
 use crate::signing::token::TokenService;
 use serde::Deserialize;
 use trunkline_model::dialect::Dialect;
@@ -78,6 +79,8 @@ pub struct Preset {
     /// What is different about request parameters.
     #[serde(default)]
     pub parameters: Parameters,
+    /// Its batch API, where there is one that lines of batches can go to.
+    pub batch: Option<BatchSupport>,
     /// How it reports rate limits.
     #[serde(default)]
     pub limits: LimitHeaders,
@@ -446,8 +449,20 @@ impl Preset {
                 "url_settings must name variables of base_url",
             ),
             (self.data.claims_anything() && self.data.source.is_none(), "data claims need their source"),
+            (
+                self.is_batch_incomplete(),
+                "a batch API needs the endpoints batches and, for the form files, files",
+            ),
         ];
         checks.into_iter().find(|(wrong, _)| *wrong).map(|(_, problem)| problem)
+    }
+
+    fn is_batch_incomplete(&self) -> bool {
+        let has = |endpoint| self.endpoints.contains_key(&endpoint);
+        self.batch.as_ref().is_some_and(|batch| {
+            let needs_files = batch.form == BatchForm::Files;
+            batch.endpoints.is_empty() || !has(Endpoint::Batches) || needs_files && !has(Endpoint::Files)
+        })
     }
 
     /// The provider whose catalogue entries describe its models.
@@ -513,6 +528,7 @@ impl Preset {
             body: family.body.clone(),
             model_in_path_only: family.model_in_path_only,
             parameters: family.parameters.clone(),
+            batch: None,
             ..self.clone()
         })
     }
@@ -522,7 +538,7 @@ impl Preset {
     pub fn of_version(&self, version: &str) -> Self {
         let fill = |path: &String| path.replace("{api_version}", version);
         let dated = self.dated_endpoints.iter().map(|(endpoint, path)| (*endpoint, fill(path)));
-        Self { endpoints: dated.collect(), ..self.clone() }
+        Self { endpoints: dated.collect(), batch: None, ..self.clone() }
     }
 
     /// The path of an endpoint, if it is served.
@@ -596,6 +612,10 @@ chat = "/chat/completions"
             ("chat = ", "chatter = "),
             ("[endpoints]", "[limits]\nstyle = \"named\"\n[endpoints]"),
             ("[endpoints]", "[data]\nzdr = true\n[endpoints]"),
+            (
+                "[endpoints]",
+                "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]",
+            ),
             ("[endpoints]", "[parameters]\nrefuse = [\"n\"]\n[endpoints]"),
             ("\"openai\"", "\"telnet\""),
         ];
@@ -615,6 +635,7 @@ chat = "/chat/completions"
         "chatter = ": unknown variant `chatter`, expected one of `chat`, `chat_stream`, `responses`, `completions`, `embeddings`, `count_tokens`, `moderations`, `images`, `image_edits`, `image_variations`, `transcriptions`, `translations`, `speech`, `rerank`, `models`, `files`, `batches`
         "[limits]\nstyle = \"named\"\n[endpoints]": read the preset `acme`: limit headers go with the style named, and only with it
         "[data]\nzdr = true\n[endpoints]": read the preset `acme`: data claims need their source
+        "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]": read the preset `acme`: a batch API needs the endpoints batches and, for the form files, files
         "[parameters]\nrefuse = [\"n\"]\n[endpoints]": unknown field `refuse`, expected one of `output_limit`, `stream_usage`, `json_schema`, `image_urls`, `developer_role`, `reasoning_field`, `refused`, `ignored`, `renamed`
         "\"telnet\"": unknown variant `telnet`, expected one of `openai`, `anthropic`, `gemini`, `responses`, `converse`, `cohere`, `mistral`
         "#);
