@@ -526,7 +526,8 @@ impl<'a> Subject<'a> {
         };
         let encoded = encoded.map_err(encode_failure)?;
         warnings.extend(encoded.warnings);
-        Ok((RequestBody::from(encoded.body), warnings))
+        let pieces = std::iter::once(encoded.body).chain(encoded.rest);
+        Ok((RequestBody::from(pieces.collect::<Vec<_>>()), warnings))
     }
 
     fn encoded(&self, upstream: &Upstream, request: &Request) -> Result<Encoded, EncodeError> {

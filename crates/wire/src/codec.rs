@@ -201,10 +201,19 @@ pub enum ReasoningStyle {
 /// A request ready for the target.
 #[derive(Clone, Debug)]
 pub struct Encoded {
-    /// The JSON body.
+    /// The JSON body, or its beginning.
     pub body: Bytes,
+    /// What follows it: long texts are shares of the body they came in, with what stands between them.
+    pub rest: Vec<Bytes>,
     /// What did not pass unchanged.
     pub warnings: Vec<Warning>,
+}
+
+impl Encoded {
+    /// A body in one piece.
+    pub(crate) const fn new(body: Bytes, warnings: Vec<Warning>) -> Self {
+        Self { body, rest: Vec::new(), warnings }
+    }
 }
 
 /// Why a request cannot be encoded for a target.

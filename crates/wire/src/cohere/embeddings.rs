@@ -61,7 +61,7 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
         }
     }
     body.close();
-    Ok(Encoded { body: Bytes::from(out), warnings: warnings.list })
+    Ok(Encoded::new(Bytes::from(out), warnings.list))
 }
 
 /// What the vectors are for, in Cohere's words; other vendors' words are understood.

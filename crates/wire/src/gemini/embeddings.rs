@@ -165,7 +165,7 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
     }
     out.close_array();
     out.close_object();
-    Ok(Encoded { body: out.freeze(), warnings })
+    Ok(Encoded::new(out.freeze(), warnings))
 }
 
 /// What the vectors are for, in this dialect's words.
