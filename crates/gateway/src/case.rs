@@ -41,6 +41,8 @@ pub(crate) struct Case {
     /// Whether the session must be remembered.
     remembers_session: bool,
     running: Vec<Running>,
+    /// Microseconds that went by before this process knew of it.
+    waited_us: u64,
     finished: bool,
 }
 
@@ -53,6 +55,7 @@ struct Running {
     /// What it takes in, should the provider not say.
     estimated: Usage,
     operation: Operation,
+    service: ServiceTier,
 }
 
 /// What came of one attempt.
@@ -99,6 +102,7 @@ impl Case {
             is_beside: false,
             remembers_session: false,
             running: Vec::new(),
+            waited_us: 0,
             finished: false,
         }
     }
@@ -211,7 +215,20 @@ impl Case {
             entry: entry.cloned(),
             estimated,
             operation: self.record.operation,
+            service: ServiceTier::Standard,
         });
+    }
+
+    /// Notes that it arrived this many microseconds before it was opened here.
+    pub(crate) const fn has_waited(&mut self, microseconds: u64) {
+        self.waited_us = microseconds;
+    }
+
+    /// Notes at which of a model's prices an attempt is billed, where that is not the usual one.
+    pub(crate) fn serve_as(&mut self, number: AttemptNumber, service: ServiceTier) {
+        if let Some(running) = self.running.iter_mut().find(|running| running.number == number) {
+            running.service = service;
+        }
     }
 
     /// Notes by whose prices an attempt is billed, where that shows only in its answer.
@@ -233,7 +250,7 @@ impl Case {
         let running = self.running.swap_remove(position);
         let (usage, usage_source, cost) = bill(&running, &end);
         let mut phases = end.phases;
-        phases.total_us = micros(self.gateway.clock.now(), running.started);
+        phases.total_us = micros(self.gateway.clock.now(), running.started).saturating_add(self.waited_us);
         let record = &mut self.record;
         record.usage = record.usage.plus(&usage);
         record.cost = record.cost.plus(cost);
@@ -288,7 +305,7 @@ impl Case {
             self.end(number, abandoned(Failure::new(FailureClass::ClientGone, "the client went away")));
         }
         self.record.outcome = outcome;
-        self.record.total_us = self.elapsed_us();
+        self.record.total_us = self.elapsed_us().saturating_add(self.waited_us);
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(&self.settlement());
         }
@@ -383,7 +400,7 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
         }
     };
     let cost = match &running.entry {
-        Some(entry) => catalogue::bill(entry, ServiceTier::Standard, &usage),
+        Some(entry) => catalogue::bill(entry, running.service, &usage),
         None => Cost::UNKNOWN,
     };
     // Of a passed answer both the model and the tier are only read off its bytes.
@@ -453,6 +470,7 @@ mod tests {
             entry: None,
             estimated: Usage { input: 50, ..Usage::default() },
             operation: Operation::Chat,
+            service: ServiceTier::Standard,
         };
         let failure = failure.map(|class| Failure::new(class, "it broke off"));
         let end = AttemptEnd {

@@ -153,6 +153,12 @@ impl<'a> Subject<'a> {
         Self { inspection: None, ..self }
     }
 
+    /// The subject of a request whose answer is here already.
+    #[must_use]
+    pub(crate) fn answered(admitted: &'a Admitted, id: RequestId) -> Self {
+        Self { inspection: None, ..Self::beside(admitted, id) }
+    }
+
     /// How answers are looked at, if they are.
     #[must_use]
     pub(crate) fn inspection(&self) -> Option<&Inspection> {

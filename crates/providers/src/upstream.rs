@@ -3,6 +3,7 @@
 //! Owns turning a preset, an account and a catalogue entry into values the request path only has to clone. Must not send
 //! anything. Built once when a configuration compiles, so that nothing is formatted or validated per request.
 
+use crate::batch::BatchApi;
 use crate::limits::{self, RateHeaders};
 use crate::preset::{Endpoint, ErrorRow, KeyScheme, LimitStyle, Preset};
 use crate::signing::Signing;
@@ -72,6 +73,8 @@ pub struct Upstream {
     pub signing: Option<Arc<Signing>>,
     /// The address below which the provider serves everything; a key that goes into queries stands in its query.
     pub base: Uri,
+    /// Its batch API, where there is one.
+    pub batch: Option<BatchApi>,
     endpoints: Vec<(Operation, Delivery, Uri)>,
     responses: Option<Uri>,
     /// Conversations go through the responses endpoint, whatever the client speaks.
@@ -116,6 +119,7 @@ impl Upstream {
             http2_cleartext: account.http2_cleartext,
             signing: account.signing.clone(),
             base: uri(account, preset, base, "/", model)?,
+            batch: batch(preset, account),
             endpoints,
             responses,
             only_responses,
@@ -214,6 +218,16 @@ impl Upstream {
     pub fn retry_after(headers: &HeaderMap, now: u64) -> Option<Duration> {
         limits::retry_after(headers, now)
     }
+}
+
+/// The batch API of an account. One whose requests are signed, or carry the key in the query, is not used: its calls are made of parts
+/// that would each have to be signed.
+fn batch(preset: &Preset, account: &Account) -> Option<BatchApi> {
+    if account.signing.is_some() || preset.key.scheme == KeyScheme::Query {
+        return None;
+    }
+    let base = account.base_url.trim_end_matches('/');
+    BatchApi::new(preset.batch.as_ref()?, |endpoint| Some(format!("{base}{}", preset.path(endpoint)?)))
 }
 
 /// Whether a model refuses an operation that its provider has an endpoint for.

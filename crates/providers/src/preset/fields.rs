@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::batch::{BatchForm, BatchSupport};
 use crate::signing::token::TokenService;
 use serde::Deserialize;
 use trunkline_model::dialect::Dialect;
@@ -81,6 +82,8 @@ pub struct Preset {
     /// What is different about request parameters.
     #[serde(default)]
     pub parameters: Parameters,
+    /// Its batch API, where there is one that lines of batches can go to.
+    pub batch: Option<BatchSupport>,
     /// How it reports rate limits.
     #[serde(default)]
     pub limits: LimitHeaders,
@@ -544,8 +547,20 @@ impl Preset {
                 "a sister service takes signed requests, and nothing says how they are signed",
             ),
             (self.data.claims_anything() && self.data.source.is_none(), "data claims need their source"),
+            (
+                self.is_batch_incomplete(),
+                "a batch API needs the endpoints batches and, for the form files, files",
+            ),
         ];
         checks.into_iter().find(|(wrong, _)| *wrong).map(|(_, problem)| problem)
+    }
+
+    fn is_batch_incomplete(&self) -> bool {
+        let has = |endpoint| self.endpoints.contains_key(&endpoint);
+        self.batch.as_ref().is_some_and(|batch| {
+            let needs_files = batch.form == BatchForm::Files;
+            batch.endpoints.is_empty() || !has(Endpoint::Batches) || needs_files && !has(Endpoint::Files)
+        })
     }
 
     /// The provider whose catalogue entries describe its models.
@@ -611,6 +626,7 @@ impl Preset {
             body: family.body.clone(),
             model_in_path_only: family.model_in_path_only,
             parameters: family.parameters.clone(),
+            batch: None,
             ..self.clone()
         })
     }
@@ -620,7 +636,7 @@ impl Preset {
     pub fn of_version(&self, version: &str) -> Self {
         let fill = |path: &String| path.replace("{api_version}", version);
         let dated = self.dated_endpoints.iter().map(|(endpoint, path)| (*endpoint, fill(path)));
-        Self { endpoints: dated.collect(), ..self.clone() }
+        Self { endpoints: dated.collect(), batch: None, ..self.clone() }
     }
 
     /// The endpoints it serves, of any of its models, in the order of [`Endpoint::ALL`].
@@ -716,6 +732,10 @@ chat = "/chat/completions"
             ("chat = ", "chatter = "),
             ("[endpoints]", "[limits]\nstyle = \"named\"\n[endpoints]"),
             ("[endpoints]", "[data]\nzdr = true\n[endpoints]"),
+            (
+                "[endpoints]",
+                "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]",
+            ),
             ("[endpoints]", "[parameters]\nrefuse = [\"n\"]\n[endpoints]"),
             ("\"openai\"", "\"telnet\""),
             (
@@ -743,6 +763,7 @@ chat = "/chat/completions"
         "chatter = ": unknown variant `chatter`, expected one of `chat`, `chat_stream`, `responses`, `completions`, `embeddings`, `count_tokens`, `moderations`, `images`, `image_edits`, `image_variations`, `transcriptions`, `translations`, `speech`, `rerank`, `models`, `files`, `batches`
         "[limits]\nstyle = \"named\"\n[endpoints]": read the preset `acme`: limit headers go with the style named, and only with it
         "[data]\nzdr = true\n[endpoints]": read the preset `acme`: data claims need their source
+        "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]": read the preset `acme`: a batch API needs the endpoints batches and, for the form files, files
         "[parameters]\nrefuse = [\"n\"]\n[endpoints]": unknown field `refuse`, expected one of `output_limit`, `stream_usage`, `json_schema`, `image_urls`, `developer_role`, `reasoning_field`, `refused`, `ignored`, `renamed`
         "\"telnet\"": unknown variant `telnet`, expected one of `openai`, `anthropic`, `gemini`, `responses`, `converse`, `cohere`, `mistral`
         "[sister_services.rerank]\nhost = \"a\"\nsister_host = \"b\"\nmodel = \"{model}\"\n[endpoints]": read the preset `acme`: a sister service must serve one of the endpoints

@@ -10,6 +10,7 @@ mod support;
 mod array_streams;
 mod bad_input;
 mod batches;
+mod batches_upstream;
 mod bedrock;
 mod billed_units;
 mod broken_streams;
