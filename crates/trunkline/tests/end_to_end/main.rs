@@ -9,6 +9,7 @@ mod support;
 
 mod array_streams;
 mod bad_input;
+mod bad_input_elsewhere;
 mod batches;
 mod batches_upstream;
 mod bedrock;

@@ -1,10 +1,12 @@
 //! A pull reader over JSON text that validates and never builds.
 //!
-//! Owns the grammar of RFC 8259: values are visited in place, by span. Must not know any dialect's keys. Strings are the
+//! Owns the grammar of RFC 8259: values are visited in place, by span. Must not know any dialect's keys. Whether a key may come
+//! twice is the caller's choice: answers are read as they are, requests are not. Strings are the
 //! bulk of every prompt, so they are skipped 64 bytes at a time; the three tests of a block (quote, backslash, control
 //! character) are vector instructions on any target: whether there is a hit is left to the compiler, where the hits are is
 //! what no compiler finds by itself.
 
+use super::keys::{Keys, repeated};
 use super::unescape::unescape;
 use crate::codec::BadRequest;
 use std::borrow::Cow;
@@ -79,12 +81,24 @@ pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: u32,
+    /// Whether a key that an object has twice is a mistake.
+    is_strict: bool,
 }
 
 impl<'a> Reader<'a> {
     /// Starts before the first byte.
     pub(crate) const fn new(text: &'a str) -> Self {
-        Self { text, at: 0, depth: 0 }
+        Self { text, at: 0, depth: 0, is_strict: false }
+    }
+
+    /// As `new`, for what must not have a key twice in any of its objects but the outermost, whose visitor sees them all.
+    pub(crate) const fn strict(text: &'a str) -> Self {
+        Self { text, at: 0, depth: 0, is_strict: true }
+    }
+
+    /// Starts at a byte.
+    pub(super) const fn at(text: &'a str, at: usize) -> Self {
+        Self { text, at, depth: 0, is_strict: false }
     }
 
     /// The offset of the next byte.
@@ -267,11 +281,18 @@ impl<'a> Reader<'a> {
         if self.byte() == Some(b'}') {
             return self.ascend();
         }
+        let mut keys = Keys::new();
         loop {
             if self.byte() != Some(b'"') {
                 return Err(self.unexpected("`\"` at the start of a key"));
             }
             let key = self.string()?;
+            if self.is_strict
+                && self.depth > 1
+                && let Some(before) = keys.note(self.text, key)
+            {
+                return Err(repeated(self.text, key, before));
+            }
             self.blanks();
             if self.byte() != Some(b':') {
                 return Err(self.unexpected("`:` after a key"));

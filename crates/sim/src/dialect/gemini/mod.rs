@@ -8,6 +8,7 @@ mod check;
 mod contents;
 mod embeddings;
 mod error;
+mod logprobs;
 mod models;
 
 use bytes::Bytes;
