@@ -47,6 +47,7 @@ def vertex(url):
 
 @case
 def gemini_vertex_embeddings(url):
+    client = vertex(url)
     settings = {"output_dimensionality": 64, "task_type": "CLUSTERING"}
     # By `predict`, by `embedContent` and by `batchEmbedContents`.
     for model, contents in (
@@ -54,9 +55,9 @@ def gemini_vertex_embeddings(url):
         ("gemini-embedding-001", ["one"]),
         ("gemini-embedding-001", ["one", "two three"]),
     ):
-        answer = vertex(url).models.embed_content(model=model, contents=contents, config=settings)
+        answer = client.models.embed_content(model=model, contents=contents, config=settings)
         same([len(vector.values) for vector in answer.embeddings], [64] * len(contents))
-    answer = vertex(url).models.embed_content(model="text-embedding-005", contents="one two")
+    answer = client.models.embed_content(model="text-embedding-005", contents="one two")
     assert answer.embeddings[0].statistics.token_count > 0, answer
     same(answer.metadata.billable_character_count, 6)
 

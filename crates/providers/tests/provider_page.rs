@@ -20,7 +20,7 @@ fn page() -> String {
     let mut lines = String::new();
     let mut count = 0;
     for id in preset::ids() {
-        let preset = preset::find(id).unwrap();
+        let preset = preset::find(id).expect("a listed preset");
         let served: Vec<&str> = preset.served().map(Endpoint::name).collect();
         let keys: Vec<String> = preset.key.env.iter().map(|name| format!("`{name}`")).collect();
         count += 1;

@@ -1,5 +1,7 @@
 //! Endpoints that another service of a vendor serves: where they are, who may use them, how they name models.
 
+#![expect(clippy::unwrap_used, reason = "a test's helper that cannot go on is a failed test")]
+
 use std::sync::Arc;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::secret::Secret;

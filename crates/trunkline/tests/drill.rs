@@ -56,8 +56,8 @@ fn every_fault_is_survived_or_visible_on_every_endpoint_streamed_and_plain() {
     let kinds: Vec<String> =
         played.keys().map(|(endpoint, delivery)| format!("{endpoint} {delivery}")).collect();
     insta::assert_snapshot!(kinds.join("\n"), @r"
-    /v1/audio/speech (events) stream
     /v1/audio/speech stream
+    /v1/audio/speech (events) stream
     /v1/audio/transcriptions plain
     /v1/audio/transcriptions stream
     /v1/audio/translations plain

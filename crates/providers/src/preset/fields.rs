@@ -260,7 +260,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 17] = [
+    pub const EVERY: [Self; 17] = [
         Self::Chat,
         Self::ChatStream,
         Self::Responses,
@@ -639,10 +639,10 @@ impl Preset {
         Self { endpoints: dated.collect(), batch: None, ..self.clone() }
     }
 
-    /// The endpoints it serves, of any of its models, in the order of [`Endpoint::ALL`].
+    /// The endpoints it serves, of any of its models, in the order of [`Endpoint::EVERY`].
     pub fn served(&self) -> impl Iterator<Item = Endpoint> {
         // How conversations are streamed is no endpoint of its own to anybody but the gateway.
-        let apart = Endpoint::ALL.into_iter().filter(|endpoint| *endpoint != Endpoint::ChatStream);
+        let apart = Endpoint::EVERY.into_iter().filter(|endpoint| *endpoint != Endpoint::ChatStream);
         apart.filter(|endpoint| self.serves(*endpoint))
     }
 
@@ -677,7 +677,7 @@ mod tests {
 
     #[test]
     fn endpoints_are_called_in_presets_as_everywhere() {
-        for endpoint in Endpoint::ALL {
+        for endpoint in Endpoint::EVERY {
             let text = LEAST.replace("chat = ", &format!("{} = ", endpoint.name()));
             assert_eq!(Preset::parse(&text).expect("a preset").path(endpoint), Some("/chat/completions"));
         }

@@ -25,8 +25,8 @@ pub(crate) struct Options {
 }
 
 fn endpoint(name: &str) -> Result<Endpoint, String> {
-    let found = Endpoint::ALL.iter().find(|endpoint| endpoint.name() == name);
-    let all = || Endpoint::ALL.map(Endpoint::name).join(", ");
+    let found = Endpoint::EVERY.iter().find(|endpoint| endpoint.name() == name);
+    let all = || Endpoint::EVERY.map(Endpoint::name).join(", ");
     found.copied().ok_or_else(|| format!("there is no endpoint `{name}`; there are {}", all()))
 }
 

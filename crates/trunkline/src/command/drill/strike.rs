@@ -5,7 +5,7 @@
 
 use super::endpoint::Endpoint;
 use super::stage::Stage;
-use trunkline_model::dialect::Delivery;
+use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_route::fleet::DeploymentIndex;
 use trunkline_route::plan::{Leg, Plan, Timeouts};
 use trunkline_sim::{Fault, Phase};
@@ -93,6 +93,10 @@ pub(super) fn expected(
 ) -> Expected {
     let healthy = |leg: &Leg| !struck.contains(&leg.deployment.index());
     let answer_if = |possible: bool| if possible { Expected::Answer } else { Expected::Error };
+    if endpoint.operation() == Operation::CountTokens && !plan.legs.iter().any(healthy) {
+        // Few providers count, and no answer depends on it: a route without a second one is told so, and has lost no answer.
+        return Expected::Error;
+    }
     match fault {
         // The caller's own fault: nobody else would take it.
         Fault::BadRequest => Expected::Error,
@@ -100,7 +104,7 @@ pub(super) fn expected(
         Fault::ContextTooLong => answer_if(plan.on_context_length.first().is_some_and(healthy)),
         Fault::ContentFiltered => answer_if(plan.on_content_filter.iter().any(healthy)),
         // Pictures and sound begin at once: by any byte the client may have something of them.
-        Fault::CutAtByte(_) => answer_if(!(delivery.is_stream() && endpoint.operation().is_relayed())),
+        Fault::CutAtByte(_) if delivery.is_stream() && endpoint.operation().is_relayed() => Expected::Error,
         // What the client has seen cannot be taken back.
         _ => answer_if(!(delivery.is_stream() && fault.phase() == Phase::AfterFirstToken)),
     }
