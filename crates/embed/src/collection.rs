@@ -19,7 +19,7 @@ pub struct Collection {
 #[derive(Debug)]
 enum Held {
     Exact(Index),
-    Approximate(Graph),
+    Approximate(Box<Graph>),
 }
 
 impl Collection {
@@ -71,7 +71,7 @@ impl Nearest for Collection {
                     graph.push(id, &vector)?;
                 }
                 graph.push(id, vector)?;
-                self.held = Held::Approximate(graph);
+                self.held = Held::Approximate(Box::new(graph));
                 Ok(())
             }
             outcome => outcome,
