@@ -103,6 +103,21 @@ pub struct BatchSettings {
     pub max_size: Option<String>,
     /// How long files and finished batches are kept, for example `30d` (default).
     pub keep: Option<String>,
+    /// Whether lines go to a provider's own batch API where that is cheaper: `auto` (default), or `never`.
+    pub upstream: Option<BatchUpstream>,
+    /// Fewest lines that are handed to a provider's batch API together; fewer are sent one by one. Default 1.
+    pub upstream_least: Option<u32>,
+}
+
+/// Whether lines of batches go to providers' own batch APIs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchUpstream {
+    /// Where the provider has one, it is cheaper, and there is time for it.
+    #[default]
+    Auto,
+    /// Every line is a request of its own.
+    Never,
 }
 
 /// An upstream account.

@@ -135,7 +135,8 @@ pub(crate) fn admit(
     }
     check_allowed(&caller, &route)?;
     case.record.route = Some(Arc::clone(&route.name));
-    if let Some(limiter) = identified.key.as_ref().and_then(|key| generation.limiter(&key.name)) {
+    let limited = identified.key.as_ref().filter(|_| !accepted.options.unlimited);
+    if let Some(limiter) = limited.and_then(|key| generation.limiter(&key.name)) {
         let shape = &accepted.envelope.shape;
         let output =
             shape.max_output_tokens.unwrap_or(ASSUMED_OUTPUT).saturating_mul(u64::from(shape.choices.max(1)));

@@ -99,7 +99,7 @@ pub(crate) async fn ask(
 pub(crate) fn note_begun(subject: &Subject<'_>, case: &mut Case, attempt: &Attempt) {
     let deployment = subject.generation().snapshot.fleet.deployment(attempt.leg.deployment.index());
     let entry = deployment.entry.as_ref();
-    case.begin(attempt.number, &deployment.id, attempt.kind, entry, subject.estimated_input());
+    case.begin(attempt.number, &deployment.id, attempt.kind, entry, subject.estimated_usage());
 }
 
 /// Notes that such a call was answered.

@@ -117,7 +117,7 @@ pub(crate) fn note(admitted: &Admitted, decision: &Decision, case: &mut Case) {
 }
 
 /// What a replay needs to decide the request again.
-fn asked(admitted: &Admitted) -> Asked {
+pub(crate) fn asked(admitted: &Admitted) -> Asked {
     let caller = &admitted.caller;
     Asked {
         pin: caller.pin.clone(),

@@ -268,6 +268,8 @@ pub enum AttemptKind {
     Encoder,
     /// A copy for a candidate whose answer is compared and never sent.
     Shadow,
+    /// A line of a batch that the provider's own batch API answered, at its price for batches.
+    Batch,
 }
 
 impl AttemptKind {
@@ -286,6 +288,7 @@ impl AttemptKind {
             Self::Classifier => "classifier",
             Self::Encoder => "encoder",
             Self::Shadow => "shadow",
+            Self::Batch => "batch",
         }
     }
 }

@@ -20,8 +20,8 @@ mod sqlite;
 
 pub use batches::{
     BatchCounts, BatchQuery, BatchStats, BatchStatus, BatchStoreError, BatchStoreSettings, BatchTimes,
-    Batches, ClaimedLine, Deletion, FilePiece, FileQuery, LineEnd, NewLine, PutBack, ResultFiles, Results,
-    StoredBatch, StoredFile,
+    Batches, ClaimedLine, Deletion, FilePiece, FileQuery, HandedLine, HandoverState, HandoverStats, LineEnd,
+    NewLine, PutBack, ResultFiles, Results, Return, StoredBatch, StoredFile, StoredHandover,
 };
 pub use learning::{
     Learning, LearningFile, LearningSettings, NotKept, StoredAccount, StoredArms, StoredPrompt, learning_file,

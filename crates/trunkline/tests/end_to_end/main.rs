@@ -9,8 +9,11 @@ mod support;
 
 mod array_streams;
 mod bad_input;
+mod bad_input_elsewhere;
 mod batches;
+mod batches_upstream;
 mod bedrock;
+mod billed_units;
 mod broken_streams;
 mod cancellation;
 mod cascade;
