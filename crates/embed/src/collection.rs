@@ -19,13 +19,13 @@ pub struct Collection {
 #[derive(Debug)]
 enum Held {
     Exact(Index),
-    Approximate(Graph),
+    Approximate(Box<Graph>),
 }
 
 impl Collection {
     /// An empty collection for vectors of `dimensions` components and `capacity` entries (at most
-    /// [`crate::MOST_GRAPH_ENTRIES`]). Up to [`MOST_ENTRIES`] it is an [`Index`] of that precision. The change to a graph takes
-    /// about a millisecond per entry.
+    /// [`crate::MOST_GRAPH_ENTRIES`]). Up to [`MOST_ENTRIES`] it is an [`Index`] of that precision. The change to a graph enters
+    /// all of them anew, while the caller waits (`examples/index_speed.rs` prints how long).
     ///
     /// # Errors
     /// When either is out of range.
@@ -71,7 +71,7 @@ impl Nearest for Collection {
                     graph.push(id, &vector)?;
                 }
                 graph.push(id, vector)?;
-                self.held = Held::Approximate(graph);
+                self.held = Held::Approximate(Box::new(graph));
                 Ok(())
             }
             outcome => outcome,

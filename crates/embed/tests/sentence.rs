@@ -1,6 +1,7 @@
 //! Sentence transformers: the reference's vectors from a tiny random model, and every mistake of a folder by name.
 //! `make_sentence_golden.py` writes the files.
 #![cfg(feature = "encoder")]
+#![expect(clippy::unwrap_used, reason = "a test's helper that cannot go on is a failed test")]
 
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};

@@ -51,6 +51,8 @@ fn mistakes_are_named() {
         with(big, "encoder: big, ", "require: [baa]\n"),
     ];
     assert_snapshot!(texts.map(|text| errors(&text)).join("\n"));
+    let gathered = errors(&with(big, "encoder: big, from_log: [billing], ", "learn: { keep: text }\n"));
+    assert!(gathered.contains("texts of the log would go to the encoder's provider"), "{gathered}");
     assert_snapshot!("unused", warnings(&with(big, "", "")));
 }
 

@@ -205,7 +205,8 @@ impl Classifier {
             let vector = Box::from(reader.vector.as_slice());
             Prepared { label: example.label, vector, counts: reader.counts.clone() }
         };
-        Ok(Self::fitted(labels, examples.iter().map(prepare).collect(), training))
+        let prepared: Vec<Prepared> = examples.iter().map(prepare).collect();
+        Ok(Self::fitted(labels, &prepared, training))
     }
 
     /// As [`Classifier::train`], with the vectors of another encoder, one per example. Their length in space does not matter.
@@ -227,12 +228,13 @@ impl Classifier {
             normalize(&mut vector);
             Prepared { label: example.label, vector, counts: reader.counts.clone() }
         };
-        Ok(Self::fitted(labels, examples.iter().zip(vectors).map(prepare).collect(), training))
+        let prepared: Vec<Prepared> = examples.iter().zip(vectors).map(prepare).collect();
+        Ok(Self::fitted(labels, &prepared, training))
     }
 
-    fn fitted(labels: Vec<Box<str>>, prepared: Vec<Prepared>, training: &Training) -> Self {
+    fn fitted(labels: Vec<Box<str>>, prepared: &[Prepared], training: &Training) -> Self {
         let width = prepared.first().map_or(0, |example| example.vector.len());
-        let calibration = calibrate(training.head, labels.len(), &prepared, training.keep);
+        let calibration = calibrate(training.head, labels.len(), prepared, training.keep);
         let all: Vec<&Prepared> = prepared.iter().collect();
         let fitted = fit(training.head, labels.len(), &all);
         Self { labels, width, fitted, calibration }

@@ -1,7 +1,7 @@
 //! Sentence transformers in process: the BERT family, read from the folder that the reference library writes.
 //!
 //! Owns the reading of the folder, the forward pass and the pooling. It must not touch a file: whoever loads hands in their
-//! bytes. Behind a feature, because few need it and a transformer takes a thousand times as long as the static table.
+//! bytes. Behind a feature, because few need it and a transformer takes far longer than the static table.
 //! Non-obvious: the forward pass is our own fifty lines over a matrix library and not a framework for models. One kind of model
 //! is needed, and frameworks bring thread pools and look at the machine, which pure crates do not.
 

@@ -11,7 +11,7 @@ use crate::file::{File, IntentsHead, IntentsSettings};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use trunkline_route::classify::{Classifier, Example, Head, TrainError, Training};
-use trunkline_route::steps::{EncodedIntents, Encoder, Intents, Learned};
+use trunkline_route::steps::{EncodeBy, EncodedIntents, Encoder, Intents, Learned};
 
 /// Examples of a label below which its class is guesswork.
 const FEW: usize = 3;
@@ -89,6 +89,15 @@ fn intents(
             Some(found?)
         }
     };
+    let goes_out = |encoder: &Arc<Encoder>| matches!(encoder.by, EncodeBy::Deployment { .. });
+    if !settings.from_log.is_empty() && encoder.as_ref().is_some_and(goes_out) {
+        compiler.error(
+            &["intents", name, "from_log"],
+            "texts of the log would go to the encoder's provider, whatever was demanded of the requests they came with",
+            Some("name an encoder with a `folder`, take `encoder` out, or write examples of your own".to_owned()),
+        );
+        return None;
+    }
     train(name, settings, &texts, encoder, compiler)
 }
 
