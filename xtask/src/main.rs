@@ -1,4 +1,4 @@
-//! Workspace chores: `cargo xtask tidy`, `test`, `conformance`, `catalogue`, `bench`, `fuzz`.
+//! Workspace chores: `cargo xtask tidy`, `test`, `conformance`, `catalogue`, `bench`, `dist`, `fuzz`.
 //!
 //! Owns what keeps the repository honest: the invariants as checks, the one command that runs every test, and the
 //! benchmark. It must not hold anything the shipped binary needs: nothing depends on this crate. It is a program
@@ -6,6 +6,7 @@
 
 mod bench;
 mod catalogue;
+mod dist;
 mod fuzz;
 mod suite;
 mod tidy;
@@ -35,6 +36,8 @@ enum Chore {
     Catalogue(catalogue::Arguments),
     /// Measure the gateway beside a plain reverse proxy and print the table of figures.
     Bench(bench::Options),
+    /// Build the binary that ships: laid out by a training run of the benchmark's traffic.
+    Dist(dist::Options),
     /// Fuzz every decoder, with coverage, for a minute each.
     Fuzz(fuzz::Options),
     /// One process of the benchmark; started by `bench`, not by hand.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Conformance(options) => suite::run_conformance(&options),
         Chore::Catalogue(arguments) => catalogue::run(&arguments).map(|()| ExitCode::SUCCESS),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Dist(options) => dist::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::BenchPart { part } => bench::run_part(part),
     };

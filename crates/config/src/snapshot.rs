@@ -4,6 +4,7 @@
 //! header maps marked sensitive, virtual keys only as digests.
 
 use crate::digest::{KeyDigest, Pepper};
+use crate::file::BatchUpstream;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -132,6 +133,10 @@ pub struct BatchPolicy {
     pub max_bytes: u64,
     /// How long files and finished batches are kept.
     pub keep: Duration,
+    /// Whether lines go to providers' own batch APIs.
+    pub upstream: BatchUpstream,
+    /// Fewest lines that go there together.
+    pub upstream_least: u32,
 }
 
 // A share is never NaN: the notation does not have it.
@@ -145,6 +150,8 @@ impl Default for BatchPolicy {
             max_file: 200_000_000,
             max_bytes: 4_000_000_000,
             keep: Duration::from_secs(30 * 86_400),
+            upstream: BatchUpstream::Auto,
+            upstream_least: 1,
         }
     }
 }
@@ -219,6 +226,8 @@ pub struct VirtualKey {
     pub limits: KeyLimits,
     /// Labels kept with every request, sorted.
     pub tags: Vec<(Name, Name)>,
+    /// The one deployment its requests use.
+    pub pin: Option<Name>,
     /// How deeply its requests reason, whatever they say.
     pub effort: Option<ReasoningEffort>,
     /// Refused as revoked.

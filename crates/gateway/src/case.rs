@@ -41,6 +41,8 @@ pub(crate) struct Case {
     /// Whether the session must be remembered.
     remembers_session: bool,
     running: Vec<Running>,
+    /// Microseconds that went by before this process knew of it.
+    waited_us: u64,
     finished: bool,
 }
 
@@ -50,8 +52,10 @@ struct Running {
     kind: AttemptKind,
     started: Moment,
     entry: Option<Arc<ModelEntry>>,
-    estimated_input: u64,
+    /// What it takes in, should the provider not say.
+    estimated: Usage,
     operation: Operation,
+    service: ServiceTier,
 }
 
 /// What came of one attempt.
@@ -98,6 +102,7 @@ impl Case {
             is_beside: false,
             remembers_session: false,
             running: Vec::new(),
+            waited_us: 0,
             finished: false,
         }
     }
@@ -200,7 +205,7 @@ impl Case {
         deployment: &Name,
         kind: AttemptKind,
         entry: Option<&Arc<ModelEntry>>,
-        estimated_input: u64,
+        estimated: Usage,
     ) {
         self.running.push(Running {
             number,
@@ -208,9 +213,22 @@ impl Case {
             kind,
             started: self.gateway.clock.now(),
             entry: entry.cloned(),
-            estimated_input,
+            estimated,
             operation: self.record.operation,
+            service: ServiceTier::Standard,
         });
+    }
+
+    /// Notes that it arrived this many microseconds before it was opened here.
+    pub(crate) const fn has_waited(&mut self, microseconds: u64) {
+        self.waited_us = microseconds;
+    }
+
+    /// Notes at which of a model's prices an attempt is billed, where that is not the usual one.
+    pub(crate) fn serve_as(&mut self, number: AttemptNumber, service: ServiceTier) {
+        if let Some(running) = self.running.iter_mut().find(|running| running.number == number) {
+            running.service = service;
+        }
     }
 
     /// Notes by whose prices an attempt is billed, where that shows only in its answer.
@@ -232,7 +250,7 @@ impl Case {
         let running = self.running.swap_remove(position);
         let (usage, usage_source, cost) = bill(&running, &end);
         let mut phases = end.phases;
-        phases.total_us = micros(self.gateway.clock.now(), running.started);
+        phases.total_us = micros(self.gateway.clock.now(), running.started).saturating_add(self.waited_us);
         let record = &mut self.record;
         record.usage = record.usage.plus(&usage);
         record.cost = record.cost.plus(cost);
@@ -287,7 +305,7 @@ impl Case {
             self.end(number, abandoned(Failure::new(FailureClass::ClientGone, "the client went away")));
         }
         self.record.outcome = outcome;
-        self.record.total_us = self.elapsed_us();
+        self.record.total_us = self.elapsed_us().saturating_add(self.waited_us);
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(&self.settlement());
         }
@@ -374,7 +392,7 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
         reported => {
             // Cut or cancelled: the prompt was read, and what arrived was generated. Four bytes make a token. A figure the
             // provider gave on the way (the `message_start` of Anthropic says one token) is only a lower bound.
-            let known = reported.unwrap_or(Usage { input: running.estimated_input, ..Usage::default() });
+            let known = reported.unwrap_or(running.estimated);
             (
                 Usage { output: known.output.max(end.output_bytes.div_ceil(4)), ..known },
                 UsageSource::Estimated,
@@ -382,7 +400,7 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
         }
     };
     let cost = match &running.entry {
-        Some(entry) => catalogue::bill(entry, ServiceTier::Standard, &usage),
+        Some(entry) => catalogue::bill(entry, running.service, &usage),
         None => Cost::UNKNOWN,
     };
     // Of a passed answer both the model and the tier are only read off its bytes.
@@ -450,8 +468,9 @@ mod tests {
             kind: AttemptKind::First,
             started: Moment::ORIGIN,
             entry: None,
-            estimated_input: 50,
+            estimated: Usage { input: 50, ..Usage::default() },
             operation: Operation::Chat,
+            service: ServiceTier::Standard,
         };
         let failure = failure.map(|class| Failure::new(class, "it broke off"));
         let end = AttemptEnd {

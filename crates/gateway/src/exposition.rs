@@ -98,7 +98,48 @@ fn batches(gateway: &Gateway, text: &mut String) {
         figures.succeeded, figures.errored
     );
     family(text, "trunkline_batch_lines_ended", "Lines of batches that got their result", "counter", &ended);
+    handed(gateway, text);
     gauge(text, "trunkline_batch_bytes", "Bytes of files and batches kept", figures.stats.bytes as f64);
+}
+
+fn handed(gateway: &Gateway, text: &mut String) {
+    let figures = gateway.queue.handed();
+    let stats = figures.stats;
+    gauge(
+        text,
+        "trunkline_batches_upstream_open",
+        "Batches at providers' own batch APIs that are not over",
+        stats.open as f64,
+    );
+    gauge(
+        text,
+        "trunkline_batches_upstream_lines",
+        "Lines at providers' own batch APIs without a result",
+        stats.lines as f64,
+    );
+    counter(
+        text,
+        "trunkline_batches_upstream_submitted",
+        "Batches that providers' own batch APIs took",
+        figures.submitted,
+    );
+    let ended = format!(
+        "trunkline_batches_upstream_lines_ended_total{{end=\"answered\"}} {}\ntrunkline_batches_upstream_lines_ended_total{{end=\"returned\"}} {}\n",
+        figures.answered, figures.returned
+    );
+    family(
+        text,
+        "trunkline_batches_upstream_lines_ended",
+        "Lines that providers' own batch APIs answered, or that came back to be sent one by one",
+        "counter",
+        &ended,
+    );
+    counter(
+        text,
+        "trunkline_batches_upstream_failures",
+        "Failed calls of providers' own batch APIs, and batches they refused",
+        figures.failed,
+    );
 }
 
 fn pools(gateway: &Gateway, text: &mut String) {

@@ -365,7 +365,9 @@ impl Metrics {
                 served.unknown_cost.get_or_init(|| self.unknown_cost.get_or_create(labels).clone()).inc();
             }
         }
-        if record.outcome == Outcome::Served {
+        // How long a provider's batch took says nothing about how fast requests are answered.
+        let is_of_batch = record.attempts.iter().any(|attempt| attempt.kind == AttemptKind::Batch);
+        if record.outcome == Outcome::Served && !is_of_batch {
             if let Some(first) = record.first_token_us {
                 let series =
                     served.first_token.get_or_init(|| self.first_token.get_or_create(labels).clone());

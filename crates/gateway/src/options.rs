@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub dry_run: bool,
     /// Decide as this request was decided; on dry runs only.
     pub decide_as: Option<Name>,
+    /// It counts on none of its key's rate limits; no client can ask for this.
+    pub unlimited: bool,
 }
 
 /// The longest value of an option, in bytes.

@@ -6,6 +6,7 @@
 
 use crate::dialect::Dialect;
 use crate::json::Json;
+use crate::text::Text;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +36,7 @@ pub struct Message {
 
 impl Message {
     /// A message of one text.
-    pub fn text(role: Role, text: impl Into<String>) -> Self {
+    pub fn text(role: Role, text: impl Into<Text>) -> Self {
         Self { role, parts: vec![Part::text(text)], name: None }
     }
 }
@@ -59,7 +60,7 @@ impl Part {
     }
 
     /// A text part.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub fn text(text: impl Into<Text>) -> Self {
         Self::new(Content::Text(text.into()))
     }
 }
@@ -86,7 +87,7 @@ pub struct Opaque {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
     /// Text.
-    Text(String),
+    Text(Text),
     /// A picture.
     Image(Media),
     /// A document (PDF, plain text).
@@ -104,7 +105,7 @@ pub enum Content {
     /// Reasoning that only its provider can read; the data is the part's `opaque`.
     RedactedThinking,
     /// The model declined, in words.
-    Refusal(String),
+    Refusal(Text),
     /// A part that only one dialect knows, kept as it came.
     Other {
         /// The dialect it came in.
@@ -176,13 +177,13 @@ impl Content {
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaSource {
     /// Here, base64 as it came (standard alphabet, padded).
-    Base64(String),
+    Base64(Text),
     /// Behind a URL.
     Url(String),
     /// In the provider's own file store.
     FileId(String),
     /// Here, as plain text (Anthropic's text documents).
-    Text(String),
+    Text(Text),
 }
 
 /// A call the model asks for.

@@ -28,5 +28,6 @@ pub mod request;
 pub mod rerank;
 pub mod secret;
 pub mod shape;
+pub mod text;
 pub mod usage;
 pub mod warning;

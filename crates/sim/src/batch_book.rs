@@ -40,6 +40,8 @@ pub(crate) struct KeptBatch {
 pub(crate) struct BatchBook {
     files: Mutex<VecDeque<KeptFile>>,
     batches: Mutex<VecDeque<KeptBatch>>,
+    /// Files of results that were made, whether or not they are still there.
+    made: Mutex<VecDeque<String>>,
 }
 
 impl BatchBook {
@@ -53,6 +55,19 @@ impl BatchBook {
 
     pub(crate) fn file(&self, id: &str) -> Option<KeptFile> {
         self.files.lock().iter().find(|file| file.id == id).cloned()
+    }
+
+    /// Whether a file of results is asked for the first time.
+    pub(crate) fn is_first(&self, id: &str) -> bool {
+        let mut made = self.made.lock();
+        let is_first = !made.iter().any(|known| known == id);
+        if is_first {
+            while made.len() >= 2 * CAPACITY {
+                made.pop_front();
+            }
+            made.push_back(id.to_owned());
+        }
+        is_first
     }
 
     /// All files, newest first.

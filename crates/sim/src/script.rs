@@ -28,6 +28,8 @@ pub struct Script {
     pub rules: Vec<Rule>,
     /// Rate limits and what the headers say of them.
     pub limits: Limits,
+    /// How batches go.
+    pub batches: BatchScript,
     /// The shortest prompt prefix, in tokens, that prompt caching remembers.
     pub cache_minimum_tokens: u64,
 }
@@ -42,9 +44,39 @@ impl Default for Script {
             write_bytes: None,
             rules: Vec::new(),
             limits: Limits::default(),
+            batches: BatchScript::default(),
             cache_minimum_tokens: 1024,
         }
     }
+}
+
+/// How batches go, in every dialect that has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchScript {
+    /// How often a batch is looked at before it is over: a client's polling has an end without anybody waiting.
+    pub looks: u32,
+    /// How it ends.
+    pub end: BatchEnd,
+}
+
+impl Default for BatchScript {
+    fn default() -> Self {
+        Self { looks: 2, end: BatchEnd::Complete }
+    }
+}
+
+/// How a batch ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchEnd {
+    /// With an answer to every line.
+    #[default]
+    Complete,
+    /// As a whole, before any line was answered; where the dialect knows that.
+    Failed,
+    /// Its time runs out with every second line answered.
+    Expired,
 }
 
 /// A distribution of waiting times, in milliseconds.

@@ -20,11 +20,11 @@ mod sqlite;
 
 pub use batches::{
     BatchCounts, BatchQuery, BatchStats, BatchStatus, BatchStoreError, BatchStoreSettings, BatchTimes,
-    Batches, ClaimedLine, Deletion, FilePiece, FileQuery, LineEnd, NewLine, PutBack, ResultFiles, Results,
-    StoredBatch, StoredFile,
+    Batches, ClaimedLine, Deletion, FilePiece, FileQuery, HandedLine, HandoverState, HandoverStats, LineEnd,
+    NewLine, PutBack, ResultFiles, Results, Return, StoredBatch, StoredFile, StoredHandover,
 };
 pub use learning::{
-    Learning, LearningFile, LearningSettings, NotKept, StoredArms, StoredPrompt, learning_file,
+    Learning, LearningFile, LearningSettings, NotKept, StoredAccount, StoredArms, StoredPrompt, learning_file,
 };
 pub use query::{Page, Query};
 pub use recorder::{Recorder, RecorderStats, Settings, StoreError, StoreKind, search_file};

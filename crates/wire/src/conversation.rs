@@ -8,6 +8,7 @@ use crate::codec::EncodeError;
 use std::borrow::Cow;
 use trunkline_model::content::{CacheMark, Content, Message, Part, Role};
 use trunkline_model::dialect::Dialect;
+use trunkline_model::text::Text;
 use trunkline_model::warning::Warning;
 
 /// What stands before instructions that come in the middle of a conversation.
@@ -48,9 +49,12 @@ impl Block<'_> {
     }
 
     /// A text with what its place asks for.
-    pub(crate) fn shown<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let text = if self.cut { text.trim_end() } else { text };
-        if self.noted { Cow::Owned(format!("{NOTE}{text}")) } else { Cow::Borrowed(text) }
+    pub(crate) fn shown<'t>(&self, text: &'t Text) -> Cow<'t, Text> {
+        if self.noted {
+            let text = if self.cut { text.trim_end() } else { text };
+            return Cow::Owned(format!("{NOTE}{text}").into());
+        }
+        if self.cut { Cow::Owned(text.trim_end().into()) } else { Cow::Borrowed(text) }
     }
 }
 
@@ -102,9 +106,9 @@ impl<'r> Conversation<'r> {
     ///
     /// # Errors
     /// Instructions that are not text.
-    pub(crate) fn system(&self) -> Result<Vec<(&Block<'r>, &'r str)>, EncodeError> {
+    pub(crate) fn system(&self) -> Result<Vec<(&Block<'r>, &'r Text)>, EncodeError> {
         let text = |block: &Block<'r>| match &block.part.content {
-            Content::Text(text) | Content::Refusal(text) => Some(text.as_str()),
+            Content::Text(text) | Content::Refusal(text) => Some(text),
             _ => None,
         };
         let texts = self.system.iter().map(|block| {
@@ -202,7 +206,7 @@ impl Manner {
             warnings.push(Warning::dropped(feature, "made by another provider"));
         }
         match &block.part.content {
-            Content::Text(text) | Content::Refusal(text) if self.is_strict => !text.trim().is_empty(),
+            Content::Text(text) | Content::Refusal(text) if self.is_strict => !text.is_blank(),
             Content::Text(text) | Content::Refusal(text) => owns || !text.is_empty(),
             Content::Thinking(_) | Content::RedactedThinking if !owns => {
                 if !is_foreign {

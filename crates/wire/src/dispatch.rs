@@ -10,6 +10,8 @@ use crate::codec::{
 use crate::effort::ReasoningPlace;
 use crate::frame::Framing;
 use crate::names::{FittedNames, NameRule};
+use crate::pieces;
+use crate::source::Source;
 use crate::splice::Edits;
 use crate::{anthropic, cohere, converse, gemini, mistral, openai, responses};
 use bytes::{Bytes, BytesMut};
@@ -26,20 +28,21 @@ pub use crate::scan::{PromptText, envelope, prompt_text};
 ///
 /// # Errors
 /// What is wrong with the body, by path or byte offset.
-pub fn decode_request(
+pub fn decode_request<'a>(
     dialect: Dialect,
     operation: Operation,
-    body: &[u8],
+    body: impl Into<Source<'a>>,
     path: &PathParts,
 ) -> Result<Request, BadRequest> {
+    let body = body.into();
     match dialect {
         Dialect::OpenAi => openai::decode_request(operation, body, path),
         Dialect::Anthropic => anthropic::decode_request(operation, body, path),
         Dialect::Gemini => gemini::decode_request(operation, body, path),
         Dialect::Responses => responses::decode_request(operation, body, path),
-        Dialect::Converse => converse::decode_request(operation, body, path),
-        Dialect::Cohere => cohere::decode_request(operation, body, path),
-        Dialect::Mistral => mistral::decode_request(operation, body, path),
+        Dialect::Converse => converse::decode_request(operation, body.bytes(), path),
+        Dialect::Cohere => cohere::decode_request(operation, body.bytes(), path),
+        Dialect::Mistral => mistral::decode_request(operation, body.bytes(), path),
     }
 }
 
@@ -94,6 +97,15 @@ pub fn encode_error_frame(dialect: Dialect, error: &ClientError, request_id: Req
 /// # Errors
 /// What the target cannot express.
 pub fn encode_request(
+    dialect: Dialect,
+    request: &Request,
+    profile: &Profile,
+    delivery: Delivery,
+) -> Result<Encoded, EncodeError> {
+    pieces::encode(request, |request| encode_whole(dialect, request, profile, delivery))
+}
+
+fn encode_whole(
     dialect: Dialect,
     request: &Request,
     profile: &Profile,

@@ -3,6 +3,7 @@
 //! Owns commas, escapes and numbers. Must not know any dialect. It keeps no state: whether a comma is due is seen from the
 //! last byte written, so that encoders can write any piece at any time without carrying a writer around.
 
+use crate::write::Wording;
 use bytes::BytesMut;
 
 /// JSON pieces appended to a buffer.
@@ -20,7 +21,7 @@ pub(crate) trait JsonText {
     /// A field name that somebody else chose.
     fn foreign_key(&mut self, name: &str);
     /// A string value.
-    fn string(&mut self, text: &str);
+    fn string(&mut self, text: &(impl Wording + ?Sized));
     /// A piece of a string whose quotes are written elsewhere.
     fn escaped(&mut self, text: &str);
     /// A value that is JSON already. Line breaks between its tokens are left out: a stream event is one line.
@@ -38,7 +39,7 @@ pub(crate) trait JsonText {
     /// `null`.
     fn null(&mut self);
     /// A key and a string value.
-    fn field(&mut self, name: &str, text: &str) {
+    fn field(&mut self, name: &str, text: &(impl Wording + ?Sized)) {
         self.key(name);
         self.string(text);
     }
@@ -94,11 +95,10 @@ impl JsonText for BytesMut {
         self.extend_from_slice(b"\":");
     }
 
-    fn string(&mut self, text: &str) {
+    fn string(&mut self, text: &(impl Wording + ?Sized)) {
         separate(self);
-        self.reserve(text.len() + 2);
         self.extend_from_slice(b"\"");
-        self.escaped(text);
+        text.write(self);
         self.extend_from_slice(b"\"");
     }
 

@@ -134,8 +134,8 @@ fn replace(media: &mut Media, supplied: &Supplied) {
     }
     media.media_type = Some(supplied.media_type.clone());
     media.source = match &supplied.content {
-        SuppliedContent::Base64(data) => MediaSource::Base64(data.clone()),
-        SuppliedContent::Text(text) => MediaSource::Text(text.clone()),
+        SuppliedContent::Base64(data) => MediaSource::Base64(data.into()),
+        SuppliedContent::Text(text) => MediaSource::Text(text.into()),
     };
 }
 
@@ -235,7 +235,7 @@ mod tests {
     fn file(kind: MediaKind) -> Supplied {
         let (media_type, content) = match kind {
             MediaKind::Image => ("image/png", SuppliedContent::Base64(PNG.to_owned())),
-            MediaKind::Document => ("text/plain", SuppliedContent::Text("the text".to_owned())),
+            MediaKind::Document => ("text/plain", SuppliedContent::Text("the text".into())),
             MediaKind::Audio => ("audio/wav", SuppliedContent::Base64("UklGRgAA".to_owned())),
             MediaKind::Video => ("video/mp4", SuppliedContent::Base64("AAAA".to_owned())),
         };
@@ -319,6 +319,6 @@ mod tests {
         };
         let (_, media) = result.parts[1].content.media().unwrap();
         assert_eq!(media.name.as_deref(), Some("report.pdf"));
-        assert_eq!(media.source, MediaSource::Text("the text".to_owned()));
+        assert_eq!(media.source, MediaSource::Text("the text".into()));
     }
 }

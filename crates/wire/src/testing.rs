@@ -46,7 +46,7 @@ pub(crate) fn json_object() -> impl Strategy<Value = Json> {
 
 fn media() -> impl Strategy<Value = Part> {
     let source = prop_oneof![
-        "[A-Za-z0-9+/]{4}".prop_map(MediaSource::Base64),
+        "[A-Za-z0-9+/]{4}".prop_map(|data| MediaSource::Base64(data.into())),
         "[a-z]{1,6}".prop_map(|name| MediaSource::Url(format!("https://example.com/{name}.png"))),
     ];
     source.prop_map(|source| {

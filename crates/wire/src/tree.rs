@@ -8,10 +8,13 @@
 use crate::codec::BadRequest;
 use crate::scan::reader::{pass_escapes, plain_prefix};
 use crate::scan::unescape::unescape;
+use crate::source::Source;
+use bytes::Bytes;
 use memchr::memmem;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use trunkline_model::json::Json;
+use trunkline_model::text::Text;
 
 /// Nesting deeper than this is refused: no request needs it, and recursion must be bounded.
 const MAX_DEPTH: usize = 128;
@@ -283,6 +286,8 @@ pub(crate) struct At<'t> {
     node: &'t Node<'t>,
     up: Option<&'t At<'t>>,
     step: Step<'t>,
+    /// The body, where text can be a share of it.
+    body: Option<&'t Bytes>,
 }
 
 #[derive(Clone, Copy)]
@@ -295,7 +300,12 @@ enum Step<'t> {
 impl<'t> At<'t> {
     /// The cursor at the top of a body.
     pub(crate) const fn root(node: &'t Node<'t>) -> Self {
-        Self { node, up: None, step: Step::Root }
+        Self { node, up: None, step: Step::Root, body: None }
+    }
+
+    /// The same, of a body that text may be a share of.
+    pub(crate) const fn shared(node: &'t Node<'t>, source: Source<'t>) -> Self {
+        Self { node, up: None, step: Step::Root, body: source.shared() }
     }
 
     /// The path, for example `messages[2].content`.
@@ -361,6 +371,19 @@ impl<'t> At<'t> {
         unquote(self.node.raw, escaped).ok_or_else(|| self.wrong("the string holds half a surrogate pair"))
     }
 
+    /// A string as text of the conversation, and a share of the body where it can be one.
+    pub(crate) fn said(&self) -> Result<Text, BadRequest> {
+        if matches!(self.node.kind, Kind::Text { escaped: true })
+            && let Some(text) = Text::escaped_part(self.body, self.node.raw)
+        {
+            return Ok(text);
+        }
+        Ok(match self.text()? {
+            Cow::Borrowed(part) => Text::plain_part(self.body, part),
+            Cow::Owned(text) => Text::from(text),
+        })
+    }
+
     /// A string of one's own.
     pub(crate) fn string(&self) -> Result<String, BadRequest> {
         self.text().map(Cow::into_owned)
@@ -422,15 +445,16 @@ impl<'t> At<'t> {
             node,
             up: Some(self),
             step: Step::Index(index),
+            body: self.body,
         }))
     }
 
     /// The fields of an object, in order.
     pub(crate) fn fields(&'t self) -> Result<impl ExactSizeIterator<Item = (&'t str, At<'t>)>, BadRequest> {
         let Kind::Object(fields) = &self.node.kind else { return Err(self.expected("an object")) };
-        Ok(fields
-            .iter()
-            .map(move |(name, node)| (&**name, At { node, up: Some(self), step: Step::Field(name) })))
+        Ok(fields.iter().map(move |(name, node)| {
+            (&**name, At { node, up: Some(self), step: Step::Field(name), body: self.body })
+        }))
     }
 
     /// A field that is there and not null; the last of duplicates counts. Anything but an object has no fields.
@@ -445,7 +469,7 @@ impl<'t> At<'t> {
         if matches!(node.kind, Kind::Null) {
             return None;
         }
-        Some(At { node, up: Some(self), step: Step::Field(found) })
+        Some(At { node, up: Some(self), step: Step::Field(found), body: self.body })
     }
 
     /// A field that must be there.

@@ -3,8 +3,11 @@
 //! Owns strings, numbers and the comma between fields. Must not know any dialect. Answers are written piece by piece on the
 //! hot path: no value trees, no intermediate strings.
 
+use crate::pieces;
 use crate::scan::reader::{STEP, specials_of_step};
 use bytes::BytesMut;
+use std::borrow::Cow;
+use trunkline_model::text::Text;
 
 /// Why a request to see the reasoning is not passed on where the protocol has no word for it.
 pub(crate) const SHOWN_BY_DEFAULT: &str = "the target shows reasoning or not as it does by default";
@@ -59,10 +62,68 @@ impl Sink for BytesMut {
     }
 }
 
+/// What can stand in a JSON string.
+pub(crate) trait Wording {
+    /// Writes it without quotes.
+    fn write(&self, out: &mut impl Sink);
+}
+
+impl Wording for str {
+    fn write(&self, out: &mut impl Sink) {
+        escaped(out, self);
+    }
+}
+
+impl Wording for String {
+    fn write(&self, out: &mut impl Sink) {
+        escaped(out, self);
+    }
+}
+
+impl<T: Wording + ToOwned + ?Sized> Wording for Cow<'_, T> {
+    fn write(&self, out: &mut impl Sink) {
+        (**self).write(out);
+    }
+}
+
+impl Wording for Text {
+    /// As it was written, where that is known.
+    fn write(&self, out: &mut impl Sink) {
+        match (self.mark(), self.written()) {
+            (Some(number), _) => pieces::put_mark(out, number),
+            (None, Some(written)) => out.put(written),
+            (None, None) => escaped(out, self),
+        }
+    }
+}
+
+/// Words of either kind.
+pub(crate) enum Words<'t> {
+    /// Any string.
+    Plain(&'t str),
+    /// Text of the conversation.
+    Text(&'t Text),
+}
+
+impl Wording for Words<'_> {
+    fn write(&self, out: &mut impl Sink) {
+        match self {
+            Self::Plain(text) => text.write(out),
+            Self::Text(text) => text.write(out),
+        }
+    }
+}
+
+impl<T: Wording + ?Sized> Wording for &T {
+    fn write(&self, out: &mut impl Sink) {
+        (*self).write(out);
+    }
+}
+
 /// Writes a string with its quotes.
-pub(crate) fn string(out: &mut impl Sink, text: &str) {
+pub(crate) fn string(out: &mut impl Sink, text: &(impl Wording + ?Sized)) {
     out.put(b"\"");
-    escaped(out, text);
+    text.write(out);
     out.put(b"\"");
 }
 
@@ -194,7 +255,7 @@ impl<'o, S: Sink> Object<'o, S> {
     }
 
     /// A string field.
-    pub(crate) fn text(&mut self, name: &str, value: &str) {
+    pub(crate) fn text(&mut self, name: &str, value: &(impl Wording + ?Sized)) {
         string(self.key(name), value);
     }
 

@@ -9,6 +9,7 @@ mod affinity;
 mod answer;
 mod cold;
 mod cpu;
+mod ending;
 mod figures;
 mod floor;
 mod histogram;
@@ -63,6 +64,9 @@ pub(crate) struct Options {
     /// Cargo profile to build and measure.
     #[arg(long, default_value = "release")]
     profile: String,
+    /// Measure this binary of the gateway instead of building one.
+    #[arg(long, value_name = "FILE")]
+    gateway: Option<PathBuf>,
 }
 
 /// One process of the benchmark.
@@ -101,7 +105,7 @@ pub(crate) enum Part {
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut build = workspace::cargo();
     build.args(["build", "--locked", "--profile", &options.profile, "--package", "xtask"]);
-    if options.measures(Subject::Gateway) {
+    if options.measures(Subject::Gateway) && options.gateway.is_none() {
         build.args(["--package", "trunkline"]);
     }
     println!("building with profile {}", options.profile);
@@ -172,7 +176,10 @@ fn conduct(options: &Options) -> anyhow::Result<ExitCode> {
         cores,
         home: cores.map_or_else(|| available.clone(), |cores| vec![cores.upstream, cores.load]),
         folder: run_folder.path().to_path_buf(),
-        gateway: built(&options.profile)?.join("trunkline"),
+        gateway: match &options.gateway {
+            Some(file) => std::path::absolute(file).context("failed to find the gateway's binary")?,
+            None => built(&options.profile)?.join("trunkline"),
+        },
     };
     if let Some(cores) = cores {
         affinity::pin(&setup.home)?;

@@ -15,7 +15,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::affinity::{self, Cores};
-use super::{probe, traffic};
+use super::{ending, probe, traffic};
 
 const CONFIGURATION: &str = include_str!("gateway.yaml");
 const NGINX: &str = include_str!("nginx.conf");
@@ -23,7 +23,9 @@ const NGINX: &str = include_str!("nginx.conf");
 const KEY: &str = "sk-bench-0123456789abcdef0123456789abcdef";
 /// How long a server may take to serve its first request.
 const START_LIMIT: Duration = Duration::from_secs(20);
-/// Time between two looks at a server that is starting.
+/// How long a process may take to end when it is asked to; then it is killed.
+const END_LIMIT: Duration = Duration::from_secs(3);
+/// Time between two looks at a server that is starting or ending.
 const GLANCE: Duration = Duration::from_micros(300);
 
 /// What is measured.
@@ -98,8 +100,22 @@ impl Server {
 #[derive(Debug)]
 pub(super) struct Process(Child);
 
+impl Process {
+    /// Asks it to end and waits for a while.
+    fn end(&mut self) {
+        let begin = Instant::now();
+        if !ending::ask(self.0.id()) {
+            return;
+        }
+        while begin.elapsed() < END_LIMIT && matches!(self.0.try_wait(), Ok(None)) {
+            std::thread::sleep(GLANCE);
+        }
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
+        self.end();
         // Already gone is as good as ended.
         drop(self.0.kill());
         drop(self.0.wait());

@@ -2,7 +2,7 @@
 
 use crate::compile::Compiler;
 use crate::compile::server::time;
-use crate::file::File;
+use crate::file::{BatchUpstream, File};
 use crate::scalar;
 use crate::snapshot::BatchPolicy;
 
@@ -32,7 +32,18 @@ pub(crate) fn compile(file: &File, compiler: &mut Compiler<'_>) -> BatchPolicy {
         max_file: max_file.unwrap_or(default.max_file),
         max_bytes: max_bytes.unwrap_or(default.max_bytes),
         keep: time(&["batches", "keep"], settings.keep.as_ref(), 3_600, compiler).unwrap_or(default.keep),
+        upstream: settings.upstream.unwrap_or(default.upstream),
+        upstream_least: compiler
+            .at_least_one(&["batches", "upstream_least"], settings.upstream_least)
+            .unwrap_or(default.upstream_least),
     };
+    if policy.upstream == BatchUpstream::Never && settings.upstream_least.is_some() {
+        compiler.error(
+            &["batches", "upstream_least"],
+            "this cannot take effect: no lines go to providers' batch APIs (`batches.upstream: never`)",
+            Some("take it out, or set `upstream: auto`".to_owned()),
+        );
+    }
     if settings.max_file.is_some() && policy.max_file > policy.max_bytes {
         compiler.error(
             &["batches", "max_file"],

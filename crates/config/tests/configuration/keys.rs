@@ -2,6 +2,7 @@
 
 use crate::support::{errors, loaded, warnings};
 use insta::assert_snapshot;
+use trunkline_config::file::BatchUpstream;
 
 #[test]
 fn a_door_to_other_machines_needs_keys_or_a_plain_word() {
@@ -74,4 +75,8 @@ fn settings_of_batches_are_checked() {
     let text = "providers: { openai: {} }\nbatches: { concurrency: 3, headroom: 50% }\n";
     let policy = loaded(text).snapshot.server.batches;
     assert_eq!((policy.concurrency, policy.headroom, policy.max_file), (3, 0.5, 200_000_000));
+    assert_eq!((policy.upstream, policy.upstream_least), (BatchUpstream::Auto, 1));
+    let never = "providers: { openai: {} }\nbatches: { upstream: never, upstream_least: 2 }\n";
+    assert_snapshot!(errors(never));
+    assert_snapshot!(errors("providers: { openai: {} }\nbatches: { upstream: always, upstream_least: 0 }\n"));
 }

@@ -76,7 +76,7 @@ pub(super) async fn perform(gateway: &Arc<Gateway>, order: &Order, line: &Claime
     let mut case = Case::open(Arc::clone(gateway), place, id, dialect, operation, version);
     case.record.key = (!order.owner.is_empty()).then(|| Name::from(order.owner.as_str()));
     let written = accept::Written { dialect, operation, path, headers: headers(order, line) };
-    let admitted = match admit(gateway, &generation, order, line, written, &mut case).await {
+    let admitted = match admit(gateway, &generation, order, line, written, &mut case, Way::Alone).await {
         Ok(admitted) => admitted,
         Err(error) => {
             if let Some(wait) = patience(error.code, error.retry_after, line.attempts) {
@@ -113,18 +113,37 @@ pub(super) async fn perform(gateway: &Arc<Gateway>, order: &Order, line: &Claime
     done(order, line, id, &answer)
 }
 
-async fn admit(
+/// How a line is sent.
+#[derive(Clone, Copy)]
+pub(super) enum Way<'a> {
+    /// As a request of its own.
+    Alone,
+    /// With others, through a provider's batch API, and the name it has there once it has one. Rate limits hold requests of a moment
+    /// back, and it is none: what it costs is recorded, and no limit of requests or tokens in a minute counts it.
+    Together(Option<&'a str>),
+}
+
+/// Takes a line through the stages that stand before every plan.
+///
+/// # Errors
+/// What the line's client is told.
+pub(super) async fn admit(
     gateway: &Arc<Gateway>,
     generation: &Arc<Generation>,
     order: &Order,
     line: &ClaimedLine,
     written: accept::Written,
     case: &mut Case,
+    way: Way<'_>,
 ) -> Result<Box<Admitted>, ClientError> {
     let identified = identify(generation, &order.owner)?;
     let mut options = options::read(&written.headers)?;
     // What a batch is made with `dry_run` for would be its decision, and a line has no place for one.
     options.dry_run = false;
+    if let Way::Together(theirs) = way {
+        options.unlimited = true;
+        options.tags.extend(theirs.map(|theirs| (Name::from("batch_api"), Name::from(theirs))));
+    }
     options.tags.push((Name::from("batch"), Name::from(order.id.as_str())));
     options.tags.push((Name::from("batch_line"), Name::from(line.number.to_string())));
     if line.attempts > 0 {
@@ -168,7 +187,7 @@ fn identify(generation: &Generation, owner: &str) -> Result<Identified, ClientEr
 }
 
 /// The batch's headers, with a name for this attempt by which a provider that looks at it knows a repetition.
-fn headers(order: &Order, line: &ClaimedLine) -> HeaderMap {
+pub(super) fn headers(order: &Order, line: &ClaimedLine) -> HeaderMap {
     let mut headers = order.details.header_map();
     headers.remove("x-trunkline-dry-run");
     let tries = line.attempts - line.interrupted.min(line.attempts);
@@ -223,12 +242,17 @@ async fn read(dialect: Dialect, id: RequestId, response: Response<AnswerBody>) -
 
 fn done(order: &Order, line: &ClaimedLine, id: RequestId, answer: &Answer) -> Outcome {
     let end = if answer.status == 200 { LineEnd::Succeeded } else { LineEnd::Errored };
-    let result = if order.kind == ANTHROPIC {
-        anthropic::answered(&line.custom_id, end, &answer.body)
+    Outcome::Done(end, written(order, line, id, answer.status, &answer.body))
+}
+
+/// The line of results of a line that was answered.
+pub(super) fn written(order: &Order, line: &ClaimedLine, id: RequestId, status: u16, body: &[u8]) -> Vec<u8> {
+    if order.kind == ANTHROPIC {
+        let end = if status == 200 { LineEnd::Succeeded } else { LineEnd::Errored };
+        anthropic::answered(&line.custom_id, end, body)
     } else {
-        openai::answered(&id.to_string(), &line.custom_id, answer.status, &answer.body)
-    };
-    Outcome::Done(end, result)
+        openai::answered(&id.to_string(), &line.custom_id, status, body)
+    }
 }
 
 /// What is told of a line that ended in a defect of ours.

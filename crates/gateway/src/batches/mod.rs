@@ -11,6 +11,7 @@ mod check;
 mod details;
 mod download;
 mod files;
+mod handover;
 mod headroom;
 mod line;
 mod openai;

@@ -248,7 +248,8 @@ mod tests {
     }
 
     fn claimed(store: &Batches) -> Vec<trunkline_store::ClaimedLine> {
-        store.claim(1, &["batch_1".to_owned()], &std::collections::HashSet::new(), 9).unwrap()
+        let none = std::collections::HashSet::new();
+        store.claim(1, &["batch_1".to_owned()], &none, &none, 9).unwrap()
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! into the queue. It holds the gateway weakly, so that it does not keep alive what nobody serves.
 
 use super::details::{ANTHROPIC, Details};
+use super::handover::{self, Calendar, Carried, Desk, DeskFigures};
 use super::line::{self, Order, Outcome};
 use super::{anthropic, headroom, openai, validation};
 use crate::clock;
@@ -40,6 +41,8 @@ pub(crate) struct Queue {
     stats: Mutex<BatchStats>,
     succeeded: AtomicU64,
     errored: AtomicU64,
+    /// Lines that go to providers' batch APIs.
+    desk: Desk,
 }
 
 impl Default for Queue {
@@ -52,6 +55,7 @@ impl Default for Queue {
             stats: Mutex::default(),
             succeeded: AtomicU64::new(0),
             errored: AtomicU64::new(0),
+            desk: Desk::default(),
         }
     }
 }
@@ -72,6 +76,16 @@ impl Queue {
     /// Something changed that the worker should look at.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
+    }
+
+    /// Lines got their answers from a provider's batch API.
+    pub(super) fn answered(&self, lines: u64) {
+        self.succeeded.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// What went to providers' batch APIs.
+    pub(crate) fn handed(&self) -> DeskFigures {
+        self.desk.figures()
     }
 
     /// As it was when the worker last looked.
@@ -121,6 +135,10 @@ enum Ended {
     Line(Option<(String, Duration)>),
     /// The check of a batch.
     Check,
+    /// The gathering of lines for providers' batch APIs, and whether there were any.
+    Gathering(bool),
+    /// A look at a handover.
+    Look(String, Carried),
 }
 
 /// What the worker remembers between two looks.
@@ -132,6 +150,7 @@ struct Worker {
     held: HashMap<String, Instant>,
     turn: usize,
     retained: Option<Instant>,
+    calendar: Calendar,
     orders: HashMap<String, Arc<Order>>,
 }
 
@@ -143,6 +162,7 @@ async fn run(weak: &Weak<Gateway>, queue: &Queue) {
         held: HashMap::new(),
         turn: 0,
         retained: None,
+        calendar: Calendar::default(),
         orders: HashMap::new(),
     };
     loop {
@@ -170,6 +190,8 @@ impl Worker {
     fn ended(&mut self, ended: Option<Ended>) {
         match ended {
             Some(Ended::Check) => self.is_checking = false,
+            Some(Ended::Gathering(found_any)) => self.calendar.gathered(found_any),
+            Some(Ended::Look(id, carried)) => self.calendar.carried(&id, carried),
             Some(Ended::Line(held)) => {
                 self.lines = self.lines.saturating_sub(1);
                 if let Some((target, wait)) = held
@@ -205,10 +227,64 @@ impl Worker {
         *gateway.queue.stats.lock() = stats;
         self.orders.retain(|id, _| open.iter().any(|batch| batch.id == *id));
         self.check_next(gateway, &open);
+        self.carry(gateway, &open).await;
+        let undecided = self.gather(gateway, &open);
         if open.iter().any(|batch| batch.status == BatchStatus::InProgress) {
-            self.send(gateway, &open, policy.concurrency as usize, policy.headroom).await;
+            let (concurrency, share) = (policy.concurrency as usize, policy.headroom);
+            self.send(gateway, &open, undecided, concurrency, share).await;
         }
-        if open.is_empty() { RARELY } else { LOOK }
+        if open.is_empty() && self.calendar.is_empty() { RARELY } else { LOOK }
+    }
+
+    /// Looks at what providers' batch APIs have of ours.
+    async fn carry(&mut self, gateway: &Arc<Gateway>, open: &[StoredBatch]) {
+        let store = gateway.batches.clone();
+        let Some((all, stats)) = act(move || Ok((store.handovers()?, store.handover_stats()?))).await else {
+            return;
+        };
+        for (handover, troubles) in self.calendar.take_due(&gateway.queue.desk, all, stats) {
+            let batch = open.iter().find(|batch| batch.id == handover.batch).cloned();
+            let gateway = Arc::clone(gateway);
+            self.tasks.spawn(async move {
+                let id = handover.id.clone();
+                let carrying = handover::carry(&gateway, &gateway.queue.desk, handover, batch, troubles);
+                let carried = AssertUnwindSafe(Box::pin(carrying)).catch_unwind().await;
+                let carried = carried.unwrap_or_else(|_| {
+                    tracing::error!(
+                        handover = id,
+                        "a look at a provider's batch ended in a panic; this is a defect in Trunkline"
+                    );
+                    Carried::Failed(RARELY, troubles.saturating_add(1))
+                });
+                gateway.queue.wake();
+                Ended::Look(id, carried)
+            });
+        }
+    }
+
+    /// Lets lines be handed to providers' batch APIs, and returns the batches of which some may be.
+    fn gather(&mut self, gateway: &Arc<Gateway>, open: &[StoredBatch]) -> HashSet<String> {
+        let candidates = self.calendar.candidates(&gateway.generation(), open);
+        let undecided: HashSet<String> = candidates.iter().map(|batch| batch.id.clone()).collect();
+        let batches: Vec<StoredBatch> = candidates.into_iter().cloned().collect();
+        if !batches.is_empty() && self.calendar.begin_gathering() {
+            let gateway = Arc::clone(gateway);
+            self.tasks.spawn(async move {
+                let mut found_any = false;
+                for batch in batches {
+                    let gathering = handover::gather(&gateway, &gateway.queue.desk, &batch);
+                    match AssertUnwindSafe(Box::pin(gathering)).catch_unwind().await {
+                        Ok(found) => found_any |= found,
+                        Err(_) => tracing::error!(
+                            batch = batch.id,
+                            "the gathering of lines ended in a panic; this is a defect in Trunkline"
+                        ),
+                    }
+                }
+                Ended::Gathering(found_any)
+            });
+        }
+        undecided
     }
 
     /// Checks one batch at a time.
@@ -235,7 +311,14 @@ impl Worker {
     }
 
     /// Fills the free places with lines.
-    async fn send(&mut self, gateway: &Arc<Gateway>, open: &[StoredBatch], concurrency: usize, share: f64) {
+    async fn send(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        open: &[StoredBatch],
+        undecided: HashSet<String>,
+        concurrency: usize,
+        share: f64,
+    ) {
         let most = gateway.generation().snapshot.server.open_requests;
         let mut free = concurrency.saturating_sub(self.lines);
         let places = (0..free).take_while(|more| {
@@ -256,7 +339,8 @@ impl Worker {
         let names: Vec<String> = known.iter().map(|order| order.id.clone()).collect();
         let store = gateway.batches.clone();
         let held: HashSet<String> = self.held.keys().cloned().collect();
-        let claimed = act(move || store.claim(clock::unix_milliseconds(), &names, &held, free)).await;
+        let claimed =
+            act(move || store.claim(clock::unix_milliseconds(), &names, &held, &undecided, free)).await;
         for line in claimed.unwrap_or_default() {
             let Some(order) = self.orders.get(&line.batch).cloned() else { continue };
             self.lines += 1;
@@ -337,7 +421,7 @@ where
 }
 
 /// Uses the store on a thread that may wait for a disk; `None` when that failed, which is logged.
-async fn act<T: Send + 'static>(
+pub(super) async fn act<T: Send + 'static>(
     act: impl FnOnce() -> Result<T, BatchStoreError> + Send + 'static,
 ) -> Option<T> {
     match tokio::task::spawn_blocking(act).await {

@@ -10,11 +10,13 @@
 
 mod book;
 mod files;
+mod handover;
 mod queue;
 mod schema;
 
 pub use book::{BatchQuery, Deletion};
 pub use files::{FilePiece, FileQuery};
+pub use handover::{HandedLine, HandoverState, HandoverStats, Return, StoredHandover};
 pub use queue::{PutBack, ResultFiles};
 
 use crate::recorder::StoreKind;

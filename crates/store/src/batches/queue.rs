@@ -5,6 +5,7 @@
 //! one waiting.
 
 use super::book::find;
+use super::handover::forget_gathered;
 use super::{
     BatchStatus, BatchStoreError, Batches, ClaimedLine, LineEnd, NewLine, Results, StoredBatch, signed,
     unsigned,
@@ -118,7 +119,8 @@ impl Batches {
     }
 
     /// Hands out lines that wait, marked as under way, from each of some batches in turn: only of batches that the caller knows, since
-    /// what is handed out and not sent would be under way for ever. `now` is in Unix milliseconds, `held` are targets that get nothing.
+    /// what is handed out and not sent would be under way for ever. `now` is in Unix milliseconds, `held` are targets that get nothing,
+    /// and of the `undecided` batches only lines are handed out that will not go to a provider's own batch API.
     ///
     /// # Errors
     /// When the database cannot be read or written.
@@ -127,6 +129,7 @@ impl Batches {
         now: u64,
         batches: &[String],
         held: &HashSet<String>,
+        undecided: &HashSet<String>,
         limit: usize,
     ) -> Result<Vec<ClaimedLine>, BatchStoreError> {
         let connection = self.writer();
@@ -143,7 +146,8 @@ impl Batches {
                         break;
                     }
                     let share = if is_shared { left.div_ceil(batches.len() - place) } else { left };
-                    let found = waiting(&transaction, batch, now, held, share)?;
+                    let way = if undecided.contains(batch) { 1 } else { 0 };
+                    let found = waiting(&transaction, batch, now, held, way, share)?;
                     for line in &found {
                         mark.execute(params![line.batch, signed(line.number)])?;
                     }
@@ -265,8 +269,8 @@ impl Batches {
         conclude().map_err(|source| self.failed(source))
     }
 
-    /// Puts everything that is under way back into the queue, marked as interrupted: nobody waits for it any more. A process that does
-    /// not drain the queue changes nothing.
+    /// Puts everything that is under way back into the queue, marked as interrupted: nobody waits for it any more. What is at a provider
+    /// stays there. A process that does not drain the queue changes nothing.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -275,8 +279,13 @@ impl Batches {
             return Ok(0);
         }
         let update = "UPDATE lines SET state = 0, attempts = attempts + 1, interrupted = interrupted + 1, not_before = 0
-            WHERE state = 1";
-        self.writer().execute(update, []).map_err(|source| self.failed(source))
+            WHERE state = 1 AND handover IS NULL";
+        let connection = self.writer();
+        let put_back = || {
+            forget_gathered(&connection)?;
+            connection.execute(update, [])
+        };
+        put_back().map_err(|source| self.failed(source))
     }
 }
 
@@ -285,13 +294,14 @@ fn waiting(
     batch: &str,
     now: u64,
     held: &HashSet<String>,
+    least_way: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<ClaimedLine>> {
     let select = "SELECT number, custom_id, target, request, attempts, interrupted FROM lines
-        WHERE batch = ?1 AND state = 0 AND not_before <= ?2
+        WHERE batch = ?1 AND state = 0 AND not_before <= ?2 AND way >= ?3
         AND EXISTS (SELECT 1 FROM batches WHERE id = ?1 AND status = 'in_progress') ORDER BY number";
     let mut statement = connection.prepare_cached(select)?;
-    let mut rows = statement.query(params![batch, signed(now)])?;
+    let mut rows = statement.query(params![batch, signed(now), least_way])?;
     let mut lines = Vec::new();
     while lines.len() < limit {
         let Some(row) = rows.next()? else { break };
@@ -312,7 +322,7 @@ fn waiting(
     Ok(lines)
 }
 
-fn finish(
+pub(super) fn finish(
     connection: &Connection,
     batch: &str,
     number: u64,

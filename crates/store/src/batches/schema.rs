@@ -10,7 +10,8 @@ use std::time::Duration;
 /// How long a statement waits for another process that holds the database.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// States of a line: 0 waiting, 1 under way, 2 succeeded, 3 errored, 4 canceled, 5 expired.
+/// States of a line: 0 waiting, 1 under way, 2 succeeded, 3 errored, 4 canceled, 5 expired. A line under way with a `handover` is at a
+/// provider's batch API, with an empty one about to be. Its `way` is 0 while it may go there, 1 once it is sent by itself.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS files (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER, name TEXT NOT NULL,
@@ -30,11 +31,28 @@ CREATE INDEX IF NOT EXISTS batches_by_status ON batches (status);
 CREATE TABLE IF NOT EXISTS lines (
     batch TEXT NOT NULL, number INTEGER NOT NULL, custom_id TEXT NOT NULL, target TEXT NOT NULL, state INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, interrupted INTEGER NOT NULL DEFAULT 0, not_before INTEGER NOT NULL DEFAULT 0,
-    request BLOB, result BLOB, PRIMARY KEY (batch, number)
+    request BLOB, result BLOB, way INTEGER NOT NULL DEFAULT 0, handover TEXT, note TEXT, PRIMARY KEY (batch, number)
 );
 CREATE UNIQUE INDEX IF NOT EXISTS lines_by_name ON lines (batch, custom_id);
 CREATE INDEX IF NOT EXISTS lines_open ON lines (batch, state, number) WHERE state < 2;
+CREATE TABLE IF NOT EXISTS handovers (
+    id TEXT PRIMARY KEY, batch TEXT NOT NULL, deployment TEXT NOT NULL, state TEXT NOT NULL, made INTEGER NOT NULL, upstream TEXT,
+    lines INTEGER NOT NULL, details TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+";
+
+/// What databases of before lack, column by column.
+const LATER: [(&str, &str, &str); 3] = [
+    ("lines", "way", "INTEGER NOT NULL DEFAULT 0"),
+    ("lines", "handover", "TEXT"),
+    ("lines", "note", "TEXT"),
+];
+
+/// Indexes over columns that databases of before lack.
+const LATER_INDEXES: &str = "
+CREATE INDEX IF NOT EXISTS lines_undecided ON lines (batch, number) WHERE state = 0 AND way = 0;
+CREATE INDEX IF NOT EXISTS lines_handed ON lines (handover) WHERE handover IS NOT NULL AND state = 1;
 ";
 
 /// What a process left behind that did not end by itself: files that were being uploaded, and lines that were being checked, which is
@@ -76,7 +94,17 @@ pub(super) fn in_memory() -> rusqlite::Result<Connection> {
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
-    connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('schema', '1')", [])?;
+    for (table, column, form) in LATER {
+        let is_there = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
+        if !connection.query_row(is_there, [table, column], |row| row.get::<_, bool>(0))? {
+            connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {form}"))?;
+        }
+    }
+    connection.execute_batch(LATER_INDEXES)?;
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES ('schema', '2') ON CONFLICT DO UPDATE SET value = '2'",
+        [],
+    )?;
     Ok(())
 }
 

@@ -46,7 +46,7 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 fn claim(batches: &Batches, limit: usize) -> Vec<ClaimedLine> {
-    batches.claim(1_000, &names(&["b", "checked"]), &HashSet::new(), limit).unwrap()
+    batches.claim(1_000, &names(&["b", "checked"]), &HashSet::new(), &HashSet::new(), limit).unwrap()
 }
 
 fn all(batches: &Batches, file: &StoredFile) -> Vec<u8> {
@@ -139,7 +139,7 @@ fn every_line_is_handed_out_once_and_its_result_is_kept_once() {
         batches.finish_line("b", 2, LineEnd::Errored, b"two").unwrap();
         batches.put_back("b", 3, PutBack { not_before: 2_000, attempted: true }).unwrap();
         assert!(claim(&batches, 3).is_empty(), "not before its time");
-        let third = batches.claim(2_000, &names(&["b"]), &HashSet::new(), 3).unwrap();
+        let third = batches.claim(2_000, &names(&["b"]), &HashSet::new(), &HashSet::new(), 3).unwrap();
         assert_eq!((third[0].number, third[0].attempts, third[0].interrupted), (3, 1, 0));
         for number in 3..=5 {
             assert!(!batches.conclude("b", 150, None).unwrap());
@@ -169,15 +169,15 @@ fn batches_take_turns_and_held_targets_wait() {
     started(&batches, "long", 100);
     started(&batches, "short", 2);
     let both = names(&["long", "short"]);
-    let taken = batches.claim(1_000, &both, &HashSet::new(), 4).unwrap();
+    let taken = batches.claim(1_000, &both, &HashSet::new(), &HashSet::new(), 4).unwrap();
     let of = |id: &str| taken.iter().filter(|line| line.batch == id).count();
     assert_eq!((of("long"), of("short")), (2, 2));
     let held = HashSet::from(["even".to_owned()]);
-    let taken = batches.claim(1_000, &names(&["short", "long"]), &held, 10).unwrap();
+    let taken = batches.claim(1_000, &names(&["short", "long"]), &held, &HashSet::new(), 10).unwrap();
     assert_eq!(taken.len(), 10, "what one batch leaves is for the others");
     assert!(taken.iter().all(|line| line.target == "odd"));
     started(&batches, "unknown", 2);
-    let taken = batches.claim(1_000, &both, &HashSet::new(), 200).unwrap();
+    let taken = batches.claim(1_000, &both, &HashSet::new(), &HashSet::new(), 200).unwrap();
     assert!(
         taken.iter().all(|line| line.batch == "long"),
         "nothing of a batch that the caller does not know"
@@ -302,4 +302,108 @@ fn of_two_processes_that_overlap_one_drains_the_queue() {
     assert!(after.take_over().unwrap());
     let left: Vec<_> = claim(&after, 9).iter().map(|line| (line.number, line.interrupted)).collect();
     assert_eq!(left, [(2, 1), (3, 0)]);
+}
+
+fn handover(id: &str) -> StoredHandover {
+    StoredHandover {
+        id: id.to_owned(),
+        batch: "b".to_owned(),
+        deployment: "one/model".to_owned(),
+        state: HandoverState::Preparing,
+        made: 110,
+        upstream: None,
+        lines: 0,
+        details: "{}".to_owned(),
+    }
+}
+
+fn noted(numbers: &[u64]) -> Vec<(u64, String)> {
+    numbers.iter().map(|number| (*number, format!("note {number}"))).collect()
+}
+
+#[test]
+fn lines_that_are_handed_over_get_their_results_once_or_come_back() {
+    let batches = Batches::in_memory();
+    started(&batches, "b", 6);
+    let undecided = HashSet::from(["b".to_owned()]);
+    let by_itself = |limit| batches.claim(1_000, &names(&["b"]), &HashSet::new(), &undecided, limit).unwrap();
+    assert!(by_itself(9).is_empty(), "nobody has decided yet");
+    let gathered: Vec<u64> = batches.gather("b", 1_000, 5).unwrap().iter().map(|line| line.number).collect();
+    assert_eq!(gathered, [1, 2, 3, 4, 5]);
+    batches.ungather("b", &[4], None).unwrap();
+    batches.ungather("b", &[5], Some(3_000)).unwrap();
+    assert_eq!(by_itself(9).iter().map(|line| line.number).collect::<Vec<_>>(), [4]);
+    assert_eq!(batches.gather("b", 1_000, 5).unwrap().len(), 1, "the sixth; the fifth not before its time");
+    batches.ungather("b", &[6], None).unwrap();
+    let mut made = handover("h");
+    batches.hand_over(&made, &noted(&[1, 2, 3])).unwrap();
+    assert_eq!(batches.handover_stats().unwrap(), HandoverStats { open: 1, lines: 3 });
+    made.state = HandoverState::Submitted;
+    made.upstream = Some("theirs".to_owned());
+    batches.advance(&made).unwrap();
+    made.lines = 3;
+    assert_eq!(batches.handovers().unwrap(), [made.clone()]);
+    assert_eq!(
+        batches.interrupt().unwrap(),
+        1,
+        "the fourth, which was claimed; what is at a provider stays there"
+    );
+    let found = batches.handed_lines(&made, &[1, 2, 4, 9]).unwrap();
+    let found: Vec<_> = found.iter().map(|handed| (handed.line.number, handed.note.as_str())).collect();
+    assert_eq!(found, [(1, "note 1"), (2, "note 2")]);
+    let results = |numbers: &[u64]| -> Vec<_> {
+        numbers.iter().map(|number| (*number, LineEnd::Succeeded, b"done".to_vec())).collect()
+    };
+    assert_eq!(batches.finish_handed(&made, &results(&[1])).unwrap(), [1]);
+    assert_eq!(batches.finish_handed(&made, &results(&[1, 2, 4])).unwrap(), [2], "once, and only its own");
+    batches.forget_handover("h").unwrap();
+    assert_eq!(batches.handovers().unwrap().len(), 1, "not while a line of it is open");
+    assert_eq!(batches.return_lines(&made, Some(&[1, 3]), Return::Failed).unwrap(), 1);
+    assert_eq!(batches.return_lines(&made, None, Return::Unknown).unwrap(), 0);
+    batches.forget_handover("h").unwrap();
+    assert!(batches.handovers().unwrap().is_empty());
+    let left: Vec<_> =
+        by_itself(9).iter().map(|line| (line.number, line.attempts, line.interrupted)).collect();
+    assert_eq!(left, [(3, 1, 0), (4, 1, 1), (6, 0, 0)]);
+    assert_eq!(batches.batch("ann", "b").unwrap().unwrap().counts.succeeded, 2);
+}
+
+#[test]
+fn what_was_only_gathered_when_a_process_was_killed_was_never_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let batches = opened(folder.path());
+    started(&batches, "b", 4);
+    batches.gather("b", 1_000, 3).unwrap();
+    batches.hand_over(&handover("h"), &noted(&[1])).unwrap();
+    drop(batches);
+    let batches = opened(folder.path());
+    let again: Vec<_> =
+        batches.gather("b", 1_000, 9).unwrap().iter().map(|line| (line.number, line.interrupted)).collect();
+    assert_eq!(again, [(2, 0), (3, 0), (4, 0)]);
+    assert_eq!(batches.handovers().unwrap()[0].state, HandoverState::Preparing);
+    assert_eq!(batches.return_lines(&handover("h"), None, Return::Unknown).unwrap(), 1);
+    assert!(batches.gather("b", 1_000, 9).unwrap().is_empty(), "it is sent by itself now");
+    assert_eq!(claim(&batches, 9)[0].interrupted, 1);
+}
+
+#[test]
+fn a_database_of_before_is_taken_over_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let batches = opened(folder.path());
+    started(&batches, "b", 2);
+    drop(batches);
+    {
+        let old = Connection::open(folder.path().join("log.db.batches")).unwrap();
+        old.execute_batch(
+            "DROP INDEX lines_undecided; DROP INDEX lines_handed; DROP TABLE handovers;
+             ALTER TABLE lines DROP COLUMN way; ALTER TABLE lines DROP COLUMN handover; ALTER TABLE lines DROP COLUMN note;
+             UPDATE meta SET value = '1' WHERE name = 'schema';",
+        )
+        .unwrap();
+    }
+    let batches = opened(folder.path());
+    assert_eq!(batches.gather("b", 1_000, 1).unwrap().len(), 1);
+    batches.hand_over(&handover("h"), &noted(&[1])).unwrap();
+    assert_eq!(claim(&batches, 9).iter().map(|line| line.number).collect::<Vec<_>>(), [2]);
+    assert_eq!(batches.batch("ann", "b").unwrap().unwrap().counts.total, 2);
 }

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,6 +42,10 @@ pub(crate) struct Options {
 const LOOK: Duration = Duration::from_secs(1);
 /// How often what bandits have learned is kept: a killed process forgets at most this much.
 const KEEP_LEARNED: Duration = Duration::from_secs(10);
+/// How often feedback is looked for that another process brought in.
+const HEAR: Duration = Duration::from_secs(5);
+/// How often what was spent under daily caps is kept: a killed process forgets at most this much.
+const KEEP_ACCOUNTS: Duration = Duration::from_secs(1);
 /// Changes of a file within this time are one change.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -89,24 +94,30 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
         "serving"
     );
     watch(&gateway, origin)?;
-    keep_learned(&gateway);
+    now_and_then(&gateway, KEEP_LEARNED, |gateway| gateway.keep_learned());
+    now_and_then(&gateway, KEEP_ACCOUNTS, |gateway| gateway.keep_accounts());
+    now_and_then(&gateway, HEAR, |gateway| {
+        let gateway = Arc::clone(gateway);
+        tokio::task::spawn_blocking(move || gateway.hear());
+    });
     let drained = server::run(Arc::clone(&gateway), listener, stop()).await;
     gateway.keep_learned();
+    gateway.keep_accounts();
     gateway.recorder.flush();
     gateway.responses.flush();
     gateway.learning.flush();
     Ok(if drained == Drained::Completely { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
-/// Keeps what is learned now and then, for as long as the process lives.
-fn keep_learned(gateway: &Arc<Gateway>) {
+/// Does something now and then, for as long as the process lives.
+fn now_and_then(gateway: &Arc<Gateway>, often: Duration, what: fn(&Arc<Gateway>)) {
     let gateway = Arc::clone(gateway);
     tokio::spawn(async move {
-        let mut due = tokio::time::interval(KEEP_LEARNED);
+        let mut due = tokio::time::interval(often);
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             due.tick().await;
-            gateway.keep_learned();
+            what(&gateway);
         }
     });
 }
@@ -125,21 +136,9 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         max_bytes: snapshot.server.log_max_bytes,
         ..Settings::new(kind)
     };
-    let responses = Responses::open(&ResponseSettings {
-        kind: settings.kind.clone(),
-        keep: settings.keep,
-        max_bytes: settings.max_bytes,
-    })?;
-    let learning = Learning::open(&LearningSettings {
-        kind: settings.kind.clone(),
-        keep: settings.keep,
-        max_bytes: settings.max_bytes,
-    })?;
-    let batches = Batches::open(&BatchStoreSettings {
-        kind: settings.kind.clone(),
-        max_bytes: snapshot.server.batches.max_bytes,
-    })?;
-    let recorder = Recorder::open(settings)?;
+    let batches =
+        BatchStoreSettings { kind: settings.kind.clone(), max_bytes: snapshot.server.batches.max_bytes };
+    let (recorder, stores) = open(settings, &batches)?;
     let cleartext = snapshot.upstreams.iter().filter(|upstream| upstream.http2_cleartext);
     let mut prior_knowledge: Vec<trunkline_net::Origin> =
         cleartext.filter_map(|upstream| trunkline_net::Origin::of(upstream.any_uri()?).ok()).collect();
@@ -149,8 +148,32 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         http2_prior_knowledge: prior_knowledge,
         ..TransportConfig::default()
     })?;
-    let stores = Stores { responses, learning, batches };
     Ok(Gateway::with_stores(snapshot, transport, recorder, stores))
+}
+
+/// Opens what is kept on disk, all at once: each database waits for the disk several times when it is made or recovered.
+fn open(settings: Settings, batches: &BatchStoreSettings) -> anyhow::Result<(Recorder, Stores)> {
+    let responses =
+        ResponseSettings { kind: settings.kind.clone(), keep: settings.keep, max_bytes: settings.max_bytes };
+    let learning =
+        LearningSettings { kind: settings.kind.clone(), keep: settings.keep, max_bytes: settings.max_bytes };
+    std::thread::scope(|scope| {
+        let responses = scope.spawn(|| Responses::open(&responses));
+        let learning = scope.spawn(|| Learning::open(&learning));
+        let batches = scope.spawn(|| Batches::open(batches));
+        let recorder = Recorder::open(settings);
+        let stores = Stores {
+            responses: finished(responses)?,
+            learning: finished(learning)?,
+            batches: finished(batches)?,
+        };
+        Ok((recorder?, stores))
+    })
+}
+
+/// What a thread came to; a panic goes on in the one that waits for it.
+fn finished<T, E: Into<anyhow::Error>>(thread: ScopedJoinHandle<'_, Result<T, E>>) -> anyhow::Result<T> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(Into::into)
 }
 
 /// Resolves at the first SIGTERM or SIGINT.
@@ -239,5 +262,6 @@ async fn reload(gateway: &Arc<Gateway>, origin: &Origin) {
     snapshot.server.listen = before.snapshot.server.listen;
     let version = snapshot.version;
     gateway.reload(snapshot);
+    gateway.learn_examples();
     tracing::info!(config = %format_args!("{version:016x}"), "the configuration was reloaded");
 }

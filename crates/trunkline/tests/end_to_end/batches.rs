@@ -11,12 +11,19 @@ use std::time::Duration;
 use trunkline_sim::{Delay, DialectName, Fault, SimConfig, Simulator};
 use trunkline_store::{Batches, Results};
 
-const ANN: &str = "sk-ann-0123456789abcdef";
+pub(crate) const ANN: &str = "sk-ann-0123456789abcdef";
 const BOB: &str = "sk-bob-0123456789abcdef";
-const KEYS: &str = "keys: { ann: { key: sk-ann-0123456789abcdef }, bob: { key: sk-bob-0123456789abcdef } }\n";
-const CHAT: &str = "/v1/chat/completions";
+pub(crate) const KEYS: &str =
+    "keys: { ann: { key: sk-ann-0123456789abcdef }, bob: { key: sk-bob-0123456789abcdef } }\n";
+pub(crate) const CHAT: &str = "/v1/chat/completions";
 
-async fn call(gateway: &Gateway, key: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+pub(crate) async fn call(
+    gateway: &Gateway,
+    key: &str,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Answer {
     let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
     send(gateway, key, method, path, "application/json", body).await
 }
@@ -39,11 +46,11 @@ async fn send(
     gateway.send(request.unwrap()).await
 }
 
-async fn get(gateway: &Gateway, path: &str) -> Answer {
+pub(crate) async fn get(gateway: &Gateway, path: &str) -> Answer {
     call(gateway, ANN, Method::GET, path, None).await
 }
 
-async fn upload(gateway: &Gateway, content: &str, purpose: &str) -> Answer {
+pub(crate) async fn upload(gateway: &Gateway, content: &str, purpose: &str) -> Answer {
     let body = format!(
         "--x\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n{purpose}\r\n--x\r\nContent-Disposition: form-data; \
          name=\"file\"; filename=\"a.jsonl\"\r\nContent-Type: application/octet-stream\r\n\r\n{content}\r\n--x--\r\n"
@@ -51,22 +58,22 @@ async fn upload(gateway: &Gateway, content: &str, purpose: &str) -> Answer {
     send(gateway, ANN, Method::POST, "/v1/files", "multipart/form-data; boundary=x", body.into()).await
 }
 
-fn line(name: &str, url: &str, body: &Value) -> String {
+pub(crate) fn line(name: &str, url: &str, body: &Value) -> String {
     json!({"custom_id": name, "method": "POST", "url": url, "body": body}).to_string() + "\n"
 }
 
-fn said(model: &str, text: &str) -> Value {
+pub(crate) fn said(model: &str, text: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": text}]})
 }
 
 /// Lines that say their own number.
-fn numbered(model: &str, count: usize) -> String {
+pub(crate) fn numbered(model: &str, count: usize) -> String {
     (1..=count)
         .map(|number| line(&number.to_string(), CHAT, &said(model, &format!("number {number}."))))
         .collect()
 }
 
-async fn begin(gateway: &Gateway, content: &str, window: &str) -> String {
+pub(crate) async fn begin(gateway: &Gateway, content: &str, window: &str) -> String {
     let file = upload(gateway, content, "batch").await;
     assert_eq!(file.status, 200, "{}", file.text());
     let order = json!({"input_file_id": file.json()["id"], "endpoint": CHAT, "completion_window": window});
@@ -75,12 +82,12 @@ async fn begin(gateway: &Gateway, content: &str, window: &str) -> String {
     batch.json()["id"].as_str().unwrap().to_owned()
 }
 
-async fn batch(gateway: &Gateway, id: &str) -> Value {
+pub(crate) async fn batch(gateway: &Gateway, id: &str) -> Value {
     get(gateway, &format!("/v1/batches/{id}")).await.json()
 }
 
 /// Waits until a batch is over.
-async fn over(gateway: &Gateway, id: &str) -> Value {
+pub(crate) async fn over(gateway: &Gateway, id: &str) -> Value {
     eventually("the end of a batch", async || {
         let batch = batch(gateway, id).await;
         let is_over = ["completed", "failed", "expired", "cancelled"].contains(&batch["status"].as_str()?);
@@ -90,7 +97,7 @@ async fn over(gateway: &Gateway, id: &str) -> Value {
 }
 
 /// The lines of a result file by their names; each name must be there once.
-async fn results(gateway: &Gateway, file: &Value) -> HashMap<String, Value> {
+pub(crate) async fn results(gateway: &Gateway, file: &Value) -> HashMap<String, Value> {
     let Some(id) = file.as_str() else { return HashMap::new() };
     let content = get(gateway, &format!("/v1/files/{id}/content")).await;
     assert_eq!((content.status, content.whole), (200, true));
@@ -114,14 +121,14 @@ fn sent(simulator: &Simulator) -> HashMap<String, usize> {
     times
 }
 
-async fn patient(script: impl FnOnce(&mut trunkline_sim::Script)) -> Simulator {
+pub(crate) async fn patient(script: impl FnOnce(&mut trunkline_sim::Script)) -> Simulator {
     let config = SimConfig { keep_requests: 4_096, ..SimConfig::new(DialectName::OpenAi) };
     let simulator = Simulator::start(config).await.unwrap();
     simulator.script(script);
     simulator
 }
 
-fn configured(simulator: &Simulator, settings: &str) -> String {
+pub(crate) fn configured(simulator: &Simulator, settings: &str) -> String {
     format!("{KEYS}{settings}providers:\n{}", provider("oa", DialectName::OpenAi, &simulator.base_url()))
 }
 
@@ -130,7 +137,7 @@ async fn a_batch_goes_to_any_provider_and_belongs_to_its_key() {
     let anthropic = simulator(DialectName::Anthropic).await;
     let gemini = simulator(DialectName::Gemini).await;
     let gateway = Gateway::start(&format!(
-        "{KEYS}providers:\n{}{}",
+        "{KEYS}batches: {{ upstream: never }}\nproviders:\n{}{}",
         provider("an", DialectName::Anthropic, &anthropic.base_url()),
         provider("ge", DialectName::Gemini, &gemini.base_url())
     ))
@@ -247,7 +254,8 @@ async fn a_batch_of_messages_has_a_result_for_every_request() {
 async fn a_killed_gateway_goes_on_and_sends_no_finished_line_again() {
     const LINES: usize = 60;
     let simulator = patient(|script| script.headers = Delay::constant(Duration::from_millis(40))).await;
-    let mut gateway = Gateway::start(&configured(&simulator, "batches: { concurrency: 4 }\n")).await;
+    let mut gateway =
+        Gateway::start(&configured(&simulator, "batches: { upstream: never, concurrency: 4 }\n")).await;
     let id = begin(&gateway, &numbered("oa/gpt-4.1-mini", LINES), "24h").await;
     let mut finished = Vec::new();
     // Twice, so that the second life goes on with what the first one left.
@@ -303,7 +311,8 @@ async fn a_killed_gateway_goes_on_and_sends_no_finished_line_again() {
 async fn a_stop_waits_for_lines_under_way_and_leaves_the_rest_for_later() {
     const LINES: usize = 40;
     let simulator = patient(|script| script.headers = Delay::constant(Duration::from_millis(100))).await;
-    let mut gateway = Gateway::start(&configured(&simulator, "batches: { concurrency: 4 }\n")).await;
+    let mut gateway =
+        Gateway::start(&configured(&simulator, "batches: { upstream: never, concurrency: 4 }\n")).await;
     let id = begin(&gateway, &numbered("oa/gpt-4.1-mini", LINES), "24h").await;
     simulator.wait_until(|counters| counters.requests >= 6).await;
     gateway.signal("TERM");
@@ -318,7 +327,7 @@ async fn a_stop_waits_for_lines_under_way_and_leaves_the_rest_for_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_are_waited_for_and_live_requests_keep_their_room() {
     let simulator = patient(|_| ()).await;
-    let settings = "batches: { headroom: 50% }\ndeployments:\n  small: { model: oa/gpt-4.1-mini, requests_per_minute: 20 }\n";
+    let settings = "batches: { upstream: never, headroom: 50% }\ndeployments:\n  small: { model: oa/gpt-4.1-mini, requests_per_minute: 20 }\n";
     let gateway = Gateway::start(&configured(&simulator, settings)).await;
     let id = begin(&gateway, &numbered("small", 30), "24h").await;
     // The queue stops of itself, with lines waiting and none under way.
@@ -351,7 +360,7 @@ async fn limits_are_waited_for_and_live_requests_keep_their_room() {
 async fn a_provider_that_says_when_to_come_back_is_asked_then() {
     let simulator = patient(|_| ()).await;
     simulator.fail_next(3, Fault::RateLimitedRetryAfter(1));
-    let gateway = Gateway::start(&configured(&simulator, "")).await;
+    let gateway = Gateway::start(&configured(&simulator, "batches: { upstream: never }\n")).await;
     let id = begin(&gateway, &numbered("oa/gpt-4.1-mini", 6), "24h").await;
     let done = over(&gateway, &id).await;
     assert_eq!(done["request_counts"], json!({"total": 6, "completed": 6, "failed": 0}), "{done}");
@@ -360,7 +369,8 @@ async fn a_provider_that_says_when_to_come_back_is_asked_then() {
 #[tokio::test(flavor = "multi_thread")]
 async fn time_runs_out_and_batches_are_cancelled_with_what_they_have() {
     let simulator = patient(|script| script.headers = Delay::constant(Duration::from_millis(200))).await;
-    let gateway = Gateway::start(&configured(&simulator, "batches: { concurrency: 1 }\n")).await;
+    let gateway =
+        Gateway::start(&configured(&simulator, "batches: { upstream: never, concurrency: 1 }\n")).await;
     let late = begin(&gateway, &numbered("oa/gpt-4.1-mini", 100), "2s").await;
     let done = over(&gateway, &late).await;
     assert_eq!(done["status"], "expired", "{done}");

@@ -72,7 +72,7 @@ pub(super) fn write_head(id: &str, model: &str, context: &EncodeContext, out: &m
     }
     out.field("type", "message");
     out.field("role", "assistant");
-    out.field("model", if model.is_empty() { &context.model } else { model });
+    out.field("model", if model.is_empty() { context.model.as_str() } else { model });
 }
 
 /// Whether a citation is one of this dialect's own.

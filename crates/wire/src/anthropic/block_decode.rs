@@ -13,6 +13,7 @@ use trunkline_model::content::{
 };
 use trunkline_model::dialect::Dialect;
 use trunkline_model::request::ChatRequest;
+use trunkline_model::text::Text;
 
 const CONTENT: &str = "a string or an array of content blocks";
 
@@ -66,7 +67,7 @@ pub(super) fn block(
             if let Some(citations) = block.optional("citations") {
                 keep(request, citations.path(), &citations)?;
             }
-            Content::Text(block.required("text", "a string")?.string()?)
+            Content::Text(block.required("text", "a string")?.said()?)
         }
         "image" => Content::Image(media(block)?),
         "document" => match document(block)? {
@@ -98,7 +99,7 @@ pub(super) fn block(
                 }
                 Place::Alone => {
                     opaque = Some(state);
-                    Content::Text(String::new())
+                    Content::Text(Text::default())
                 }
                 Place::Own | Place::Redacted => {
                     opaque = Some(state);
@@ -145,7 +146,7 @@ fn media(block: &At<'_>) -> Result<Media, BadRequest> {
     let place = match &*kind.text()? {
         "base64" => {
             media_type = Some(source.required("media_type", "a MIME type such as \"image/png\"")?.string()?);
-            MediaSource::Base64(source.required("data", "a base64 string")?.string()?)
+            MediaSource::Base64(source.required("data", "a base64 string")?.said()?)
         }
         "url" => MediaSource::Url(source.required("url", "a string")?.string()?),
         "file" => MediaSource::FileId(source.required("file_id", "a string")?.string()?),
@@ -160,7 +161,7 @@ fn document(block: &At<'_>) -> Result<Option<Media>, BadRequest> {
     let kind = source.required("type", "\"base64\", \"url\", \"text\" or \"file\"")?;
     let mut media = match &*kind.text()? {
         "text" => Media {
-            source: MediaSource::Text(source.required("data", "a string")?.string()?),
+            source: MediaSource::Text(source.required("data", "a string")?.said()?),
             media_type: Some("text/plain".to_owned()),
             name: None,
             detail: None,

@@ -8,12 +8,14 @@ use super::turns;
 use crate::codec::{EncodeError, Profile};
 use crate::conversation::{Block, CacheMarks};
 use crate::json_text::JsonText;
+use crate::write::Wording;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use trunkline_model::capability::Support;
 use trunkline_model::content::{Content, Media, MediaSource, Part, ToolCall, ToolResult};
 use trunkline_model::dialect::Dialect;
+use trunkline_model::text::Text;
 use trunkline_model::warning::Warning;
 
 /// What a file id of this provider's store starts with; ids of other stores mean nothing here.
@@ -60,7 +62,7 @@ fn state(part: &Part) -> &str {
     part.opaque.as_ref().map(|opaque| opaque.value.as_str()).unwrap_or_default()
 }
 
-fn write_text(text: &str, out: &mut BytesMut) {
+fn write_text(text: &Text, out: &mut BytesMut) {
     out.field("type", "text");
     out.field("text", text);
 }
@@ -177,7 +179,7 @@ fn write_image(
     Ok(())
 }
 
-fn write_base64(media_type: &str, data: &str, out: &mut BytesMut) {
+fn write_base64(media_type: &str, data: &(impl Wording + ?Sized), out: &mut BytesMut) {
     out.field("type", "base64");
     out.field("media_type", media_type);
     out.field("data", data);

@@ -6,6 +6,7 @@
 
 use super::block_decode;
 use crate::codec::{BadRequest, PathParts};
+use crate::source::Source;
 use crate::tree::{self, At};
 use trunkline_model::content::{Message, Part, Role};
 use trunkline_model::dialect::{Dialect, Operation};
@@ -17,7 +18,12 @@ use trunkline_model::request::{
 ///
 /// # Errors
 /// The first mistake, with its path and what is expected there.
-pub fn decode_request(operation: Operation, body: &[u8], path: &PathParts) -> Result<Request, BadRequest> {
+pub fn decode_request<'a>(
+    operation: Operation,
+    body: impl Into<Source<'a>>,
+    path: &PathParts,
+) -> Result<Request, BadRequest> {
+    let source = body.into();
     if operation == Operation::Embeddings {
         return Err(BadRequest {
             message: "the Anthropic dialect has no embeddings: use the OpenAI or Gemini endpoint".to_owned(),
@@ -25,8 +31,8 @@ pub fn decode_request(operation: Operation, body: &[u8], path: &PathParts) -> Re
             offset: None,
         });
     }
-    let node = tree::parse(body)?;
-    let root = At::root(&node);
+    let node = tree::parse(source.bytes())?;
+    let root = At::shared(&node, source);
     if root.fields().is_err() {
         return Err(root.wrong("the body must be a JSON object"));
     }

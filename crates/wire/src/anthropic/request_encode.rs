@@ -49,7 +49,7 @@ pub fn encode_request(
         out.boolean(true);
     }
     out.close_object();
-    Ok(Encoded { body: out.freeze(), warnings: draft.warnings })
+    Ok(Encoded::new(out.freeze(), draft.warnings))
 }
 
 /// Writes a request to the `count_tokens` endpoint, which takes the prompt and refuses everything else.
@@ -66,7 +66,7 @@ pub fn encode_count_request(request: &Request, profile: &Profile) -> Result<Enco
     draft.conversation(&mut out)?;
     draft.thinking.write(&mut out);
     out.close_object();
-    Ok(Encoded { body: out.freeze(), warnings: draft.warnings })
+    Ok(Encoded::new(out.freeze(), draft.warnings))
 }
 
 fn fixed(out: &mut BytesMut, profile: &Profile) {

@@ -411,7 +411,7 @@ fn what_cannot_be_said_is_refused() {
         ),
         refused(
             &|request| {
-                put(request, Content::Image(media(MediaSource::Base64("AA".to_owned()), Some("image/tiff"))))
+                put(request, Content::Image(media(MediaSource::Base64("AA".into()), Some("image/tiff"))))
             },
             &profile,
         ),
@@ -419,7 +419,7 @@ fn what_cannot_be_said_is_refused() {
             &|request| {
                 put(
                     request,
-                    Content::Document(media(MediaSource::Base64("AA".to_owned()), Some("application/zip"))),
+                    Content::Document(media(MediaSource::Base64("AA".into()), Some("application/zip"))),
                 )
             },
             &profile,
@@ -529,7 +529,7 @@ fn requests() -> impl Strategy<Value = ChatRequest> {
         Part::new(Content::ToolCall(ToolCall { id, name, arguments: Json::empty_object() }))
     });
     let image = Just(Part::new(Content::Image(Media {
-        source: MediaSource::Base64("iVBORw0KGgo=".to_owned()),
+        source: MediaSource::Base64("iVBORw0KGgo=".into()),
         media_type: Some("image/png".to_owned()),
         name: None,
         detail: None,

@@ -6,9 +6,10 @@
 use super::{UNKNOWN, Warnings, unsupported};
 use crate::codec::{EncodeError, Profile};
 use crate::names::{NameRule, fit, fit_id};
-use crate::write::{Object, array, escaped, string};
+use crate::write::{Object, Wording, array, escaped, string};
 use trunkline_model::capability::Support;
 use trunkline_model::content::{Content, Media, MediaSource, Message, Part, Role, ToolCall, ToolResult};
+use trunkline_model::text::Text;
 
 /// Why cache marks are left out.
 pub(super) const NO_CACHE_MARKS: &str = "the target decides by itself what to cache";
@@ -132,8 +133,10 @@ impl Writer<'_> {
             MediaSource::Url(_) if self.profile.image_urls == Support::No => {
                 return Err(unsupported(path, "the target takes pictures inline only, as base64"));
             }
-            MediaSource::Url(url) => (None, url),
-            MediaSource::Base64(data) => (Some(media.media_type.as_deref().unwrap_or("image/png")), data),
+            MediaSource::Url(url) => (None, url.as_str().into()),
+            MediaSource::Base64(data) => {
+                (Some(media.media_type.as_deref().unwrap_or("image/png")), data.clone())
+            }
             MediaSource::FileId(_) | MediaSource::Text(_) => {
                 return Err(unsupported(
                     path,
@@ -151,7 +154,7 @@ impl Writer<'_> {
             escaped(out, media_type);
             escaped(out, ";base64,");
         }
-        escaped(out, text);
+        text.write(out);
         out.push(b'"');
         if let Some(detail) = &media.detail {
             inner.text("detail", detail);
@@ -200,7 +203,7 @@ impl Writer<'_> {
                 self.out.extend_from_slice(b",\"tool_plan\":\"");
                 for (position, (_, text)) in said.iter().enumerate() {
                     escaped(self.out, if position > 0 { "\n" } else { "" });
-                    escaped(self.out, text);
+                    text.write(self.out);
                 }
                 self.out.push(b'"');
             }
@@ -229,7 +232,7 @@ impl Writer<'_> {
                 }
             };
             escaped(self.out, if is_first { "" } else { "\n" });
-            escaped(self.out, text);
+            text.write(self.out);
             is_first = false;
         }
         self.out.extend_from_slice(b"\"}");
@@ -240,7 +243,7 @@ impl Writer<'_> {
     }
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) {
+fn write_text(out: &mut Vec<u8>, text: &Text) {
     let mut part = Object::open(out);
     part.text("type", "text");
     part.text("text", text);

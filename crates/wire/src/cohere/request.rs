@@ -58,7 +58,7 @@ pub(super) fn encode(
     }
     let Parameters { body, warnings, .. } = parameters;
     body.close();
-    Ok(Encoded { body: Bytes::from(out), warnings: warnings.list })
+    Ok(Encoded::new(Bytes::from(out), warnings.list))
 }
 
 struct Parameters<'o, 'p> {
@@ -137,7 +137,7 @@ impl Parameters<'_, '_> {
             return Err(unsupported("stop", format!("the target takes at most {STOPS} stop texts")));
         }
         if !chat.stop.is_empty() {
-            array(self.body.key("stop_sequences"), &chat.stop, |out, text| string(out, text));
+            array(self.body.key("stop_sequences"), &chat.stop, string);
         }
         if chat.choices.is_some_and(|choices| choices > 1) {
             return Err(unsupported("n", "the target gives one answer; ask several times"));

@@ -13,6 +13,7 @@ use bytes::BytesMut;
 use std::borrow::Cow;
 use trunkline_model::content::{Content, Part, ToolCall, ToolResult};
 use trunkline_model::json::Json;
+use trunkline_model::text::Text;
 use trunkline_model::warning::Warning;
 
 /// The document names of a request: the service refuses two that are equal.
@@ -70,7 +71,7 @@ fn state(part: &Part) -> &str {
     part.opaque.as_ref().map(|opaque| opaque.value.as_str()).unwrap_or_default()
 }
 
-fn write_text(text: &str, out: &mut BytesMut) {
+fn write_text(text: &Text, out: &mut BytesMut) {
     out.open_object();
     out.field("text", text);
     out.close_object();
@@ -133,7 +134,7 @@ fn write_result(
     for (index, part) in result.parts.iter().enumerate() {
         let inner = || format!("{}.content[{index}]", path());
         match &part.content {
-            Content::Text(text) | Content::Refusal(text) if text.trim().is_empty() => {}
+            Content::Text(text) | Content::Refusal(text) if text.is_blank() => {}
             Content::Text(text) | Content::Refusal(text) => write_text(text, out),
             media => media::write(media, &inner, names, out, warnings)?,
         }

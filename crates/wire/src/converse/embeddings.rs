@@ -38,7 +38,7 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
             });
         }
     };
-    Ok(Encoded { body: body.freeze(), warnings })
+    Ok(Encoded::new(body.freeze(), warnings))
 }
 
 fn texts(request: &EmbeddingRequest) -> Result<Vec<&str>, EncodeError> {

@@ -73,7 +73,7 @@ fn write_source(
     out.open_object();
     match source {
         MediaSource::Base64(data) => out.field("bytes", data),
-        MediaSource::Text(text) => out.field("bytes", &STANDARD.encode(text)),
+        MediaSource::Text(text) => out.field("bytes", &STANDARD.encode(text.as_str())),
         MediaSource::Url(url) if url.starts_with("s3://") => {
             out.key("s3Location");
             out.open_object();

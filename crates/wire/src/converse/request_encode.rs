@@ -32,7 +32,7 @@ pub(super) fn encode(chat: &ChatRequest, profile: &Profile) -> Result<Encoded, E
     draft.output(&mut out);
     draft.rest(&mut out);
     out.close_object();
-    Ok(Encoded { body: out.freeze(), warnings: draft.warnings })
+    Ok(Encoded::new(out.freeze(), draft.warnings))
 }
 
 /// Writes a CountTokens request, which takes the prompt as Converse takes it.
@@ -57,7 +57,7 @@ pub fn encode_count_request(request: &Request, profile: &Profile) -> Result<Enco
     out.close_object();
     out.close_object();
     out.close_object();
-    Ok(Encoded { body: out.freeze(), warnings: draft.warnings })
+    Ok(Encoded::new(out.freeze(), draft.warnings))
 }
 
 /// How the demanded form of the answer is reached.

@@ -66,10 +66,10 @@ fn a_request_with_everything() {
     first.cache = Some(CacheMark::Long);
     let mut question = Part::text("What is the weather?");
     question.cache = Some(CacheMark::Short);
-    let picture = media(MediaSource::Base64("iVBORw0KGgoAAAA=".to_owned()), None, None);
+    let picture = media(MediaSource::Base64("iVBORw0KGgoAAAA=".into()), None, None);
     let report =
-        media(MediaSource::Base64("JVBERi0xLjQ=".to_owned()), Some("application/pdf"), Some("q3_report.pdf"));
-    let notes = media(MediaSource::Text("plain".to_owned()), None, Some("q3_report.pdf"));
+        media(MediaSource::Base64("JVBERi0xLjQ=".into()), Some("application/pdf"), Some("q3_report.pdf"));
+    let notes = media(MediaSource::Text("plain".into()), None, Some("q3_report.pdf"));
     let film = media(MediaSource::Url("s3://films/one.mp4".to_owned()), None, None);
     let request = ChatRequest {
         messages: vec![
@@ -240,7 +240,7 @@ fn state_of_other_providers_stays_behind() {
 fn what_cannot_be_said_is_refused() {
     let image = |source, kind| said(vec![Part::new(Content::Image(media(source, kind, None)))]);
     let url = || MediaSource::Url("https://example.com/a.png".to_owned());
-    let bytes = || MediaSource::Base64("AAAA".to_owned());
+    let bytes = || MediaSource::Base64("AAAA".into());
     let thinking = Reasoning { effort: Some(Effort::High), ..Reasoning::default() };
     let cases = [
         ChatRequest { choices: Some(2), ..said(vec![Part::text("hi")]) },
@@ -279,7 +279,7 @@ fn odd_conversations_are_put_in_order() {
         schema: Json::parse(r#"{"type":"object","properties":{}}"#.to_owned()).unwrap(),
         strict: None,
     };
-    let document = media(MediaSource::Base64("JVBERi0=".to_owned()), None, None);
+    let document = media(MediaSource::Base64("JVBERi0=".into()), None, None);
     let talk = |messages| ChatRequest { messages, ..ChatRequest::default() };
     let cases = [
         talk(vec![Message::text(Role::System, "Only instructions.")]),
@@ -423,10 +423,10 @@ proptest! {
         let mut request = request;
         for part in request.messages.iter_mut().flat_map(|message| &mut message.parts) {
             if let Content::Text(text) = &mut part.content && text.trim().is_empty() {
-                text.push('x');
+                text.push_str("x");
             }
             if let Content::Image(media) = &mut part.content && matches!(media.source, MediaSource::Url(_)) {
-                media.source = MediaSource::Base64("AAAA".to_owned());
+                media.source = MediaSource::Base64("AAAA".into());
                 media.media_type = Some("image/png".to_owned());
             }
         }

@@ -18,6 +18,7 @@ use trunkline_model::content::{
 use trunkline_model::dialect::Dialect;
 use trunkline_model::json::Json;
 use trunkline_model::request::ChatRequest;
+use trunkline_model::text::Text;
 
 const PARTS: &str = "an array of parts";
 /// Fields that qualify a part and are not its content.
@@ -108,8 +109,8 @@ fn model(parts: Vec<Part>, request: &mut ChatRequest) {
             (
                 Some(Part { content: Content::Text(text), opaque: None, .. }),
                 Part { content: Content::Text(more), opaque: None, .. },
-            )
-            | (
+            ) => text.push_str(more),
+            (
                 Some(Part { content: Content::Thinking(text), opaque: None, .. }),
                 Part { content: Content::Thinking(more), opaque: None, .. },
             ) => text.push_str(more),
@@ -205,11 +206,10 @@ fn content(
         return file_data(&file);
     }
     if let Some(text) = item.optional("text") {
-        let text = text.string()?;
         return Ok(match (thought, at) {
             (true, Place::Redacted) => Content::RedactedThinking,
-            (true, _) => Content::Thinking(text),
-            (false, _) => Content::Text(text),
+            (true, _) => Content::Thinking(text.string()?),
+            (false, _) => Content::Text(text.said()?),
         });
     }
     for (name, value) in item.fields()? {
@@ -222,7 +222,7 @@ fn content(
         return Ok(if at == Place::Redacted {
             Content::RedactedThinking
         } else {
-            Content::Text(String::new())
+            Content::Text(Text::default())
         });
     }
     let expected = "expected one of text, inlineData, fileData, functionCall, functionResponse, found none";
@@ -323,7 +323,7 @@ fn inline_data(blob: &At<'_>) -> Result<Content, BadRequest> {
     let Some(media_type) = blob.either("mimeType", "mime_type") else {
         return Err(blob.missing("mimeType", "a MIME type such as \"image/png\""));
     };
-    let data = state::standard(blob.required("data", "a base64 string")?.text()?);
+    let data = state::standard(blob.required("data", "a base64 string")?.said()?);
     let name = blob.either("displayName", "display_name").map(|name| name.string()).transpose()?;
     Ok(media(Some(media_type.string()?), "", MediaSource::Base64(data), name))
 }

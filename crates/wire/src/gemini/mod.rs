@@ -17,6 +17,7 @@ mod logprobs;
 mod observe;
 mod part_encode;
 mod pass;
+mod predict;
 mod reasoning;
 mod request_decode;
 mod request_encode;

@@ -11,6 +11,7 @@ use crate::codec::{EncodeError, Profile};
 use crate::conversation::Block;
 use crate::json_text::JsonText;
 use crate::names::{self, NameRule};
+use crate::write::Wording;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
@@ -42,7 +43,7 @@ pub(super) fn tool_name(name: &str) -> Cow<'_, str> {
 }
 
 /// Writes a text part.
-pub(super) fn write_text(text: &str, out: &mut BytesMut) {
+pub(super) fn write_text(text: &(impl Wording + ?Sized), out: &mut BytesMut) {
     out.open_object();
     out.field("text", text);
     out.close_object();
@@ -231,7 +232,7 @@ fn write_media(
         }
         MediaSource::Text(text) => {
             let media_type = media.media_type.as_deref().unwrap_or("text/plain");
-            write_blob(media_type, &STANDARD.encode(text), out);
+            write_blob(media_type, &STANDARD.encode(text.as_str()), out);
         }
         MediaSource::Url(_) if target.profile.image_urls == Support::No => {
             return Err(refuse("this target takes no URLs: send the bytes as base64"));
@@ -248,7 +249,7 @@ fn write_media(
     Ok(())
 }
 
-fn write_blob(media_type: &str, data: &str, out: &mut BytesMut) {
+fn write_blob(media_type: &str, data: &(impl Wording + ?Sized), out: &mut BytesMut) {
     out.key("inlineData");
     out.open_object();
     out.field("mimeType", media_type);

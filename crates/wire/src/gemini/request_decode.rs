@@ -7,6 +7,7 @@
 
 use super::{content_decode, embeddings, generation_config, schema};
 use crate::codec::{BadRequest, PathParts};
+use crate::source::Source;
 use crate::tree::{self, At};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::json::Json;
@@ -16,9 +17,14 @@ use trunkline_model::request::{ChatRequest, Extra, FunctionTool, Request, Tool, 
 ///
 /// # Errors
 /// The first mistake, with its path and what is expected there.
-pub fn decode_request(operation: Operation, body: &[u8], path: &PathParts) -> Result<Request, BadRequest> {
-    let node = tree::parse(body)?;
-    let root = At::root(&node);
+pub fn decode_request<'a>(
+    operation: Operation,
+    body: impl Into<Source<'a>>,
+    path: &PathParts,
+) -> Result<Request, BadRequest> {
+    let source = body.into();
+    let node = tree::parse(source.bytes())?;
+    let root = At::shared(&node, source);
     if root.fields().is_err() {
         return Err(root.wrong("the body must be a JSON object"));
     }

@@ -46,7 +46,7 @@ pub fn encode_request(
             out.open_object();
             let warnings = body(chat, profile, &mut out)?;
             out.close_object();
-            Ok(Encoded { body: out.freeze(), warnings })
+            Ok(Encoded::new(out.freeze(), warnings))
         }
     }
 }
@@ -70,7 +70,7 @@ pub fn encode_count_request(request: &Request, profile: &Profile) -> Result<Enco
     let warnings = body(chat, profile, &mut out)?;
     out.close_object();
     out.close_object();
-    Ok(Encoded { body: out.freeze(), warnings })
+    Ok(Encoded::new(out.freeze(), warnings))
 }
 
 /// Writes the fields of a request into an open object.

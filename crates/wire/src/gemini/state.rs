@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use trunkline_model::content::Opaque;
 use trunkline_model::dialect::Dialect;
+use trunkline_model::text::Text;
 
 /// What ids made up here start with.
 const CALL_PREFIX: &str = "call_gemini_";
@@ -26,15 +27,15 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Base64 in the standard alphabet, whichever it came in. Python's SDK writes the URL-safe one.
-pub(super) fn standard(data: Cow<'_, str>) -> String {
+pub(super) fn standard(data: Text) -> Text {
     if memchr::memchr2(b'-', b'_', data.as_bytes()).is_none() && data.len().is_multiple_of(4) {
-        return data.into_owned();
+        return data;
     }
     let mut text = data.replace('-', "+").replace('_', "/");
     while !text.len().is_multiple_of(4) {
         text.push('=');
     }
-    text
+    text.into()
 }
 
 /// The text of a signature as a part of a Gemini client gets it.
@@ -53,8 +54,8 @@ pub(super) fn opaque(signature: String) -> (Opaque, Place) {
 
 /// The text in base64 that a signature is where it carries another's state.
 pub(crate) fn unwrapped(signature: &str) -> Option<String> {
-    let text = signature.starts_with(MARK_BASE64).then(|| standard(Cow::Borrowed(signature)))?;
-    String::from_utf8(LENIENT.decode(text).ok()?).ok()
+    let text = signature.starts_with(MARK_BASE64).then(|| standard(signature.into()))?;
+    String::from_utf8(LENIENT.decode(text.as_str()).ok()?).ok()
 }
 
 /// Whether a body holds state of another provider.
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn base64_is_brought_to_the_standard_alphabet() {
-        assert_eq!(standard(Cow::Borrowed("_-8")), "/+8=");
-        assert_eq!(standard(Cow::Borrowed("AAAA")), "AAAA");
+        assert_eq!(standard("_-8".into()), "/+8=");
+        assert_eq!(standard("AAAA".into()), "AAAA");
     }
 }

@@ -231,7 +231,7 @@ fn state_of_another_provider_returns_on_the_thoughts_it_covers() {
     let request = decoded(body.to_string().as_bytes());
     let mut parts = request.messages[0].parts.clone();
     // The last chunk of a stream may hold an empty text.
-    parts.retain(|part| part.content != Content::Text(String::new()));
+    parts.retain(|part| part.content != Content::Text("".into()));
     assert_eq!(parts, expected);
 }
 
@@ -240,7 +240,7 @@ fn another_dialects_request_is_arranged() {
     let mut signed = call("toolu_1", "files.read");
     signed.opaque = Some(Opaque { origin: Dialect::Anthropic, value: "sig".to_owned() });
     let picture = Part::new(Content::Image(Media {
-        source: MediaSource::Base64("iVBORw0KGgo=".to_owned()),
+        source: MediaSource::Base64("iVBORw0KGgo=".into()),
         media_type: None,
         name: None,
         detail: Some("high".to_owned()),
@@ -378,15 +378,14 @@ fn what_cannot_be_expressed_is_refused() {
     let mut schema = said("x");
     schema.output =
         OutputFormat::JsonSchema { name: None, description: None, schema: json("true"), strict: None };
-    let system_picture =
-        Message { role: Role::System, ..media(MediaSource::Base64("AAAA".to_owned()), None) };
+    let system_picture = Message { role: Role::System, ..media(MediaSource::Base64("AAAA".into()), None) };
     let mut system = said("x");
     system.messages.insert(0, system_picture);
     let requests = [
         with(media(MediaSource::Url("http://a/b.png".to_owned()), None)),
         with(media(MediaSource::Url("https://a/b.png".to_owned()), None)),
         with(media(MediaSource::FileId("file_1".to_owned()), None)),
-        with(media(MediaSource::Base64("AAAA".to_owned()), None)),
+        with(media(MediaSource::Base64("AAAA".into()), None)),
         with(result("nobody", vec![Part::text("x")])),
         with(Message::text(Role::User, "")),
         stops,

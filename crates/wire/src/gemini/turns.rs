@@ -133,7 +133,10 @@ impl<'r> Contents<'r> {
         out.open_object();
         out.key("parts");
         out.open_array();
-        for text in texts.iter().map(|(_, text)| *text).chain(instruction) {
+        for (_, text) in texts {
+            part_encode::write_text(text, out);
+        }
+        if let Some(text) = instruction {
             part_encode::write_text(text, out);
         }
         out.close_array();

@@ -57,5 +57,5 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
         }
     }
     body.close();
-    Ok(Encoded { body: Bytes::from(out), warnings: warnings.list })
+    Ok(Encoded::new(Bytes::from(out), warnings.list))
 }

@@ -27,12 +27,12 @@ fn place(root: &Node<'_>) -> Option<String> {
     let mut path = String::new();
     for (index, step) in steps.iter().take(16).enumerate() {
         match &step.value {
-            Value::Text(text) if index == 0 && text == "body" => {}
+            Value::Text(text) if index == 0 && text.as_str() == "body" => {}
             Value::Text(text) => {
                 if !path.is_empty() {
                     path.push('.');
                 }
-                path.extend(text.chars().take(100));
+                path.extend(text.as_str().chars().take(100));
             }
             Value::Number => path.push_str(&format!("[{}]", step.raw)),
             _ => {}

@@ -7,7 +7,7 @@
 use super::{UNKNOWN, Warnings, unsupported};
 use crate::codec::{EncodeError, Profile, ReasoningStyle};
 use crate::names::{NameRule, fit};
-use crate::write::{Object, escaped, string};
+use crate::write::{Object, Wording, Words, escaped, string};
 use std::borrow::Cow;
 use trunkline_model::capability::Support;
 use trunkline_model::content::{Content, Media, MediaSource, Message, Part, Role, ToolCall, ToolResult};
@@ -148,7 +148,7 @@ impl Writer<'_> {
             for (position, part) in result.parts.iter().enumerate() {
                 if let Content::Text(text) = &part.content {
                     escaped(self.out, if position > 0 { "\n" } else { "" });
-                    escaped(self.out, text);
+                    text.write(self.out);
                 }
             }
             self.out.push(b'"');
@@ -188,6 +188,12 @@ impl<'o> Chunks<'o> {
 
     fn close(self) {
         self.out.push(b']');
+    }
+
+    fn sound(&mut self, text: &(impl Wording + ?Sized)) {
+        let mut chunk = self.chunk("input_audio");
+        chunk.text("input_audio", text);
+        chunk.close();
     }
 
     fn chunk(&mut self, kind: &str) -> Object<'_, Vec<u8>> {
@@ -245,11 +251,8 @@ impl<'o> Chunks<'o> {
                 }
                 chunk.close();
             }
-            Content::Audio(Media { source: MediaSource::Base64(text) | MediaSource::Url(text), .. }) => {
-                let mut chunk = self.chunk("input_audio");
-                chunk.text("input_audio", text);
-                chunk.close();
-            }
+            Content::Audio(Media { source: MediaSource::Base64(data), .. }) => self.sound(data),
+            Content::Audio(Media { source: MediaSource::Url(url), .. }) => self.sound(url),
             Content::Audio(_) => {
                 return Err(unsupported(path, "the target takes sound as base64 or by URL"));
             }
@@ -306,7 +309,7 @@ impl<'o> Chunks<'o> {
 /// A URL to be written without building it first.
 struct Url<'u> {
     media_type: Option<&'u str>,
-    text: &'u str,
+    text: Words<'u>,
 }
 
 impl Url<'_> {
@@ -317,7 +320,7 @@ impl Url<'_> {
             escaped(out, media_type);
             escaped(out, ";base64,");
         }
-        escaped(out, self.text);
+        self.text.write(out);
         out.push(b'"');
     }
 }
@@ -325,9 +328,10 @@ impl Url<'_> {
 /// The URL of a file: its own, or a `data:` URL of its bytes.
 fn url<'u>(path: &str, default_type: &'u str, media: &'u Media) -> Result<Url<'u>, EncodeError> {
     match &media.source {
-        MediaSource::Url(url) => Ok(Url { media_type: None, text: url }),
+        MediaSource::Url(url) => Ok(Url { media_type: None, text: Words::Plain(url) }),
         MediaSource::Base64(data) => {
-            Ok(Url { media_type: Some(media.media_type.as_deref().unwrap_or(default_type)), text: data })
+            let media_type = Some(media.media_type.as_deref().unwrap_or(default_type));
+            Ok(Url { media_type, text: Words::Text(data) })
         }
         MediaSource::FileId(_) | MediaSource::Text(_) => {
             Err(unsupported(path, "the target takes it as base64 or by URL, not as a stored file"))

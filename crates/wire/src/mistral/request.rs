@@ -63,7 +63,7 @@ pub(super) fn encode(
     parameters.extras(chat);
     let Parameters { body, warnings, .. } = parameters;
     body.close();
-    Ok(Encoded { body: Bytes::from(out), warnings: warnings.list })
+    Ok(Encoded::new(Bytes::from(out), warnings.list))
 }
 
 struct Parameters<'o, 'p> {
@@ -158,7 +158,7 @@ impl Parameters<'_, '_> {
             self.write("max_tokens", "max_tokens", |out| crate::write::whole(out, limit));
         }
         if !chat.stop.is_empty() {
-            self.write_needed("stop", |out| array(out, &chat.stop, |out, text| string(out, text)))?;
+            self.write_needed("stop", |out| array(out, &chat.stop, string))?;
         }
         match chat.choices {
             None => {}

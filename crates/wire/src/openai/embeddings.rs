@@ -117,7 +117,7 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
     }
     write_extras(&mut body, &request.extras, profile, &mut warnings);
     body.close();
-    Ok(Encoded { body: Bytes::from(out), warnings: warnings.list })
+    Ok(Encoded::new(Bytes::from(out), warnings.list))
 }
 
 fn write_inputs(out: &mut Vec<u8>, inputs: &[EmbeddingInput]) {

@@ -40,7 +40,7 @@ fn write_error(error: &ClientError, request_id: RequestId, out: &mut BytesMut) {
     let id = request_id.encode();
     object.text("request_id", std::str::from_utf8(&id).unwrap_or_default());
     if !error.attempts.is_empty() {
-        array(object.key("attempts"), &error.attempts, |out, attempt| string(out, attempt));
+        array(object.key("attempts"), &error.attempts, string);
     }
     object.close();
     body.close();
@@ -114,7 +114,7 @@ pub(crate) fn from_object(status: u16, root: &Node<'_>) -> Failure {
 /// The message, wherever look-alikes put it: `error.message`, `error` itself, `message`, `detail` (FastAPI: a list).
 fn message_of<'n>(root: &'n Node<'_>, error: &'n Node<'_>) -> Option<&'n str> {
     let detail = || match &root.field("detail").or_else(|| error.field("message")?.field("detail"))?.value {
-        Value::Text(text) => Some(text.as_ref()),
+        Value::Text(text) => Some(text.as_str()),
         Value::Array(details) => details.first()?.field("msg")?.as_text(),
         _ => None,
     };
@@ -131,7 +131,7 @@ fn message_of<'n>(root: &'n Node<'_>, error: &'n Node<'_>) -> Option<&'n str> {
 fn word(node: &Node<'_>, name: &str) -> Option<String> {
     let field = node.field(name)?;
     match field.value {
-        Value::Text(ref text) if !text.is_empty() => Some(text.chars().take(100).collect()),
+        Value::Text(ref text) if !text.as_str().is_empty() => Some(text.as_str().chars().take(100).collect()),
         Value::Number => Some(field.raw.chars().take(100).collect()),
         _ => None,
     }
@@ -270,6 +270,8 @@ fn class_of_code(code: &str) -> Option<FailureClass> {
         | "exceed_context_size_error"
         | "string_above_max_length"
         | "context_window_exceeded" => Class::ContextTooLong,
+        // Whoever made the state takes it.
+        "invalid_encrypted_content" => Class::Unsupported,
         "request_too_large" | "request_entity_too_large" | "payload_too_large" => Class::RequestTooLarge,
         "content_filter"
         | "content_policy_violation"

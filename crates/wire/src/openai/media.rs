@@ -2,13 +2,13 @@
 //!
 //! Owns these small spellings, both ways. Must not decode base64: it passes through as text.
 
-use crate::scan::tree::Node;
+use crate::scan::tree::{Node, Place};
 use trunkline_model::content::{CacheMark, MediaSource};
 
 /// A URL as a source, and the MIME type it names: `data:` URLs hold the bytes themselves.
-pub(crate) fn source_of_url(url: &str) -> (MediaSource, Option<String>) {
+pub(crate) fn source_of_url(url: &str, place: &Place<'_>) -> (MediaSource, Option<String>) {
     if let Some((media_type, data)) = data_url(url) {
-        return (MediaSource::Base64(data.to_owned()), media_type);
+        return (MediaSource::Base64(place.piece(data)), media_type);
     }
     (MediaSource::Url(url.to_owned()), None)
 }

@@ -71,7 +71,7 @@ fn mark_last(parts: &mut [Part], node: &Node<'_>) {
 fn content(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Part>, BadRequest> {
     let Some(content) = node.field("content") else { return Ok(Vec::new()) };
     let at = place.key("content");
-    if let Some(text) = content.as_text() {
+    if let Some(text) = at.said(content) {
         return Ok(vec![Part::text(text)]);
     }
     if content.kind() != Kind::Array {
@@ -83,19 +83,19 @@ fn content(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Part>, BadRequest> 
 
 fn part(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest> {
     // Some clients put bare strings into the list.
-    if let Some(text) = node.as_text() {
+    if let Some(text) = place.said(node) {
         return Ok(Part::text(text));
     }
     let kind = place.needed_text(place.object(node)?, "type")?;
     let content = match kind {
-        "text" | "input_text" | "output_text" => Content::Text(place.needed_text(node, "text")?.to_owned()),
+        "text" | "input_text" | "output_text" => Content::Text(place.needed_said(node, "text")?),
         "image_url" => {
             let (url, detail) = url_of(node, place, "image_url")?;
-            let (source, media_type) = source_of_url(url);
+            let (source, media_type) = source_of_url(url, place);
             Content::Image(Media { source, media_type, name: None, detail: detail.map(str::to_owned) })
         }
         "video_url" => {
-            let (source, media_type) = source_of_url(url_of(node, place, "video_url")?.0);
+            let (source, media_type) = source_of_url(url_of(node, place, "video_url")?.0, place);
             Content::Video(Media { source, media_type, name: None, detail: None })
         }
         "input_audio" => {
@@ -104,14 +104,14 @@ fn part(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest> {
             let data = at.needed_text(at.object(audio)?, "data")?;
             let media_type = at.text_field(audio, "format")?.map(audio_type);
             Content::Audio(Media {
-                source: MediaSource::Base64(data.to_owned()),
+                source: MediaSource::Base64(place.piece(data)),
                 media_type,
                 name: None,
                 detail: None,
             })
         }
         "file" => file(node, place)?,
-        "refusal" => Content::Refusal(place.needed_text(node, "refusal")?.to_owned()),
+        "refusal" => Content::Refusal(place.needed_said(node, "refusal")?),
         "thinking" | "redacted_thinking" => return thinking_block(node, place),
         other => Content::Other { origin: Dialect::OpenAi, kind: other.to_owned(), json: node.json() },
     };
@@ -138,11 +138,11 @@ fn file(node: &Node<'_>, place: &Place<'_>) -> Result<Content, BadRequest> {
     at.object(file)?;
     let (source, media_type) = match (at.text_field(file, "file_data")?, at.text_field(file, "file_id")?) {
         (Some(data), _) => match data_url(data) {
-            Some((media_type, data)) => (MediaSource::Base64(data.to_owned()), media_type),
+            Some((media_type, data)) => (MediaSource::Base64(place.piece(data)), media_type),
             None if data.starts_with("http://") || data.starts_with("https://") => {
                 (MediaSource::Url(data.to_owned()), None)
             }
-            None => (MediaSource::Base64(data.to_owned()), None),
+            None => (MediaSource::Base64(place.piece(data)), None),
         },
         (None, Some(id)) => (MediaSource::FileId(id.to_owned()), None),
         (None, None) => return Err(at.missing("`file_data` or `file_id`")),
@@ -156,7 +156,7 @@ fn assistant(node: &Node<'_>, place: &Place<'_>, index: usize) -> Result<Message
     let first_text = parts.len();
     parts.extend(content(node, place)?);
     if let Some(text) = place.text_field(node, "refusal")? {
-        parts.push(Part::new(Content::Refusal(text.to_owned())));
+        parts.push(Part::new(Content::Refusal(text.into())));
     }
     if let Some(signature) = google_signature(node) {
         // It belongs to the text; Gemini also signs an empty last part.

@@ -7,10 +7,11 @@ use super::media::audio_format;
 use super::request_encode::Warnings;
 use crate::codec::{EncodeError, OutputLimitName, Profile};
 use crate::names::{NameRule, fit};
-use crate::write::{Object, escaped, string};
+use crate::write::{Object, Wording, Words, escaped, string};
 use trunkline_model::capability::Support;
 use trunkline_model::content::{Content, Media, MediaSource, Message, Part, Role, ToolCall, ToolResult};
 use trunkline_model::dialect::Dialect;
+use trunkline_model::text::Text;
 
 /// Why cache marks are left out.
 pub(super) const NO_CACHE_MARKS: &str = "the target decides by itself what to cache";
@@ -174,9 +175,10 @@ impl<'m> Writer<'_, 'm> {
     /// The URL of a file: its own, or a `data:` URL of its bytes.
     fn url<'u>(&self, path: &str, default_type: &'u str, media: &'u Media) -> Result<Url<'u>, EncodeError> {
         match &media.source {
-            MediaSource::Url(url) => Ok(Url { media_type: None, text: url }),
+            MediaSource::Url(url) => Ok(Url { media_type: None, text: Words::Plain(url) }),
             MediaSource::Base64(data) => {
-                Ok(Url { media_type: Some(media.media_type.as_deref().unwrap_or(default_type)), text: data })
+                let media_type = Some(media.media_type.as_deref().unwrap_or(default_type));
+                Ok(Url { media_type, text: Words::Text(data) })
             }
             MediaSource::FileId(_) | MediaSource::Text(_) => Err(unsupported(
                 path,
@@ -227,7 +229,7 @@ impl<'m> Writer<'_, 'm> {
                 // The dialect demands a name beside the bytes.
                 file.text("filename", media.name.as_deref().unwrap_or("document.pdf"));
                 let media_type = Some(media.media_type.as_deref().unwrap_or("application/pdf"));
-                Url { media_type, text: data }.write(file.key("file_data"));
+                Url { media_type, text: Words::Text(data) }.write(file.key("file_data"));
             }
             MediaSource::Url(_) | MediaSource::Text(_) => {}
         }
@@ -273,7 +275,7 @@ impl<'m> Writer<'_, 'm> {
             [] if calls.is_empty() && refusal.is_none() => string(self.out, ""),
             [] => self.out.extend_from_slice(b"null"),
             [one] => string(self.out, one),
-            several => crate::write::array(self.out, several, |out, text| write_text(out, text)),
+            several => crate::write::array(self.out, several, write_text),
         }
         if let Some(refusal) = refusal {
             self.out.extend_from_slice(b",\"refusal\":");
@@ -296,7 +298,7 @@ impl<'m> Writer<'_, 'm> {
         self.out.extend_from_slice(b",\"tool_call_id\":");
         string(self.out, &fit(&result.call_id, CALL_ID));
         self.out.extend_from_slice(b",\"content\":");
-        let mut texts: Vec<&str> = Vec::new();
+        let mut texts: Vec<&Text> = Vec::new();
         for (position, part) in result.parts.iter().enumerate() {
             self.marks |= part.cache.is_some();
             match &part.content {
@@ -307,7 +309,7 @@ impl<'m> Writer<'_, 'm> {
         let failed = if result.is_error { "Error: " } else { "" };
         match texts.as_slice() {
             several @ [_, _, ..] if failed.is_empty() => {
-                crate::write::array(self.out, several, |out, text| write_text(out, text));
+                crate::write::array(self.out, several, write_text);
             }
             texts => {
                 self.out.push(b'"');
@@ -316,7 +318,7 @@ impl<'m> Writer<'_, 'm> {
                     if position > 0 {
                         escaped(self.out, "\n");
                     }
-                    escaped(self.out, text);
+                    text.write(self.out);
                 }
                 if texts.is_empty() && !result.parts.is_empty() {
                     escaped(self.out, ATTACHED);
@@ -358,7 +360,7 @@ enum Call<'m> {
     Custom(&'m str),
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) {
+fn write_text(out: &mut Vec<u8>, text: &(impl Wording + ?Sized)) {
     let mut part = Object::open(out);
     part.text("type", "text");
     part.text("text", text);
@@ -379,7 +381,7 @@ fn write_call(out: &mut Vec<u8>, call: &ToolCall) {
 /// A URL to be written without building it first.
 struct Url<'u> {
     media_type: Option<&'u str>,
-    text: &'u str,
+    text: Words<'u>,
 }
 
 impl Url<'_> {
@@ -390,7 +392,7 @@ impl Url<'_> {
             escaped(out, media_type);
             escaped(out, ";base64,");
         }
-        escaped(out, self.text);
+        self.text.write(out);
         out.push(b'"');
     }
 }

@@ -8,6 +8,7 @@ use super::{embeddings, media::cache_mark};
 use crate::codec::{BadRequest, PathParts};
 use crate::scan::reader::Kind;
 use crate::scan::tree::{Node, Place, Value, parse};
+use crate::source::Source;
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::request::{
     ChatRequest, Effort, Extra, FunctionTool, OutputFormat, Reasoning, Request, Tool, ToolChoice,
@@ -22,9 +23,14 @@ const COUNT: &str = "a whole number of at least 0";
 ///
 /// # Errors
 /// What is wrong, by path or byte offset.
-pub fn decode_request(operation: Operation, body: &[u8], _path: &PathParts) -> Result<Request, BadRequest> {
-    let root = parse(body, OPAQUE)?;
-    let place = Place::ROOT;
+pub fn decode_request<'a>(
+    operation: Operation,
+    body: impl Into<Source<'a>>,
+    _path: &PathParts,
+) -> Result<Request, BadRequest> {
+    let source = body.into();
+    let root = parse(source.bytes(), OPAQUE)?;
+    let place = Place::root(source);
     if root.kind() != Kind::Object {
         return Err(BadRequest {
             message: "the body: expected an object".to_owned(),
@@ -33,9 +39,11 @@ pub fn decode_request(operation: Operation, body: &[u8], _path: &PathParts) -> R
         });
     }
     match operation {
-        Operation::Completions => crate::completions::decode(body).map(|chat| Request::Chat(Box::new(chat))),
+        Operation::Completions => {
+            crate::completions::decode(source.bytes()).map(|chat| Request::Chat(Box::new(chat)))
+        }
         Operation::Embeddings => embeddings::decode(&root, &place).map(Request::Embeddings),
-        Operation::Rerank => crate::rerank::decode(body).map(Request::Rerank),
+        Operation::Rerank => crate::rerank::decode(source.bytes()).map(Request::Rerank),
         // What is relayed is never decoded.
         _ => chat(&root, &place).map(|chat| Request::Chat(Box::new(chat))),
     }

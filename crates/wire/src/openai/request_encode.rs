@@ -80,7 +80,7 @@ fn encode_chat(chat: &ChatRequest, profile: &Profile, delivery: Delivery) -> Res
     let Parameters { mut body, mut warnings, .. } = parameters;
     write_extras(&mut body, &chat.extras, profile, &mut warnings);
     body.close();
-    Ok(Encoded { body: Bytes::from(out), warnings: warnings.list })
+    Ok(Encoded::new(Bytes::from(out), warnings.list))
 }
 
 /// The name a target has for a parameter.
@@ -194,7 +194,7 @@ impl Parameters<'_, '_> {
             self.write(name, |out| crate::write::whole(out, limit));
         }
         if !chat.stop.is_empty() {
-            self.write_needed("stop", |out| array(out, &chat.stop, |out, text| string(out, text)))?;
+            self.write_needed("stop", |out| array(out, &chat.stop, string))?;
         }
         match chat.choices {
             None => {}

@@ -337,7 +337,7 @@ fn what_a_target_cannot_express_is_an_error_and_what_it_can_do_without_a_warning
 fn pictures_in_tool_results_follow_in_a_user_message() {
     use trunkline_model::content::{Content, Media, MediaSource, Message, Part, Role, ToolResult};
     let picture = |data: &str| {
-        let source = MediaSource::Base64(data.to_owned());
+        let source = MediaSource::Base64(data.into());
         Part::new(Content::Image(Media {
             source,
             media_type: Some("image/png".to_owned()),

@@ -91,7 +91,7 @@ pub(crate) fn encode(form: Form, request: &RerankRequest, profile: &Profile) -> 
     };
     body.text("model", &profile.model);
     body.text("query", &request.query);
-    array(body.key("documents"), &request.documents, |out, text| string(out, text));
+    array(body.key("documents"), &request.documents, string);
     if let Some(top) = request.top {
         body.whole(named("top_n"), top);
     }
@@ -118,7 +118,7 @@ pub(crate) fn encode(form: Form, request: &RerankRequest, profile: &Profile) -> 
         }
     }
     body.close();
-    Ok(Encoded { body: Bytes::from(out), warnings })
+    Ok(Encoded::new(Bytes::from(out), warnings))
 }
 
 /// Whether a client's body is one of version 2 already: then it passes as it is, but for the model.

@@ -16,6 +16,7 @@ use trunkline_model::content::{
 };
 use trunkline_model::dialect::Dialect;
 use trunkline_model::json::Json;
+use trunkline_model::text::Text;
 
 /// Reads `input`: a text, or a list of items.
 pub(super) fn input(
@@ -129,16 +130,16 @@ fn part(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest> {
     let kind = place.needed_text(place.object(node)?, "type")?;
     let content = match kind {
         "input_text" | "output_text" | "text" | "summary_text" | "reasoning_text" => {
-            Content::Text(place.needed_text(node, "text")?.to_owned())
+            Content::Text(place.needed_said(node, "text")?)
         }
-        "refusal" => Content::Refusal(place.needed_text(node, "refusal")?.to_owned()),
+        "refusal" => Content::Refusal(place.needed_said(node, "refusal")?),
         "input_image" => image(node, place)?,
         "input_file" => file(node, place)?,
         "input_audio" => {
             let at = place.key("input_audio");
             let audio = node.field("input_audio").ok_or_else(|| at.missing("an object"))?;
             Content::Audio(Media {
-                source: MediaSource::Base64(at.needed_text(at.object(audio)?, "data")?.to_owned()),
+                source: MediaSource::Base64(at.needed_said(at.object(audio)?, "data")?),
                 media_type: at.text_field(audio, "format")?.map(audio_type),
                 name: None,
                 detail: None,
@@ -159,7 +160,7 @@ fn said<'n>(node: &'n Node<'_>, place: &Place<'_>, key: &str) -> Result<Option<&
 
 fn image(node: &Node<'_>, place: &Place<'_>) -> Result<Content, BadRequest> {
     let (source, media_type) = match (said(node, place, "image_url")?, said(node, place, "file_id")?) {
-        (Some(url), _) => source_of_url(url),
+        (Some(url), _) => source_of_url(url, place),
         (None, Some(id)) => (MediaSource::FileId(id.to_owned()), None),
         (None, None) => return Err(place.key("image_url").missing("`image_url` or `file_id`")),
     };
@@ -171,8 +172,8 @@ fn file(node: &Node<'_>, place: &Place<'_>) -> Result<Content, BadRequest> {
     let data = said(node, place, "file_data")?;
     let (source, media_type) = match (data, said(node, place, "file_url")?, said(node, place, "file_id")?) {
         (Some(data), _, _) => match data_url(data) {
-            Some((media_type, data)) => (MediaSource::Base64(data.to_owned()), media_type),
-            None => (MediaSource::Base64(data.to_owned()), None),
+            Some((media_type, data)) => (MediaSource::Base64(place.piece(data)), media_type),
+            None => (MediaSource::Base64(place.piece(data)), None),
         },
         (None, Some(url), _) => (MediaSource::Url(url.to_owned()), None),
         (None, None, Some(id)) => (MediaSource::FileId(id.to_owned()), None),
@@ -204,7 +205,7 @@ fn reasoning(node: &Node<'_>, place: &Place<'_>, parts: &mut Vec<Part>) -> Resul
             }
             return Ok(());
         }
-        (Carried::Alone, _) => Content::Text(String::new()),
+        (Carried::Alone, _) => Content::Text(Text::default()),
         (Carried::Redacted, _) => Content::RedactedThinking,
         (Carried::Own, true) if text.is_empty() => {
             // Signed reasoning without a text is reasoning all the same, sealed reasoning is not.

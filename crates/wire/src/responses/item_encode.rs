@@ -5,11 +5,12 @@
 use super::request_encode::unsupported;
 use crate::codec::EncodeError;
 use crate::names::{NameRule, fit};
-use crate::write::{Object, array, escaped, string};
+use crate::write::{Object, Wording, array, escaped, string};
 use trunkline_model::content::{
     Content, Media, MediaSource, Message, Opaque, Part, Role, ToolCall, ToolResult,
 };
 use trunkline_model::dialect::Dialect;
+use trunkline_model::text::Text;
 use trunkline_model::warning::Warning;
 
 /// Why cache marks are left out.
@@ -304,19 +305,19 @@ fn write_part(
     Ok(())
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) {
+fn write_text(out: &mut Vec<u8>, text: &Text) {
     let mut part = Object::open(out);
     part.text("type", "input_text");
     part.text("text", text);
     part.close();
 }
 
-fn data_url(out: &mut Vec<u8>, default_type: &str, media: &Media, data: &str) {
+fn data_url(out: &mut Vec<u8>, default_type: &str, media: &Media, data: &Text) {
     out.push(b'"');
     escaped(out, "data:");
     escaped(out, media.media_type.as_deref().unwrap_or(default_type));
     escaped(out, ";base64,");
-    escaped(out, data);
+    data.write(out);
     out.push(b'"');
 }
 

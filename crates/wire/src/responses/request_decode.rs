@@ -9,6 +9,7 @@ use super::item_decode;
 use crate::codec::{BadRequest, PathParts};
 use crate::scan::reader::Kind;
 use crate::scan::tree::{Node, Place, Value, parse};
+use crate::source::Source;
 use trunkline_model::content::{Message, Role};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::json::Json;
@@ -29,11 +30,16 @@ const SHARED: &[&str] =
 ///
 /// # Errors
 /// What is wrong, by path or byte offset.
-pub fn decode_request(operation: Operation, body: &[u8], _path: &PathParts) -> Result<Request, BadRequest> {
+pub fn decode_request<'a>(
+    operation: Operation,
+    body: impl Into<Source<'a>>,
+    _path: &PathParts,
+) -> Result<Request, BadRequest> {
+    let source = body.into();
     if operation == Operation::Embeddings {
         return Err(BadRequest::at("input", "the responses endpoint makes no embeddings"));
     }
-    let root = parse(body, OPAQUE)?;
+    let root = parse(source.bytes(), OPAQUE)?;
     if root.kind() != Kind::Object {
         return Err(BadRequest {
             message: "the body: expected an object".to_owned(),
@@ -41,7 +47,7 @@ pub fn decode_request(operation: Operation, body: &[u8], _path: &PathParts) -> R
             offset: Some(0),
         });
     }
-    chat(&root, &Place::ROOT).map(|chat| Request::Chat(Box::new(chat)))
+    chat(&root, &Place::root(source)).map(|chat| Request::Chat(Box::new(chat)))
 }
 
 fn extra(origin: Dialect, name: impl Into<String>, node: &Node<'_>) -> Extra {

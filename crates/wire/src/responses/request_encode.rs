@@ -73,7 +73,7 @@ fn encode_chat(chat: &ChatRequest, profile: &Profile, delivery: Delivery) -> Res
     }
     let Parameters { body, warnings, .. } = parameters;
     body.close();
-    Ok(Encoded { body: Bytes::from(out), warnings })
+    Ok(Encoded::new(Bytes::from(out), warnings))
 }
 
 struct Parameters<'o, 'p> {

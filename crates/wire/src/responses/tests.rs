@@ -202,7 +202,7 @@ proptest! {
             prop_assert_eq!(parts.len(), 1);
             prop_assert_eq!(parts[0].opaque.as_ref(), Some(&opaque));
             let same = match (&parts[0].content, &kind) {
-                (Content::Text(said), PartKind::Text) => said == &text,
+                (Content::Text(said), PartKind::Text) => said.as_str() == text,
                 // Sealed reasoning of this dialect has no text either way.
                 (Content::Thinking(said), PartKind::Thinking) => said == &text,
                 (Content::RedactedThinking, PartKind::Thinking) => origin == Dialect::Responses && text.is_empty(),
@@ -371,7 +371,7 @@ fn state_of_another_provider_is_taken_out_and_said() {
     insta::assert_snapshot!(warnings.join("\n"), @"input[].encrypted_content dropped: 2 pieces made by another provider than the one that answers now");
     let Request::Chat(chat) = request else { panic!("a chat") };
     let parts: Vec<&Content> = chat.messages[0].parts.iter().map(|part| &part.content).collect();
-    assert_eq!(parts, [&Content::Thinking("hm".to_owned()), &Content::Text("x".to_owned())]);
+    assert_eq!(parts, [&Content::Thinking("hm".to_owned()), &Content::Text("x".into())]);
 }
 
 #[test]

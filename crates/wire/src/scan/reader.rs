@@ -442,7 +442,7 @@ fn syntax_error(text: &str, at: usize, expected: &str) -> Fault {
 
 /// Where escapes are, more are near: goes on block by block, each looked at once however many escapes it holds. Gives the
 /// offset of the first byte that is neither plain nor part of an escape, or of the last bytes too few for a block. `check` is
-/// asked for the end of the escape whose backslash is at an offset.
+/// asked for the end of the escape whose backslash is at an offset, where that is not one letter.
 pub(crate) fn pass_escapes<E>(
     bytes: &[u8],
     mut at: usize,
@@ -456,7 +456,10 @@ pub(crate) fn pass_escapes<E>(
             if bytes[found] != b'\\' {
                 return Ok(found);
             }
-            let after = check(found)?;
+            let after = match bytes.get(found + 1) {
+                Some(&letter) if SHORT_ESCAPES[usize::from(letter)] => found + 2,
+                _ => check(found)?,
+            };
             if after - at >= 64 {
                 next = after;
                 break;
@@ -467,6 +470,18 @@ pub(crate) fn pass_escapes<E>(
     }
     Ok(at)
 }
+
+/// What may follow a backslash and is the end of the escape: nearly all of them.
+const SHORT_ESCAPES: [bool; 256] = {
+    let mut table = [false; 256];
+    let letters = b"\"\\/bfnrt";
+    let mut index = 0;
+    while index < letters.len() {
+        table[letters[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 
 /// Length of the prefix without quote, backslash or control character: what needs no escape either.
 pub(crate) fn plain_prefix(bytes: &[u8]) -> usize {

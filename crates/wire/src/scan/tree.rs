@@ -4,11 +4,15 @@
 //! the fields of a part may come in any order, duplicates are legal, and "messages[2].content[0].image_url.url: expected
 //! a string, found a number" is the message a client can use. Strings without escapes and raw values are not copied.
 
-use super::reader::{Fault, Kind, Reader, wrong_type};
+use super::reader::{self, Fault, Kind, Reader, wrong_type};
 use crate::codec::BadRequest;
+use crate::source::Source;
+use bytes::Bytes;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 use trunkline_model::json::Json;
+use trunkline_model::text::Text;
 
 /// The most values one body may hold: bounds the memory of the tree to some 80 MB.
 const NODE_LIMIT: usize = 1 << 20;
@@ -29,11 +33,28 @@ pub(crate) enum Value<'a> {
     Boolean(bool),
     /// Its text is the node's.
     Number,
-    Text(Cow<'a, str>),
+    Text(Said<'a>),
     Array(Vec<Node<'a>>),
     Object(Vec<(Cow<'a, str>, Node<'a>)>),
     /// Checked but not entered: a value under one of the opaque keys.
     Opaque(Kind),
+}
+
+/// A string: what it reads as is found when somebody asks.
+#[derive(Debug)]
+pub(crate) struct Said<'a> {
+    inside: reader::Text<'a>,
+    resolved: OnceCell<String>,
+}
+
+impl Said<'_> {
+    /// What it reads as.
+    pub(crate) fn as_str(&self) -> &str {
+        if !self.inside.escaped {
+            return self.inside.raw;
+        }
+        self.resolved.get_or_init(|| self.inside.resolve().into_owned())
+    }
 }
 
 /// Reads a body; values under `opaque` keys (schemas, tool arguments) are kept as text.
@@ -80,7 +101,7 @@ impl Builder<'_> {
                 reader.number()?;
                 Value::Number
             }
-            Kind::Text => Value::Text(reader.string()?.resolve()),
+            Kind::Text => Value::Text(Said { inside: reader.string()?, resolved: OnceCell::new() }),
             Kind::Array => {
                 let mut elements = Vec::new();
                 reader.array(|reader, _| {
@@ -155,7 +176,7 @@ impl<'a> Node<'a> {
     /// The text of a string.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.value {
-            Value::Text(text) => Some(text),
+            Value::Text(text) => Some(text.as_str()),
             _ => None,
         }
     }
@@ -171,6 +192,8 @@ impl<'a> Node<'a> {
 pub(crate) struct Place<'p> {
     parent: Option<&'p Place<'p>>,
     step: Step<'p>,
+    /// The body, where text can be a share of it.
+    body: Option<&'p Bytes>,
 }
 
 #[derive(Clone, Copy)]
@@ -181,19 +204,24 @@ enum Step<'p> {
 }
 
 impl Place<'static> {
-    /// The body itself.
-    pub(crate) const ROOT: Self = Self { parent: None, step: Step::Root };
+    /// A body that is not shared.
+    pub(crate) const ROOT: Self = Self { parent: None, step: Step::Root, body: None };
 }
 
 impl<'p> Place<'p> {
+    /// The body itself.
+    pub(crate) const fn root(source: Source<'p>) -> Self {
+        Self { parent: None, step: Step::Root, body: source.shared() }
+    }
+
     /// A field of this place.
     pub(crate) const fn key(&'p self, name: &'p str) -> Self {
-        Self { parent: Some(self), step: Step::Key(name) }
+        Self { parent: Some(self), step: Step::Key(name), body: self.body }
     }
 
     /// An element of this place.
     pub(crate) const fn index(&'p self, index: usize) -> Self {
-        Self { parent: Some(self), step: Step::Index(index) }
+        Self { parent: Some(self), step: Step::Index(index), body: self.body }
     }
 
     /// A value of the wrong kind here.
@@ -277,6 +305,28 @@ impl<'p> Place<'p> {
         name: &str,
     ) -> Result<Option<&'n str>, BadRequest> {
         node.field(name).map(|field| self.key(name).text(field)).transpose()
+    }
+
+    /// A string as text of the conversation, and a share of the body where it can be one.
+    pub(crate) fn said(&self, node: &Node<'_>) -> Option<Text> {
+        let Value::Text(said) = &node.value else { return None };
+        if said.inside.escaped {
+            let kept = Text::escaped_part(self.body, node.raw);
+            return Some(kept.unwrap_or_else(|| Text::from(said.as_str())));
+        }
+        Some(Text::plain_part(self.body, said.inside.raw))
+    }
+
+    /// A piece of a string, as text of the conversation.
+    pub(crate) fn piece(&self, text: &str) -> Text {
+        Text::plain_part(self.body, text)
+    }
+
+    /// Reads a field as text of the conversation that must be there.
+    pub(crate) fn needed_said(&self, node: &Node<'_>, name: &str) -> Result<Text, BadRequest> {
+        let at = self.key(name);
+        let field = node.field(name).ok_or_else(|| at.missing("a string"))?;
+        at.said(field).ok_or_else(|| at.expected("a string", field))
     }
 
     /// Reads a field as a string that must be there.

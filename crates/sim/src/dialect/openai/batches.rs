@@ -4,6 +4,7 @@
 //! vendor's OpenAPI document 2.3.0.
 
 use std::collections::HashSet;
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -13,9 +14,8 @@ use super::{OpenAi, body, error, identifier};
 use crate::batch_book::{KeptBatch, KeptFile, page};
 use crate::dialect::refusal::Invalid;
 use crate::dialect::{Context, Dialect, Inbound, Output, Refusal};
+use crate::script::BatchEnd;
 
-/// How often a batch is looked at before it is complete.
-const LOOKS: u32 = 2;
 /// The endpoints that batches may have here.
 const ENDPOINTS: [&str; 4] = ["/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions"];
 
@@ -76,8 +76,9 @@ pub(super) fn batches(inbound: &Inbound, context: &Context<'_>) -> Result<Output
         }
         (&Method::POST, _, "cancel") => {
             let before = context.batches.edit_batch(id, |_| ()).ok_or_else(unknown)?;
-            if before.looks >= LOOKS {
-                return Err(Refusal::invalid("Cannot cancel a batch with status 'completed'."));
+            let status = status(&before, context);
+            if !matches!(status, "validating" | "in_progress" | "finalizing" | "cancelling") {
+                return Err(Refusal::invalid(format!("Cannot cancel a batch with status '{status}'.")));
             }
             let cancelled = context.batches.edit_batch(id, |batch| {
                 batch.is_cancelled = true;
@@ -162,8 +163,7 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
         id: id.clone(),
         object: json!({
             "id": id, "object": "batch", "endpoint": endpoint, "input_file_id": input, "completion_window": "24h",
-            "created_at": context.config.created, "expires_at": context.config.created + 86_400,
-            "metadata": order.get("metadata"),
+            "created_at": now(context), "expires_at": now(context) + 86_400, "metadata": order.get("metadata"),
         }),
         looks: 0,
         is_cancelled: false,
@@ -214,34 +214,79 @@ fn answered(endpoint: &str, body: &Value, inbound: &Inbound, context: &Context<'
     (output.status, serde_json::from_slice(&whole).unwrap_or_default())
 }
 
-/// A batch as it is told now; its files appear when it is complete.
+fn now(context: &Context<'_>) -> u64 {
+    context.stamp.now.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// How far a batch is, by how often it was looked at.
+fn status(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
+    let script = context.script.batches;
+    let is_wrong = batch.object.get("errors").is_some() || script.end == BatchEnd::Failed;
+    match batch.looks {
+        looks if batch.is_cancelled => {
+            if looks == 0 {
+                "cancelling"
+            } else {
+                "cancelled"
+            }
+        }
+        0 if script.looks > 0 => "validating",
+        _ if is_wrong => "failed",
+        looks if looks >= script.looks => match script.end {
+            BatchEnd::Expired => "expired",
+            _ => "completed",
+        },
+        looks if looks > 1 && looks + 1 == script.looks => "finalizing",
+        _ => "in_progress",
+    }
+}
+
+/// The lines of the two result files of a batch that is over.
+fn ended(batch: &KeptBatch, status: &str) -> (Vec<Value>, Vec<Value>) {
+    let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
+    let lines = batch.succeeded.iter().map(|line| (line, true));
+    for (position, (line, is_fine)) in lines.chain(batch.failed.iter().map(|line| (line, false))).enumerate()
+    {
+        if status == "expired" && position % 2 == 1 {
+            let message = "This request could not be executed before the completion window expired.";
+            let error = json!({"code": "batch_expired", "message": message});
+            let (id, name) = (&line["id"], &line["custom_id"]);
+            failed.push(json!({"id": id, "custom_id": name, "response": null, "error": error}));
+        } else {
+            if is_fine { &mut succeeded } else { &mut failed }.push(line.clone());
+        }
+    }
+    (succeeded, failed)
+}
+
+/// A batch as it is told now; its files appear when it is over.
 fn told(batch: &KeptBatch, context: &Context<'_>) -> Value {
     let mut object = batch.object.clone();
-    let is_over = batch.looks >= LOOKS;
-    let is_wrong = object.get("errors").is_some();
-    let status = match (is_wrong, batch.is_cancelled, batch.looks) {
-        (true, _, 0) => "validating",
-        (true, _, _) => "failed",
-        (_, true, 0) => "cancelling",
-        (_, true, _) => "cancelled",
-        (_, _, 0) => "validating",
-        _ if is_over => "completed",
-        _ => "in_progress",
-    };
-    if status == "validating" {
-        object["errors"] = Value::Null;
-    }
+    let status = status(batch, context);
     object["status"] = json!(status);
-    let counts = match status {
-        "completed" => (batch.succeeded.len(), batch.failed.len()),
-        _ => (0, 0),
-    };
-    let total = batch.succeeded.len() + batch.failed.len();
-    object["request_counts"] = json!({"total": total, "completed": counts.0, "failed": counts.1});
-    if status == "completed" {
-        object["completed_at"] = json!(context.config.created + 60);
-        object["output_file_id"] = results(batch, &batch.succeeded, "output", context);
-        object["error_file_id"] = results(batch, &batch.failed, "error", context);
+    match status {
+        "failed" if object.get("errors").is_none() => {
+            let message =
+                "Enqueued token limit reached for this model. Please try again once some batches are done.";
+            let error =
+                json!({"code": "token_limit_exceeded", "message": message, "param": null, "line": null});
+            object["errors"] = json!({"object": "list", "data": [error]});
+        }
+        "failed" => {}
+        _ => object["errors"] = Value::Null,
+    }
+    let is_over = matches!(status, "completed" | "expired");
+    let (succeeded, failed) = if is_over { ended(batch, status) } else { (Vec::new(), Vec::new()) };
+    // Lines are counted once they were checked.
+    let is_counted = !matches!(status, "validating" | "failed");
+    let total = if is_counted { batch.succeeded.len() + batch.failed.len() } else { 0 };
+    object["request_counts"] = json!({"total": total, "completed": succeeded.len(), "failed": failed.len()});
+    if matches!(status, "completed" | "expired" | "cancelled" | "failed") {
+        object[&format!("{status}_at")] = json!(now(context));
+    }
+    if is_over {
+        object["output_file_id"] = results(batch, &succeeded, "output", context);
+        object["error_file_id"] = results(batch, &failed, "error", context);
     }
     object
 }
@@ -251,7 +296,8 @@ fn results(batch: &KeptBatch, lines: &[Value], name: &str, context: &Context<'_>
         return Value::Null;
     }
     let id = format!("file-{name}-{}", batch.id.trim_start_matches("batch_"));
-    if context.batches.file(&id).is_none() {
+    // One that was deleted does not come back.
+    if context.batches.is_first(&id) {
         let content: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let name = format!("{}_{name}.jsonl", batch.id);
         let purpose = "batch_output".to_owned();

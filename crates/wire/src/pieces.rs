@@ -1,0 +1,224 @@
+//! Long texts on their way from one body into another, without a copy.
+//!
+//! Owns the marks that stand for them while a request is written. Encoders write into one buffer and need not know: a mark is
+//! put where the text belongs, and the buffer is cut there afterwards. No mark can be mistaken: it begins with a byte that JSON never
+//! holds as itself.
+
+use crate::codec::{EncodeError, Encoded};
+use crate::write::Sink;
+use bytes::Bytes;
+use trunkline_model::content::{Content, MediaSource, Part};
+use trunkline_model::request::{ChatRequest, Request};
+use trunkline_model::text::Text;
+
+/// Shorter texts are copied.
+const LONG: usize = 256 * 1024;
+/// The first byte of a mark; four bytes of its number follow, none of which is this one.
+const MARK: u8 = 0x01;
+/// Bytes of a mark.
+const LENGTH: usize = 5;
+/// Most texts that are marked; what there is beyond is copied.
+const MOST: usize = 200;
+
+/// Writes a request; its long texts are shares of what they are shares of.
+///
+/// # Errors
+/// Those of the encoder.
+pub(crate) fn encode(
+    request: &Request,
+    encode: impl FnOnce(&Request) -> Result<Encoded, EncodeError>,
+) -> Result<Encoded, EncodeError> {
+    let Request::Chat(chat) = request else { return encode(request) };
+    if !has_long(chat) {
+        return encode(request);
+    }
+    let mut marked = (**chat).clone();
+    let mut long = Vec::new();
+    for part in marked.messages.iter_mut().flat_map(|message| &mut message.parts) {
+        mark(part, &mut long);
+    }
+    let encoded = encode(&Request::Chat(Box::new(marked)))?;
+    Ok(put_together(encoded, &long))
+}
+
+/// Puts the mark of a text.
+pub(crate) fn put_mark(out: &mut impl Sink, number: u32) {
+    // Letters: none of them is the first byte of a mark.
+    let digit = |shift: u32| b'a' + ((number >> shift) & 15) as u8;
+    out.put(&[MARK, digit(12), digit(8), digit(4), digit(0)]);
+}
+
+fn number(mark: &[u8]) -> usize {
+    mark.iter().skip(1).fold(0, |number, digit| number << 4 | usize::from(digit.saturating_sub(b'a')))
+}
+
+fn has_long(chat: &ChatRequest) -> bool {
+    chat.messages.iter().flat_map(|message| &message.parts).any(|part| match &part.content {
+        Content::ToolResult(result) => {
+            result.parts.iter().any(|part| text(&part.content).is_some_and(is_long))
+        }
+        content => text(content).is_some_and(is_long),
+    })
+}
+
+fn is_long(text: &Text) -> bool {
+    text.written().is_some_and(|written| written.len() >= LONG)
+}
+
+fn text(content: &Content) -> Option<&Text> {
+    match content {
+        Content::Text(text) => Some(text),
+        content => match content.media() {
+            Some((_, media)) => match &media.source {
+                MediaSource::Base64(data) => Some(data),
+                _ => None,
+            },
+            None => None,
+        },
+    }
+}
+
+fn text_mut(content: &mut Content) -> Option<&mut Text> {
+    match content {
+        Content::Text(text) => Some(text),
+        content => match content.media_mut() {
+            Some((_, media)) => match &mut media.source {
+                MediaSource::Base64(data) => Some(data),
+                _ => None,
+            },
+            None => None,
+        },
+    }
+}
+
+fn mark(part: &mut Part, long: &mut Vec<Bytes>) {
+    if let Content::ToolResult(result) = &mut part.content {
+        for part in &mut result.parts {
+            mark(part, long);
+        }
+        return;
+    }
+    let Some(text) = text_mut(&mut part.content).filter(|text| is_long(text)) else { return };
+    if long.len() < MOST
+        && let Ok(number) = u32::try_from(long.len())
+        && let (Some(marked), Some(shared)) = (text.marked(number), text.shared())
+    {
+        *text = marked;
+        long.push(shared);
+    }
+}
+
+/// Cuts the buffer at its marks.
+fn put_together(encoded: Encoded, long: &[Bytes]) -> Encoded {
+    let written = encoded.body;
+    let mut pieces = Vec::with_capacity(2 * long.len() + 1);
+    let mut from = 0;
+    for at in memchr::memchr_iter(MARK, &written) {
+        let Some(text) = written.get(at..at + LENGTH).and_then(|mark| long.get(number(mark))) else {
+            continue;
+        };
+        pieces.push(written.slice(from..at));
+        pieces.push(text.clone());
+        from = at + LENGTH;
+    }
+    let body = if pieces.is_empty() { written.clone() } else { pieces.remove(0) };
+    if from > 0 {
+        pieces.push(written.slice(from..));
+    }
+    Encoded { body, rest: pieces, warnings: encoded.warnings }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{PathParts, Profile};
+    use crate::dispatch;
+    use trunkline_model::dialect::{Delivery, Dialect, Operation};
+
+    const TARGETS: [Dialect; 7] = [
+        Dialect::OpenAi,
+        Dialect::Anthropic,
+        Dialect::Gemini,
+        Dialect::Responses,
+        Dialect::Converse,
+        Dialect::Mistral,
+        Dialect::Cohere,
+    ];
+
+    fn body(text: &str, data: &str) -> Bytes {
+        let picture = format!("data:image/png;base64,{data}");
+        let parts = serde_json::json!([
+            {"type": "text", "text": text},
+            {"type": "image_url", "image_url": {"url": picture}},
+            {"type": "text", "text": "short"},
+        ]);
+        let messages = serde_json::json!([
+            {"role": "system", "content": text},
+            {"role": "user", "content": parts},
+        ]);
+        Bytes::from(serde_json::json!({"model": "m", "max_tokens": 9, "messages": messages}).to_string())
+    }
+
+    fn joined(encoded: &Encoded) -> Vec<u8> {
+        std::iter::once(&encoded.body).chain(&encoded.rest).flat_map(|piece| piece.iter().copied()).collect()
+    }
+
+    /// Text of its own everywhere: what was written before anything was shared.
+    fn owned(request: &Request) -> Request {
+        let Request::Chat(chat) = request else { unreachable!() };
+        let mut chat = chat.clone();
+        for part in chat.messages.iter_mut().flat_map(|message| &mut message.parts) {
+            if let Some(text) = text_mut(&mut part.content) {
+                *text = Text::from(text.as_str());
+            }
+        }
+        Request::Chat(chat)
+    }
+
+    #[test]
+    fn what_is_shared_means_what_is_copied() {
+        let odd = "line\n\"quoted\" \\ é漢 \u{1} ";
+        for (repeat, size) in [(1, 40), (20, 4_000), (40_000, 4 * LONG)] {
+            let body = body(&odd.repeat(repeat), &"QUJD".repeat(size / 4));
+            let request =
+                dispatch::decode_request(Dialect::OpenAi, Operation::Chat, &body, &PathParts::default())
+                    .unwrap();
+            let copied =
+                dispatch::decode_request(Dialect::OpenAi, Operation::Chat, &body[..], &PathParts::default());
+            assert_eq!(copied.as_ref(), Ok(&request));
+            for target in TARGETS {
+                let profile = Profile::new("m");
+                let written = |request: &Request| {
+                    let encoded =
+                        dispatch::encode_request(target, request, &profile, Delivery::Plain).unwrap();
+                    serde_json::from_slice::<serde_json::Value>(&joined(&encoded)).unwrap()
+                };
+                assert_eq!(written(&request), written(&owned(&request)), "{target:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_picture_is_not_copied() {
+        let body = body("what is this?", &"QUJD".repeat(LONG));
+        let request =
+            dispatch::decode_request(Dialect::OpenAi, Operation::Chat, &body, &PathParts::default()).unwrap();
+        for target in TARGETS {
+            let encoded =
+                dispatch::encode_request(target, &request, &Profile::new("m"), Delivery::Plain).unwrap();
+            let long = encoded.rest.iter().find(|piece| piece.len() >= LONG).expect("a piece of its own");
+            assert!(body.as_ptr_range().contains(&long.as_ptr()), "{target:?}");
+            assert!(encoded.body.len() < 1_000, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn marks_are_told_apart() {
+        for expected in [0, 1, 15, 16, 199] {
+            let mut out = Vec::new();
+            put_mark(&mut out, expected);
+            assert_eq!((out.len(), number(&out)), (LENGTH, expected as usize));
+            assert!(!out[1..].contains(&MARK));
+        }
+    }
+}
