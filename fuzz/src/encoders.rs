@@ -77,10 +77,10 @@ impl Source<'_> {
 
     fn media(&mut self) -> Media {
         let source = match self.byte() % 4 {
-            0 => MediaSource::Base64("iVBORw0KGgo=".to_owned()),
+            0 => MediaSource::Base64("iVBORw0KGgo=".into()),
             1 => MediaSource::Url(format!("https://files.example/{}", self.byte())),
             2 => MediaSource::FileId(self.text()),
-            _ => MediaSource::Text(self.text()),
+            _ => MediaSource::Text(self.text().into()),
         };
         Media { source, media_type: self.some(Self::text), name: self.some(Self::text), detail: None }
     }
@@ -91,7 +91,7 @@ impl Source<'_> {
             1 => Content::Document(self.media()),
             2 => Content::Audio(self.media()),
             3 => Content::Video(self.media()),
-            _ => Content::Text(self.text()),
+            _ => Content::Text(self.text().into()),
         }
     }
 }
@@ -138,7 +138,7 @@ fn turn(source: &mut Source<'_>, messages: &mut Vec<Message>, calls: &mut u32) {
     parts.push(if source.flag() {
         Part::text(source.text())
     } else {
-        Part::new(Content::Refusal(source.text()))
+        Part::new(Content::Refusal(source.text().into()))
     });
     let mut results = Vec::new();
     for _ in 0..source.byte() % 3 {
