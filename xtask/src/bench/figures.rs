@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::histogram::Quantiles;
 use super::measure::{Measured, Turn};
 use super::memory::Memory;
+use super::pairs;
 use super::subject::Subject;
 use super::table::{Goal, Row};
 
@@ -27,7 +28,7 @@ pub(super) struct Found {
 pub(super) fn rows(found: &Found) -> Vec<Row> {
     let mut rows = Vec::new();
     for measured in &found.scenarios {
-        match measured.scenario.name {
+        match &*measured.scenario.name {
             "requests-0.5kB" => {
                 rows.push(cpu(measured, "CPU per request, 0.5 kB, same dialect", Some(1.6)));
                 rows.push(throughput(measured));
@@ -71,6 +72,7 @@ pub(super) fn rows(found: &Found) -> Vec<Row> {
         }
     }
     rows.extend(translations(found));
+    rows.extend(pairs::rows(found));
     rows.extend(memory_rows(&found.memory));
     rows.extend(start_row(&found.start));
     rows
@@ -84,7 +86,7 @@ pub(super) fn problems(found: &Found) -> Vec<String> {
             let errors: u64 = turns.iter().map(|turn| turn.report.errors).sum();
             let first = turns.iter().find_map(|turn| turn.report.first_error.as_deref());
             if let Some(first) = first.filter(|_| errors > 0) {
-                let (name, title) = (measured.scenario.name, subject.title());
+                let (name, title) = (&measured.scenario.name, subject.title());
                 problems
                     .push(format!("{name}: {errors} requests to {title} went wrong, the first so: {first}"));
             }

@@ -20,7 +20,7 @@ use tokio::task::LocalSet;
 
 use super::answer::Answer;
 use super::histogram::{Latencies, Quantiles};
-use super::traffic;
+use super::protocols::Protocol;
 
 /// What to send, where and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub(super) struct Plan {
     pub(super) address: SocketAddr,
     /// What the client shows as its key.
     pub(super) key: String,
+    /// The protocol that it speaks.
+    #[serde(default)]
+    pub(super) client: Protocol,
     /// What the client asks for.
     pub(super) model: String,
     /// Bytes of the request's body.
@@ -90,7 +93,8 @@ pub(super) fn run() -> anyhow::Result<()> {
 
 async fn carry_out(plan: Plan) -> Report {
     let host = plan.address.to_string();
-    let request = traffic::request(&host, &plan.key, &plan.model, plan.size, plan.stream_marks.is_some());
+    let is_stream = plan.stream_marks.is_some();
+    let request = plan.client.request(&host, &plan.key, &plan.model, plan.size, is_stream);
     let start = Instant::now();
     let shared = Rc::new(Shared {
         request,
@@ -341,6 +345,7 @@ mod tests {
         Plan {
             address: "127.0.0.1:9".parse().unwrap(),
             key: "k".into(),
+            client: Protocol::Contents,
             model: "m".into(),
             size: 512,
             stream_marks: None,

@@ -13,6 +13,8 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::load::{Plan, Report, Rhythm};
+use super::pairs::Pair;
+use super::protocols::Protocol;
 use super::scenario::Scenario;
 use super::subject::{self, Server, Setup, Subject};
 use super::{cpu, histogram, probe};
@@ -105,9 +107,10 @@ fn turn(setup: &Setup, server: &Server, scenario: &Scenario, duration: Duration)
     let plan = Plan {
         address: server.address,
         key: server.key.clone(),
-        model: server.model(scenario.translated).to_owned(),
+        client: scenario.client(),
+        model: scenario.pair.map_or_else(|| server.model(scenario.translated).to_owned(), Pair::model),
         size: scenario.size,
-        stream_marks: scenario.stream.map(|_| scenario.chunks as u64),
+        stream_marks: scenario.stream_marks(),
         connections: scenario.connections,
         rhythm: scenario.rhythm,
         // A paced stream lasts as long as its pace says: the streams are spread over that time.
@@ -128,6 +131,7 @@ pub(super) fn send(setup: &Setup, server: &Server, count: u64) -> anyhow::Result
     let plan = Plan {
         address: server.address,
         key: server.key.clone(),
+        client: Protocol::Chat,
         model: server.model(false).to_owned(),
         size: 512,
         stream_marks: None,

@@ -4,6 +4,7 @@
 //! core with the load generator, and it must write each event of a stream by itself, as providers do: a proxy that is
 //! handed a hundred events in one read would look better than it is.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,33 +19,29 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, Sleep};
 
+use super::protocols::Protocol;
 use super::scenario::CHUNKS;
 use super::subject;
-use super::traffic::{self, Script};
+use super::traffic::Script;
 
 /// Where streams are set up: the path ends in microseconds between events, 0 for a burst, and the number of content events.
 pub(super) const PACE_PATH: &str = "/bench/pace/";
 
 struct Upstream {
-    openai_answer: Bytes,
-    anthropic_answer: Bytes,
+    answers: BTreeMap<Protocol, Bytes>,
     streams: RwLock<Streams>,
 }
 
 /// What streams are now.
 struct Streams {
-    openai: Arc<Script>,
-    anthropic: Arc<Script>,
+    scripts: BTreeMap<Protocol, Arc<Script>>,
     pace: Duration,
 }
 
 impl Streams {
     fn new(pace: Duration, chunks: usize) -> Self {
-        Self {
-            openai: Arc::new(traffic::openai_stream(chunks)),
-            anthropic: Arc::new(traffic::anthropic_stream(chunks)),
-            pace,
-        }
+        let script = |protocol: Protocol| (protocol, Arc::new(protocol.stream(chunks)));
+        Self { scripts: Protocol::ALL.into_iter().map(script).collect(), pace }
     }
 
     /// As the path says that sets them up.
@@ -62,8 +59,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start")?;
     let upstream = Arc::new(Upstream {
-        openai_answer: traffic::openai_answer(),
-        anthropic_answer: traffic::anthropic_answer(),
+        answers: Protocol::ALL.into_iter().map(|protocol| (protocol, protocol.answer())).collect(),
         streams: RwLock::new(Streams::new(Duration::ZERO, CHUNKS)),
     });
     runtime.block_on(async {
@@ -93,18 +89,13 @@ async fn answer(
         return Ok(whole(StatusCode::OK, Bytes::from_static(b"{}")));
     }
     let body = request.into_body().collect().await?.to_bytes();
-    let is_stream = memchr::memmem::find(&body, b"\"stream\":true").is_some();
-    let streams = upstream.streams.read().unwrap_or_else(PoisonError::into_inner);
-    let (answer, script) = match path.as_str() {
-        "/v1/chat/completions" => (&upstream.openai_answer, &streams.openai),
-        "/v1/messages" => (&upstream.anthropic_answer, &streams.anthropic),
-        _ => {
-            return Ok(whole(
-                StatusCode::NOT_FOUND,
-                Bytes::from_static(b"{\"error\":{\"message\":\"no such path\"}}"),
-            ));
-        }
+    let Some((protocol, delivery)) = Protocol::of(&path) else {
+        let said = Bytes::from_static(b"{\"error\":{\"message\":\"no such path\"}}");
+        return Ok(whole(StatusCode::NOT_FOUND, said));
     };
+    let is_stream = delivery.unwrap_or_else(|| memchr::memmem::find(&body, b"\"stream\":true").is_some());
+    let streams = upstream.streams.read().unwrap_or_else(PoisonError::into_inner);
+    let (answer, script) = (&upstream.answers[&protocol], &streams.scripts[&protocol]);
     if !is_stream {
         return Ok(whole(StatusCode::OK, answer.clone()));
     }
@@ -209,7 +200,7 @@ mod tests {
 
     async fn played(pace: Duration) -> (Vec<Bytes>, Duration) {
         let start = Instant::now();
-        let mut reply = Reply::Stream(Playing::new(Arc::new(traffic::openai_stream(CHUNKS)), pace));
+        let mut reply = Reply::Stream(Playing::new(Arc::new(Protocol::Chat.stream(CHUNKS)), pace));
         let mut events = Vec::new();
         while let Some(frame) = reply.frame().await {
             events.push(frame.unwrap().into_data().unwrap());
@@ -225,7 +216,7 @@ mod tests {
     fn a_burst_takes_no_time_and_sends_every_event() {
         paused().block_on(async {
             let (events, took) = played(Duration::ZERO).await;
-            assert_eq!(events, traffic::openai_stream(CHUNKS).events);
+            assert_eq!(events, Protocol::Chat.stream(CHUNKS).events);
             assert_eq!(took, Duration::ZERO);
         });
     }
@@ -234,7 +225,7 @@ mod tests {
     fn a_paced_stream_spaces_content_from_its_start() {
         paused().block_on(async {
             let (events, took) = played(Duration::from_millis(5)).await;
-            assert_eq!(events.len(), traffic::openai_stream(CHUNKS).events.len());
+            assert_eq!(events.len(), Protocol::Chat.stream(CHUNKS).events.len());
             assert!(took >= Duration::from_millis(495) && took < Duration::from_millis(500), "{took:?}");
         });
     }

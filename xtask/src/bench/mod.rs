@@ -18,7 +18,9 @@ mod load;
 mod measure;
 mod memory;
 mod mock;
+mod pairs;
 mod probe;
+mod protocols;
 mod record;
 mod scenario;
 mod subject;
@@ -139,7 +141,7 @@ impl Options {
     }
 
     fn includes(&self, group: Group) -> bool {
-        self.rows.is_empty() || self.rows.contains(&group)
+        (self.rows.is_empty() && group != Group::Pairs) || self.rows.contains(&group)
     }
 
     fn effort(&self) -> Effort {
@@ -218,8 +220,8 @@ fn conduct(options: &Options) -> anyhow::Result<ExitCode> {
 fn find(setup: &Setup, options: &Options, subjects: &[Subject]) -> anyhow::Result<Found> {
     let (_upstream, address) = setup.start_upstream()?;
     let mut found = Found::default();
-    let scenarios: Vec<_> =
-        scenario::all().into_iter().filter(|scenario| options.includes(scenario.group)).collect();
+    let all = scenario::all().into_iter().chain(pairs::scenarios());
+    let scenarios: Vec<_> = all.filter(|scenario| options.includes(scenario.group)).collect();
     let mut servers: BTreeMap<Subject, Server> = BTreeMap::new();
     for subject in subjects {
         servers.insert(*subject, setup.start(*subject, address)?);
@@ -283,6 +285,8 @@ mod tests {
                 && options.includes(Group::Start)
                 && !options.includes(Group::Latency)
         );
+        assert!(self::options("--rows pairs").includes(Group::Pairs));
+        assert!(!self::options("").includes(Group::Pairs), "there are too many for a run of everything");
         assert_eq!((options.effort().rounds, options.effort().duration), (7, Duration::from_secs(2)));
     }
 }

@@ -3,12 +3,15 @@
 //! Owns the list of scenarios and which subjects take part in each. It must not know how they are run or shown. The
 //! floor takes part in all of them, translated ones included, because every figure is told as a ratio to it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use super::load::Rhythm;
+use super::pairs::Pair;
+use super::protocols::Protocol;
 use super::subject::Subject;
 
 /// A part of the table that can be asked for by itself.
@@ -24,10 +27,14 @@ pub(crate) enum Group {
     Memory,
     /// Time from starting the process to the first request served.
     Start,
+    /// Each pair of client and provider protocol; only when asked for, because there are many.
+    Pairs,
 }
 
 /// Content events of a stream, where nothing else is said.
 pub(super) const CHUNKS: usize = 100;
+/// Content events of a stream as long as a long answer.
+pub(super) const LONG_CHUNKS: usize = 2_000;
 /// Time between two events of a paced stream.
 pub(super) const PACE: Duration = Duration::from_millis(5);
 /// Connections of the scenarios that measure processor time.
@@ -41,7 +48,7 @@ pub(super) const OPEN_RATE: f64 = 2000.0;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Scenario {
     /// Name in the JSON file.
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     /// Bytes of a request's body.
     pub(super) size: usize,
     /// Time between the events of a stream; none when the answer is not streamed.
@@ -50,6 +57,8 @@ pub(super) struct Scenario {
     pub(super) chunks: usize,
     /// Whether the upstream speaks another dialect than the client.
     pub(super) translated: bool,
+    /// The client's protocol and the provider, where it is not chat completions to one of the two that all subjects serve.
+    pub(super) pair: Option<Pair>,
     pub(super) connections: usize,
     #[serde(skip)]
     pub(super) rhythm: Rhythm,
@@ -62,12 +71,24 @@ impl Scenario {
     /// are the reference there.
     pub(super) fn subjects(&self, present: &[Subject]) -> Vec<Subject> {
         let takes_part = |subject: &Subject| match subject {
+            Subject::Gateway if self.pair.is_some() => true,
+            _ if self.pair.is_some() => false,
             Subject::Floor | Subject::Gateway => true,
             Subject::Direct => !self.translated,
             Subject::FloorReading => !self.translated && self.group == Group::Requests,
             Subject::Nginx => !self.translated,
         };
         present.iter().copied().filter(takes_part).collect()
+    }
+
+    /// The protocol of the client.
+    pub(super) fn client(&self) -> Protocol {
+        self.pair.map_or(Protocol::Chat, |pair| pair.client)
+    }
+
+    /// The content marks that a whole stream has.
+    pub(super) fn stream_marks(&self) -> Option<u64> {
+        self.stream.map(|_| self.chunks as u64 * self.client().marks_per_chunk())
     }
 }
 
@@ -99,7 +120,17 @@ pub(super) fn all() -> Vec<Scenario> {
 fn request(name: &'static str, size: usize, translated: bool) -> Scenario {
     let rhythm = Rhythm::Closed;
     let (stream, chunks) = (None, 0);
-    Scenario { name, size, stream, chunks, translated, connections: BUSY, rhythm, group: Group::Requests }
+    Scenario {
+        name: name.into(),
+        size,
+        stream,
+        chunks,
+        translated,
+        pair: None,
+        connections: BUSY,
+        rhythm,
+        group: Group::Requests,
+    }
 }
 
 fn stream(name: &'static str, pace: Duration, translated: bool) -> Scenario {
@@ -107,17 +138,37 @@ fn stream(name: &'static str, pace: Duration, translated: bool) -> Scenario {
     let connections = if pace.is_zero() { BUSY } else { STREAMS };
     let rhythm = Rhythm::Closed;
     let (size, stream, chunks) = (512, Some(pace), CHUNKS);
-    Scenario { name, size, stream, chunks, translated, connections, rhythm, group: Group::Streams }
+    Scenario {
+        name: name.into(),
+        size,
+        stream,
+        chunks,
+        translated,
+        pair: None,
+        connections,
+        rhythm,
+        group: Group::Streams,
+    }
 }
 
 /// Streams as long as a long answer.
 fn long_stream(name: &'static str, translated: bool) -> Scenario {
-    Scenario { chunks: 2_000, ..stream(name, Duration::ZERO, translated) }
+    Scenario { chunks: LONG_CHUNKS, ..stream(name, Duration::ZERO, translated) }
 }
 
 fn latency(name: &'static str, connections: usize, rhythm: Rhythm) -> Scenario {
     let (size, stream, chunks) = (512, None, 0);
-    Scenario { name, size, stream, chunks, translated: false, connections, rhythm, group: Group::Latency }
+    Scenario {
+        name: name.into(),
+        size,
+        stream,
+        chunks,
+        translated: false,
+        pair: None,
+        connections,
+        rhythm,
+        group: Group::Latency,
+    }
 }
 
 #[cfg(test)]
@@ -127,7 +178,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_the_floor_is_in_every_scenario() {
         let all = all();
-        let names: std::collections::BTreeSet<_> = all.iter().map(|scenario| scenario.name).collect();
+        let names: std::collections::BTreeSet<_> = all.iter().map(|scenario| &scenario.name).collect();
         assert_eq!(names.len(), all.len());
         for scenario in &all {
             let subjects = scenario.subjects(Subject::value_variants());

@@ -27,19 +27,24 @@ pub(super) fn request(host: &str, key: &str, model: &str, size: usize, stream: b
 
 /// The body alone. Its filler has line breaks and quotes, as prompts do: a proxy that looks for escapes meets them.
 pub(super) fn request_body(model: &str, size: usize, stream: bool) -> String {
-    const FILLER: &str =
-        "The line that carries a call is chosen for each call, and \\\"why\\\" is written down.\\n";
     let options = if stream { ",\"stream\":true,\"stream_options\":{\"include_usage\":true}" } else { "" };
     let before = format!(
         "{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"system\",\"content\":\"Answer in one sentence.\"}},\
          {{\"role\":\"user\",\"content\":\""
     );
     let after = format!("\"}}],\"temperature\":0.7,\"max_tokens\":256{options}}}");
-    let room = size.saturating_sub(before.len() + after.len());
+    let filler = filler(size.saturating_sub(before.len() + after.len()));
+    format!("{before}{filler}{after}")
+}
+
+/// Text of that many bytes, as it stands inside of a JSON string.
+pub(super) fn filler(room: usize) -> String {
+    const FILLER: &str =
+        "The line that carries a call is chosen for each call, and \\\"why\\\" is written down.\\n";
     let mut filler = FILLER.repeat(room / FILLER.len());
     // The rest in plain letters, so that no escape is cut in two.
     filler.push_str(&"x".repeat(room - filler.len()));
-    format!("{before}{filler}{after}")
+    filler
 }
 
 /// A chat completion request with one picture, given inline: `size` bytes of base64.
@@ -175,11 +180,13 @@ pub(super) fn anthropic_stream(chunks: usize) -> Script {
     Script { events, content, chunks }
 }
 
-fn token() -> String {
+/// A piece of a streamed answer.
+pub(super) fn token() -> String {
     format!("{}token ", char::from(MARK))
 }
 
-fn sentence() -> String {
+/// A whole answer.
+pub(super) fn sentence() -> String {
     let mark = char::from(MARK);
     let more = "It said so in a sentence of its own. ".repeat(4);
     format!(

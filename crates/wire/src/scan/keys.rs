@@ -25,8 +25,8 @@ pub(super) struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    pub(super) const fn new() -> Self {
-        Self { mask: 0, few: SmallVec::new_const(), many: BTreeMap::new() }
+    pub(super) fn new() -> Self {
+        Self { mask: 0, few: SmallVec::new(), many: BTreeMap::new() }
     }
 
     /// Notes a key of `text`; gives where it stood before, if it did.
