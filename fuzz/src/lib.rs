@@ -1,11 +1,14 @@
-//! The bodies of the fuzz targets: one per decoder of bytes that come from outside.
+//! The bodies of the fuzz targets: one per decoder of bytes that come from outside, and one per encoder.
 //!
 //! Owns what must hold of every decoder whatever it is fed: it returns, and what it returns is consistent. Must not know
 //! libFuzzer: the binary's tests include this file and run every corpus file through it, so that the corpus counts in the
 //! ordinary test run, without nightly.
 
+mod encoders;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use trunkline_embed::Tokenizer;
 use trunkline_model::catalogue::{Date, parse, render};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::error::{ClientError, ErrorCode};
@@ -19,6 +22,7 @@ use trunkline_route::cel::Condition;
 use trunkline_wire::codec::{EmbeddingForm, EncodeContext, PathParts, Profile};
 use trunkline_wire::dispatch;
 use trunkline_wire::frame::{FRAME_LIMIT, Framer, Framing};
+use trunkline_wire::relayed::{self, AnswerForm, BodyForm};
 use trunkline_wire::responses::{Patch, input_items, patch_event, patch_response, replay, response_id};
 use trunkline_wire::splice::join_rope;
 
@@ -67,6 +71,23 @@ pub const ALL: &[Target] = &[
     ("catalogue", catalogue),
     ("condition", condition),
     ("rate_headers", rate_headers),
+    ("encode_request_openai", |data| encoders::request(Dialect::OpenAi, data)),
+    ("encode_request_anthropic", |data| encoders::request(Dialect::Anthropic, data)),
+    ("encode_request_gemini", |data| encoders::request(Dialect::Gemini, data)),
+    ("encode_request_responses", |data| encoders::request(Dialect::Responses, data)),
+    ("encode_request_mistral", |data| encoders::request(Dialect::Mistral, data)),
+    ("encode_request_converse", |data| encoders::request(Dialect::Converse, data)),
+    ("encode_request_cohere", |data| encoders::request(Dialect::Cohere, data)),
+    ("encode_answer_openai", |data| encoders::answer(Dialect::OpenAi, data)),
+    ("encode_answer_anthropic", |data| encoders::answer(Dialect::Anthropic, data)),
+    ("encode_answer_gemini", |data| encoders::answer(Dialect::Gemini, data)),
+    ("encode_answer_responses", |data| encoders::answer(Dialect::Responses, data)),
+    ("encode_error", encoders::error),
+    ("form", form),
+    ("relayed_answer", relayed_answer),
+    ("prompt_text", prompt_text),
+    ("json_repair", json_repair),
+    ("tokenizer", tokenizer),
 ];
 
 /// The target of a name.
@@ -365,4 +386,80 @@ fn rate_headers(data: &[u8]) {
         assert!(wait.is_none_or(|wait| wait <= limits::LONGEST_WAIT));
         let _ = limits::rate_headers(&headers, now);
     }
+}
+
+/// Reads a form whose content type is the first line; what it says of places is inside, and with the model changed it is a form.
+fn form(data: &[u8]) {
+    let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
+    let Ok(content_type) = std::str::from_utf8(&data[..end]) else { return };
+    let body = &data[end + 1..];
+    let form = BodyForm::of(Some(content_type));
+    for operation in Operation::ALL.into_iter().filter(|operation| operation.is_relayed()) {
+        let Ok(envelope) = relayed::envelope(operation, form, body) else { continue };
+        for field in &envelope.fields {
+            assert!(body.get(field.name.clone()).is_some() && body.get(field.value.clone()).is_some());
+        }
+        let _ = relayed::asked(form, &envelope, body);
+        let edits = relayed::pass_edits(form, &envelope, body, &Profile::new("target"));
+        let passed = join_rope(&edits.apply(&Bytes::copy_from_slice(body), &envelope));
+        if let BodyForm::Multipart(_) = form {
+            let again = relayed::envelope(operation, form, &passed).expect("an edited form is one");
+            assert_eq!(again.shape.model, "target");
+        }
+    }
+}
+
+/// Watches a relayed answer go by, and looks in its ends for usage and model.
+fn relayed_answer(data: &[u8]) {
+    for operation in Operation::ALL.into_iter().filter(|operation| operation.is_relayed()) {
+        for content_type in ["application/json", "text/event-stream", "text/plain", "audio/mpeg"] {
+            let asked = relayed::Asked { operation, takes_text: content_type == "text/plain", characters: 7 };
+            let form = AnswerForm::of(operation, Some(content_type));
+            let mut framer = Framer::new(form.framing(), FRAME_LIMIT);
+            let mut observer = relayed::observer(asked, form);
+            framer.push(Bytes::copy_from_slice(data));
+            while let Ok(Some(raw)) = framer.next() {
+                let _ = observer.frame(raw.frame());
+            }
+            if let Ok(Some(raw)) = framer.finish() {
+                let _ = observer.frame(raw.frame());
+            }
+            let _ = observer.end();
+            let _ = observer.summary();
+        }
+    }
+    let _ = relayed::usage_told(data);
+    assert!(relayed::model_told(data).is_none_or(|model| !model.is_empty()));
+}
+
+/// Takes the words of a prompt out of a body, for those that decide by them.
+fn prompt_text(data: &[u8]) {
+    for dialect in Dialect::CLIENTS {
+        for operation in Operation::ALL {
+            if let Ok(envelope) = dispatch::envelope(dialect, operation, data, &path(dialect)) {
+                let text = trunkline_wire::scan::prompt_text(dialect, operation, &envelope, data);
+                // Escapes never grow into longer text.
+                assert!(text.last_user().len() <= 3 * data.len() && text.system().len() <= 3 * data.len());
+            }
+        }
+    }
+}
+
+/// Finds the one JSON value in a text; it is part of the text and JSON.
+fn json_repair(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Some(value) = trunkline_route::cascade::repaired(text)
+    {
+        assert!(text.contains(value) && value.len() < text.len());
+        assert!(is_plain_json(value.as_bytes()));
+    }
+}
+
+/// Cuts a text into pieces of the vocabulary, which are so many at the most.
+fn tokenizer(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let tokenizer = Tokenizer::bundled();
+    let pieces = tokenizer.encode(text);
+    assert!(pieces.iter().all(|id| tokenizer.piece(*id).is_some()));
+    assert_eq!(pieces, tokenizer.encode(text));
 }

@@ -32,18 +32,38 @@ def openai_azure_undated(url):
     assert "Hello there" in answer.choices[0].message.content
 
 
-@case
-def gemini_vertex(url):
+def vertex(url):
     from google import genai
     from google.oauth2.credentials import Credentials
 
-    client = genai.Client(
+    return genai.Client(
         enterprise=True,
         project="sim",
         location="us-central1",
         credentials=Credentials(KEY),
         http_options={"base_url": url},
     )
+
+
+@case
+def gemini_vertex_embeddings(url):
+    settings = {"output_dimensionality": 64, "task_type": "CLUSTERING"}
+    # By `predict`, by `embedContent` and by `batchEmbedContents`.
+    for model, contents in (
+        ("text-embedding-005", ["one", "two three"]),
+        ("gemini-embedding-001", ["one"]),
+        ("gemini-embedding-001", ["one", "two three"]),
+    ):
+        answer = vertex(url).models.embed_content(model=model, contents=contents, config=settings)
+        same([len(vector.values) for vector in answer.embeddings], [64] * len(contents))
+    answer = vertex(url).models.embed_content(model="text-embedding-005", contents="one two")
+    assert answer.embeddings[0].statistics.token_count > 0, answer
+    same(answer.metadata.billable_character_count, 6)
+
+
+@case
+def gemini_vertex(url):
+    client = vertex(url)
     answer = client.models.generate_content(model="gemini-2.5-flash", contents="Hello there")
     assert "Hello there" in answer.text
     chunks = client.models.generate_content_stream(model="gemini-2.5-flash", contents="Hello there")

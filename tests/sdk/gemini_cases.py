@@ -7,6 +7,7 @@ from google.genai import types
 
 from harness import CLOCK, PERSON, PIXEL, WEATHER, Place, case, check_person, check_unicode, check_weather, holds
 from harness import kept, same
+from openai_cases import NO_LOG_PROBABILITIES
 from processes import KEY
 
 
@@ -130,6 +131,20 @@ def gemini_limits(target):
     answer = ask(target, "[[sim: stop]]", stop_sequences=["END"])
     same(answer.candidates[0].finish_reason.name, "STOP")
     assert "END" not in answer.text
+
+
+@case("gemini", **NO_LOG_PROBABILITIES)
+def gemini_log_probabilities(target):
+    more = {"response_logprobs": True, "logprobs": 2, "seed": 1}
+    answer = ask(target, "Hi", **more)
+    result = answer.candidates[0].logprobs_result
+    same("".join(token.token for token in result.chosen_candidates), answer.text)
+    same({len(step.candidates) for step in result.top_candidates}, {2})
+    mean = sum(token.log_probability for token in result.chosen_candidates) / len(result.chosen_candidates)
+    assert abs(answer.candidates[0].avg_logprobs - mean) < 1e-6, answer
+    chunks = [chunk.candidates[0] for chunk in streamed(target, "Hi", **more)]
+    seen = [token for chunk in chunks if chunk.logprobs_result for token in chunk.logprobs_result.chosen_candidates]
+    same([token.token for token in seen], [token.token for token in result.chosen_candidates])
 
 
 @case("gemini")

@@ -5,6 +5,7 @@ models of it that the cases use. What a provider cannot do is said where the cas
 "not applicable" is never a guess made at run time.
 """
 
+import base64
 import dataclasses
 import functools
 import json
@@ -76,6 +77,7 @@ class Place:
 
     gateway = ""
     watch = ""
+    web = ""
 
 
 def kept(make):
@@ -112,6 +114,7 @@ def raises(kind, action, status=None):
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+PDF = base64.b64encode(b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n").decode()
 
 
 def closed(**properties):

@@ -16,16 +16,21 @@ from google.genai import errors, types
 import anthropic_cases
 import gemini_cases
 import openai_cases
-from harness import Place, case, holds, raises, same
+from harness import PDF, Place, case, holds, raises, same
+import responses_cases
 from processes import KEY, route_name
+from web import named_by_url
 
-PICTURE = "https://pictures.example/one.png"
-PDF = base64.b64encode(b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n").decode()
-BYTES_ONLY = dict.fromkeys(("gemini", "bedrock"), "takes images as bytes only, and this run has no web to fetch them from")
 NO_DOCUMENTS = {"cohere": "takes no documents in messages"}
 NO_SEED = dict.fromkeys(("anthropic", "bedrock"), "has no seed")
 PATIENT = "rate-limited-retry-after=3"
 LONG = "[[sim: words=3000]]"
+
+
+# Providers that are given bytes where a client of Gemini names a file by URL.
+IN_ITS_FORM = {"image": ("bedrock",), "document": ("openai", "bedrock")}
+# The same for a client of the responses API, which reaches OpenAI by the responses API too.
+BY_RESPONSES = {"image": ("gemini", "bedrock"), "document": ("gemini", "bedrock", "chat-only")}
 
 
 def leaves(target, leave):
@@ -55,10 +60,11 @@ def waits(action):
     assert time.monotonic() - start >= 2.8, f"waited {time.monotonic() - start} s"
 
 
-@case("openai", **BYTES_ONLY)
+@case("openai")
 def openai_image_url(target):
-    image = {"type": "image_url", "image_url": {"url": PICTURE}}
-    answer = openai_cases.chat(target, [{"type": "text", "text": "What is this?"}, image])
+    image = lambda url: {"type": "image_url", "image_url": {"url": url}}
+    ask = lambda url: openai_cases.chat(target, [{"type": "text", "text": "What is this?"}, image(url)])
+    answer = named_by_url(target, "image", ask)
     holds("I received 1 image.", answer.choices[0].message.content)
 
 
@@ -108,11 +114,18 @@ def openai_disconnect(target):
     leaves(target, leave)
 
 
-@case("anthropic", **BYTES_ONLY)
+@case("anthropic")
 def anthropic_image_url(target):
-    image = {"type": "image", "source": {"type": "url", "url": PICTURE}}
-    answer = anthropic_cases.ask(target, [{"type": "text", "text": "What is this?"}, image])
-    holds("I received 1 image.", anthropic_cases.text_of(answer))
+    image = lambda url: {"type": "image", "source": {"type": "url", "url": url}}
+    ask = lambda url: anthropic_cases.ask(target, [{"type": "text", "text": "What is this?"}, image(url)])
+    holds("I received 1 image.", anthropic_cases.text_of(named_by_url(target, "image", ask)))
+
+
+@case("anthropic", **NO_DOCUMENTS)
+def anthropic_document_url(target):
+    document = lambda url: {"type": "document", "source": {"type": "url", "url": url}}
+    ask = lambda url: anthropic_cases.ask(target, [{"type": "text", "text": "What is this?"}, document(url)])
+    holds("1 document", anthropic_cases.text_of(named_by_url(target, "document", ask)))
 
 
 @case("anthropic", **NO_DOCUMENTS)
@@ -154,10 +167,19 @@ def anthropic_disconnect(target):
     leaves(target, leave)
 
 
-@case("gemini", **BYTES_ONLY)
+@case("gemini")
 def gemini_image_url(target):
-    image = types.Part.from_uri(file_uri=PICTURE, mime_type="image/png")
-    holds("I received 1 image.", gemini_cases.ask(target, ["What is this?", image]).text)
+    image = lambda url: types.Part.from_uri(file_uri=url, mime_type="image/png")
+    ask = lambda url: gemini_cases.ask(target, ["What is this?", image(url)])
+    # A request in Gemini's own form is not read further than it must be: the URL goes to Gemini as it came.
+    holds("I received 1 image.", named_by_url(target, "image", ask, IN_ITS_FORM).text)
+
+
+@case("gemini", **NO_DOCUMENTS)
+def gemini_document_url(target):
+    document = lambda url: types.Part.from_uri(file_uri=url, mime_type="application/pdf")
+    ask = lambda url: gemini_cases.ask(target, ["What is this?", document(url)])
+    holds("1 document", named_by_url(target, "document", ask, IN_ITS_FORM).text)
 
 
 @case("gemini", **NO_DOCUMENTS)
@@ -190,3 +212,19 @@ def gemini_timeout(target):
         holds("timeout", f"{type(error).__name__} {error}".lower())
     else:
         raise AssertionError("nothing was raised")
+
+
+@case("responses")
+def responses_image_url(target):
+    image = lambda url: {"type": "input_image", "image_url": url, "detail": "auto"}
+    said = lambda url: [{"role": "user", "content": [{"type": "input_text", "text": "What is this?"}, image(url)]}]
+    answer = named_by_url(target, "image", lambda url: responses_cases.create(target, said(url)), BY_RESPONSES)
+    holds("I received 1 image.", answer.output_text)
+
+
+@case("responses", **NO_DOCUMENTS)
+def responses_document_url(target):
+    file = lambda url: {"type": "input_file", "file_url": url}
+    said = lambda url: [{"role": "user", "content": [{"type": "input_text", "text": "What is this?"}, file(url)]}]
+    answer = named_by_url(target, "document", lambda url: responses_cases.create(target, said(url)), BY_RESPONSES)
+    holds("1 document", answer.output_text)

@@ -306,10 +306,27 @@ def openai_stream_cost(target):
     assert chunks[-1].trunkline["request_id"], chunks[-1]
 
 
-@case("openai", anthropic="Anthropic has none", gemini="Gemini's have another form that few of its models give", mistral="Mistral has none", cohere="Cohere's have another form", bedrock="Bedrock has none")
+NO_LOG_PROBABILITIES = {
+    "anthropic": "Anthropic has none",
+    "mistral": "Mistral has none",
+    "bedrock": "Bedrock has none",
+    "cohere": "Cohere's are of pieces of text, not of tokens",
+}
+
+
+@case("openai", **NO_LOG_PROBABILITIES)
 def openai_log_probabilities(target):
-    answer = chat(target, "Hi", logprobs=True, top_logprobs=2, seed=1)
-    same(len(answer.choices[0].logprobs.content[0].top_logprobs), 2)
+    more = {"logprobs": True, "top_logprobs": 2, "seed": 1}
+    choice = chat(target, "Hi", **more).choices[0]
+    entries = choice.logprobs.content
+    same("".join(entry.token for entry in entries), choice.message.content)
+    same({len(entry.top_logprobs) for entry in entries}, {2})
+    assert all(entry.logprob <= 0 and bytes(entry.bytes).decode() == entry.token for entry in entries), entries
+    chunks = [chunk.choices[0] for chunk in chat(target, "Hi", stream=True, **more) if chunk.choices]
+    for chunk in (chunk for chunk in chunks if chunk.delta.content):
+        same("".join(entry.token for entry in chunk.logprobs.content), chunk.delta.content)
+    streamed = [entry for chunk in chunks if chunk.logprobs for entry in chunk.logprobs.content]
+    same(streamed, entries)
 
 
 @case("openai", anthropic=NO_EMBEDDINGS)

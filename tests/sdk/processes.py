@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 
 from harness import TARGETS, fields
+from web import Web
 
 KEY = "sk-test-0123456789abcdef"
 NARROW = "sk-narrow-0123456789abcdef"
@@ -58,6 +59,28 @@ FRAMEWORKS = (
     "llama-index-google",
 )
 MET_BY_FRAMEWORKS = ("rate-limited-retry-after=30",)
+# A framework that takes only names of models on a list of its own is served as any application that cannot change the name it
+# asks for: by routes of such names, one for each provider and one for each that meets the fault.
+LISTED = "llama-index-anthropic"
+LISTED_NAMES = {
+    "plain": (
+        # Models that it knows to fill schemas.
+        "claude-opus-4-1",
+        "claude-opus-4-1-20250805",
+        "claude-sonnet-4-5-20250929",
+        "claude-haiku-4-5",
+        "claude-haiku-4-5-20251001",
+        "claude-opus-4-5-20251101",
+    ),
+    "told": (
+        "claude-opus-4-0",
+        "claude-opus-4-20250514",
+        "claude-4-opus-20250514",
+        "claude-sonnet-4-0",
+        "claude-sonnet-4-20250514",
+        "claude-4-sonnet-20250514",
+    ),
+}
 
 # Faults before the first token, which a healthy second deployment must hide.
 HIDDEN = (
@@ -121,6 +144,13 @@ def route_name(kind, target, client, mode, fault):
     return f"{kind}-{target.prefix}-{client}-{mode}-{fault.replace('=', '-')}"
 
 
+def framework_model(client, target, fault=None):
+    """The name under which a framework asks for a provider, or for its deployment that meets the fault."""
+    if client == LISTED:
+        return LISTED_NAMES["told" if fault else "plain"][TARGETS.index(target)]
+    return route_name("told", target, client, "plain", fault) if fault else target.model(target.chat)
+
+
 def _next(target):
     return TARGETS[(TARGETS.index(target) + 1) % len(TARGETS)]
 
@@ -162,6 +192,11 @@ def _routes():
             else:
                 route["attempts"] = 1
             routes[name] = route
+            if client == LISTED and mode == "plain":
+                routes[framework_model(client, target, fault)] = route
+    for target in TARGETS:
+        tiers = {"only": {"deployments": [target.model(target.chat)]}}
+        routes[framework_model(LISTED, target)] = {"tiers": tiers, "timeouts": calm}
     return deployments, routes
 
 
@@ -200,6 +235,8 @@ def configuration(folder, urls, watched):
         "providers": providers,
         "deployments": deployments,
         "routes": routes,
+        # The web of this run is on this machine.
+        "media": {"allow_private": ["127.0.0.1"]},
         "keys": {
             "app": {"key": KEY, "tags": {"team": "conformance"}},
             "narrow": {"key": NARROW, "models": ["oa/gpt-4.1"]},
@@ -228,8 +265,10 @@ class Servers:
         self.strict_urls = {}
         self.gateway = None
         self.watch = None
+        self.web = Web()
 
     def __enter__(self):
+        self.web.__enter__()
         try:
             self._start()
         except BaseException:
@@ -238,6 +277,7 @@ class Servers:
         return self
 
     def __exit__(self, *_):
+        self.web.__exit__()
         for process in self.processes:
             process.kill()
         for process in self.processes:
@@ -267,7 +307,7 @@ class Servers:
     def places(self):
         """Writes what the other halves of the run need to know into a file and returns its path."""
         path = self.folder / "places.json"
-        own = {"gateway": self.gateway, "key": KEY, "straight_key": "sim-key", "watch": self.watch}
+        own = {"gateway": self.gateway, "key": KEY, "straight_key": "sim-key", "watch": self.watch, "web": self.web.url}
         targets = [fields(target) | {"straight_url": self.strict_urls[target.provider]} for target in TARGETS]
         path.write_text(json.dumps(own | {"targets": targets}))
         return path

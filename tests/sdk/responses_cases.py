@@ -12,6 +12,7 @@ import pydantic
 from harness import CLOCK, PERSON, PIXEL, WEATHER, Place, case, check_person, check_unicode, check_weather, holds
 from harness import kept, raises, same
 from processes import KEY
+import openai_cases
 
 NO_REASONING = "chat completions of this vendor show no reasoning"
 
@@ -266,3 +267,14 @@ def responses_broken_streams(target):
             return list(create(target, f"[[sim: words=40]] [[sim: fault={fault}]]", stream=True))
 
         raises(openai.APIError, read)
+
+
+@case("responses", **openai_cases.NO_LOG_PROBABILITIES)
+def responses_log_probabilities(target):
+    more = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
+    part = create(target, "Hi", **more).output[-1].content[0]
+    same("".join(entry.token for entry in part.logprobs), part.text)
+    same({len(entry.top_logprobs) for entry in part.logprobs}, {2})
+    events = list(create(target, "Hi", stream=True, **more))
+    for event in (event for event in events if event.type == "response.output_text.delta"):
+        same("".join(entry.token for entry in event.logprobs), event.delta)

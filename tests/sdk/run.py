@@ -136,7 +136,7 @@ def main():
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="trunkline-sdk-") as folder:
         with Servers(arguments.trunkline, arguments.simulator, folder) as servers:
-            Place.gateway, Place.watch = servers.gateway, servers.watch
+            Place.gateway, Place.watch, Place.web = servers.gateway, servers.watch, servers.web.url
             todo, outcomes = jobs(servers, arguments.only)
             with concurrent.futures.ThreadPoolExecutor(WORKERS + len(arguments.half)) as pool:
                 halves = [pool.submit(half, *one, servers, arguments.only) for one in arguments.half]

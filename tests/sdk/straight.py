@@ -944,7 +944,7 @@ CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 NOVA = "amazon.nova-pro-v1:0"
 
 
-def bedrock_client(url, secret="sim-secret", key="AKIDSIM", token=None):
+def bedrock_client(url, secret="sim-secret", key="AKIDSIM", token=None, service="bedrock-runtime"):
     import boto3
     from botocore.config import Config
 
@@ -953,7 +953,7 @@ def bedrock_client(url, secret="sim-secret", key="AKIDSIM", token=None):
         aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token, region_name="us-east-1"
     )
     config = Config(retries={"max_attempts": 1, "mode": "standard"}, read_timeout=10, proxies={})
-    return session.client("bedrock-runtime", endpoint_url=url, config=config)
+    return session.client(service, endpoint_url=url, config=config)
 
 
 def bedrock_said(text, *more):
@@ -1081,6 +1081,27 @@ def bedrock_count_and_embeddings(url):
     body = json.dumps({"inputText": "Hello", "dimensions": 256})
     answer = json.loads(client.invoke_model(modelId="amazon.titan-embed-text-v2:0", body=body)["body"].read())
     same(len(answer["embedding"]), 256)
+
+
+def bedrock_ranking(url, secret="sim-secret", arn="arn:aws:bedrock:us-east-1::foundation-model/amazon.rerank-v1:0", wanted=2):
+    documents = ["the weather in Oslo", "how to bake bread", "Oslo weather today"]
+    source = lambda text: {"type": "INLINE", "inlineDocumentSource": {"type": "TEXT", "textDocument": {"text": text}}}
+    ranking = {"modelConfiguration": {"modelArn": arn}, "numberOfResults": wanted}
+    return bedrock_client(url, secret, service="bedrock-agent-runtime").rerank(
+        queries=[{"type": "TEXT", "textQuery": {"text": "weather in Oslo"}}],
+        sources=[source(text) for text in documents],
+        rerankingConfiguration={"type": "BEDROCK_RERANKING_MODEL", "bedrockRerankingConfiguration": ranking},
+    )
+
+
+@case
+def bedrock_rerank(url):
+    results = bedrock_ranking(url)["results"]
+    same([result["index"] for result in results], [0, 2])
+    assert 0 < results[1]["relevanceScore"] <= results[0]["relevanceScore"] <= 1, results
+    elsewhere = "arn:aws:bedrock:eu-west-3::foundation-model/amazon.rerank-v1:0"
+    bedrock_error("ValidationException", lambda: bedrock_ranking(url, arn=elsewhere), 400)
+    bedrock_error("InvalidSignatureException", lambda: bedrock_ranking(url, secret="other"), 403)
 
 
 @case

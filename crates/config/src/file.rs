@@ -34,6 +34,8 @@ pub struct File {
     pub models: IndexMap<String, ModelSettings>,
     /// Labelled examples for `semantic` and `hybrid` steps, by name.
     pub intents: IndexMap<String, IntentsSettings>,
+    /// Larger encoders of texts, for `intents`, by name. Without one, texts are compared by the table in the program.
+    pub encoders: IndexMap<String, EncoderSettings>,
     /// Models that sort texts, for `classifier` and `hybrid` steps, by name.
     pub classifiers: IndexMap<String, ClassifierSettings>,
     /// Trained routers for `learned` steps, by name.
@@ -498,11 +500,30 @@ pub struct IntentsSettings {
     pub file: Option<String>,
     /// Labels whose further examples come from the log: texts that feedback gave this label, on routes with `learn: { keep: text }`.
     pub from_log: Vec<String>,
+    /// The encoder by which texts are compared; a name under `encoders`. Without it: the table in the program.
+    pub encoder: Option<String>,
     /// How labels are told apart.
     pub head: Option<IntentsHead>,
     /// The share of texts that belong which are taken for such, above 0 and at most 1. Default 0.95; higher lets more through
     /// that does not belong.
     pub keep: Option<f64>,
+}
+
+/// A larger encoder of texts.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EncoderSettings {
+    /// A deployment that serves embeddings; `provider/model` or a name under `deployments`.
+    pub deployment: Option<String>,
+    /// Components to ask it for, where its model can shorten vectors.
+    pub dimensions: Option<u32>,
+    /// The folder of a sentence transformer (BERT, uncased), in builds with the feature `encoder`. A relative path starts at the
+    /// folder of the configuration.
+    pub folder: Option<String>,
+    /// How long the vector of a request's text is waited for. Default `1s`.
+    pub timeout: Option<String>,
+    /// How long a vector is kept for the same text. Default `1h`; `0s` asks every time.
+    pub keep: Option<String>,
 }
 
 /// How labels are told apart.
@@ -760,6 +781,9 @@ pub struct KeySettings {
     pub tokens_per_minute: Option<u64>,
     /// Requests open at the same time.
     pub concurrency: Option<u32>,
+    /// The one deployment its requests use, whatever route, steps and `x-trunkline-pin` say: `provider/model`, or a name under
+    /// `deployments`.
+    pub pin: Option<String>,
     /// How deeply its requests reason, whatever body, header and route say.
     pub effort: Option<Effort>,
     /// Labels kept with every request.

@@ -226,6 +226,8 @@ pub struct VirtualKey {
     pub limits: KeyLimits,
     /// Labels kept with every request, sorted.
     pub tags: Vec<(Name, Name)>,
+    /// The one deployment its requests use.
+    pub pin: Option<Name>,
     /// How deeply its requests reason, whatever they say.
     pub effort: Option<ReasoningEffort>,
     /// Refused as revoked.

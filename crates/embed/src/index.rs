@@ -68,6 +68,11 @@ impl Index {
         &self.ids
     }
 
+    /// All entries with their vectors of unit length, as precise as they are kept, in no order that means anything.
+    pub fn entries(&self) -> impl Iterator<Item = (u64, Vec<f32>)> + '_ {
+        self.ids.iter().enumerate().map(|(row, id)| (*id, self.rows.get(row, self.dimensions)))
+    }
+
     fn unit(&self, vector: &[f32]) -> Result<Vec<f32>, IndexError> {
         if vector.len() != self.dimensions {
             return Err(IndexError::Length { expected: self.dimensions, found: vector.len() });

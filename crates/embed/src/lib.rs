@@ -21,8 +21,9 @@
 //! - [`Tokenizer`]: uncased BERT WordPiece, equal to the reference on every Unicode character and on 2,494 lines;
 //! - [`Table`]: 30,522 rows of 256 bytes, 7.9 MB of the binary, paged in as rows are touched;
 //! - [`Embedder`]: text to a vector of unit length, bounded, without allocation once its buffers have grown;
-//! - [`Index`] behind the trait [`Nearest`]: exact scan to 100,000 entries. An approximate index for more is a further
-//!   implementation of the trait.
+//! - `sentence`: BERT sentence transformers in process, behind the feature `encoder`, off by default;
+//! - [`Index`] behind the trait [`Nearest`]: exact scan to 100,000 entries; [`Graph`]: an approximate index for more; [`Collection`]: the
+//!   one that the number of entries asks for.
 //!
 //! Measured with `examples/embed_speed.rs` (release build, one thread of a busy two-core virtual AMD EPYC, baseline
 //! x86-64 instructions; `p50 / p99`):
@@ -43,14 +44,22 @@
 
 mod category;
 pub mod classify;
+mod collection;
 mod embedder;
+mod encode;
+mod graph;
 mod index;
 mod nearest;
+#[cfg(feature = "encoder")]
+pub mod sentence;
 mod table;
 mod tokenizer;
 mod vocabulary;
 
+pub use collection::Collection;
 pub use embedder::{Bounds, Coverage, Embedder};
+pub use encode::Encode;
+pub use graph::{Graph, MOST_GRAPH_ENTRIES};
 pub use index::{Index, MOST_DIMENSIONS, MOST_ENTRIES, Precision};
 pub use nearest::{IndexError, Nearest, Neighbor};
 pub use table::{DIMENSIONS, Embedding, Table, TableError};

@@ -19,10 +19,12 @@ use crate::support;
 use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::{Arc, OnceLock};
+use trunkline_config::VirtualKey;
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
-use trunkline_route::caller::{AllowList, Caller, Fallbacks, ParameterSupport};
+use trunkline_model::warning::Warning;
+use trunkline_route::caller::{AllowList, Caller, Fallbacks, ParameterSupport, PinnedBy};
 use trunkline_route::limit::{Account, Estimate, Reservation};
 use trunkline_route::policy::{Route, RouteKind};
 use trunkline_wire::codec::{Envelope, PathParts};
@@ -111,6 +113,7 @@ pub(crate) fn admit(
 ) -> Result<Box<Admitted>, ClientError> {
     let route = find_route(generation, &accepted)?;
     let mut caller = caller(&accepted, identified, case, &route);
+    pin(generation, &mut caller, identified.key.as_deref(), &mut case.record.warnings)?;
     if let Some(bound) = accepted.turn.as_ref().and_then(|turn| turn.bound.as_ref())
         && caller.preferences.order.is_empty()
     {
@@ -306,6 +309,32 @@ fn caller(accepted: &Accepted, identified: &Identified, case: &mut Case, route: 
         preferences: crate::preferences::read(&accepted.envelope, &accepted.body),
         ..Caller::default()
     }
+}
+
+/// Pins the request to the deployment of its key, whatever it asks for itself.
+///
+/// # Errors
+/// When it is strict and asks for another one.
+fn pin(
+    generation: &Generation,
+    caller: &mut Caller,
+    key: Option<&VirtualKey>,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), ClientError> {
+    let Some(pinned) = key.and_then(|key| key.pin.as_ref()) else { return Ok(()) };
+    let fleet = &generation.snapshot.fleet;
+    let means_it = |asked: &Name| fleet.find(pinned).is_some_and(|index| fleet.named(asked).contains(&index));
+    if caller.pin.as_ref().is_some_and(|asked| !means_it(asked)) {
+        if caller.strict {
+            let message = format!(
+                "the virtual key is pinned to `{pinned}`, and a strict request gets no other than it asks for; leave the header out"
+            );
+            return Err(ClientError::new(ErrorCode::NotAllowed, message).at("x-trunkline-pin"));
+        }
+        warnings.push(Warning::overridden("pin", format!("set to {pinned} by the key")));
+    }
+    (caller.pin, caller.pinned_by) = (Some(Name::clone(pinned)), PinnedBy::Key);
+    Ok(())
 }
 
 /// The headers a route's rules read.

@@ -1,8 +1,8 @@
 //! Money that may be spent in a day on one thing.
 //!
 //! Owns the sums by name and day. A cap holds whatever happens: what a call can cost at the most is taken before it is made, and
-//! only what it did not cost is given back. A call whose end nobody saw, or whose cost is not known, keeps what was taken. It
-//! lives in memory: a restart begins the day anew.
+//! only what it did not cost is given back. A call whose end nobody saw, or whose cost is not known, keeps what was taken. What was
+//! taken is kept across restarts by `accounts`.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -34,6 +34,16 @@ impl Allowances {
         }
         sums.insert(Name::clone(name), (day, sum));
         Some(Taken { name: Name::clone(name), day, amount: most })
+    }
+
+    /// What was taken of which day, by name; calls under way with all they can cost.
+    pub(crate) fn sums(&self) -> Vec<(Name, u64, NanoDollars)> {
+        self.0.lock().iter().map(|(name, (day, sum))| (Name::clone(name), *day, *sum)).collect()
+    }
+
+    /// Takes up what was taken before a restart.
+    pub(crate) fn restore(&self, name: Name, day: u64, sum: NanoDollars) {
+        self.0.lock().entry(name).or_insert((day, sum));
     }
 
     /// Gives back what a call did not cost.

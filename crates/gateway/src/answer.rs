@@ -515,9 +515,10 @@ impl Streaming {
             let index = attempt.leg.deployment.index();
             let text = unfinished.text.as_str();
             let deployment = self.admitted.generation.snapshot.fleet.deployment(index);
-            let estimated_input = subject.estimated_input() + text.len() as u64 / 4;
+            let mut estimated = subject.estimated_usage();
+            estimated.input += text.len() as u64 / 4;
             let entry = deployment.entry.as_ref();
-            self.case.begin(attempt.number, &deployment.id, attempt.kind, entry, estimated_input);
+            self.case.begin(attempt.number, &deployment.id, attempt.kind, entry, estimated);
             self.relay.bill_before(Before::of(&self.case.record), &mut Rope::new());
             self.relay.join(&subject.continued_relay_context(index, &attempt.leg.tier), unfinished.part);
             let opening = attempt::open_into(&self.gateway, &subject, attempt, Some(text), &mut self.relay);

@@ -11,7 +11,7 @@ use crate::effort::EffortOrder;
 use crate::endpoint::StreamForm;
 use crate::options::Options;
 use crate::prompt::BodyPrompt;
-use crate::state::Gateway;
+use crate::state::{Gateway, Generation};
 use crate::subject::Subject;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -22,10 +22,12 @@ use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::Name;
 use trunkline_model::moment::Moment;
 use trunkline_model::record::AttemptKind;
+use trunkline_route::caller::Caller;
 use trunkline_route::cascade::Answer;
 use trunkline_route::drive::{Attempt, AttemptNumber};
 use trunkline_route::features::Prompt;
 use trunkline_route::plan::{EligibleDeployment, Leg, Timeouts};
+use trunkline_route::policy::Route;
 use trunkline_wire::codec::PathParts;
 use trunkline_wire::dispatch;
 
@@ -97,7 +99,7 @@ pub(crate) async fn ask(
 pub(crate) fn note_begun(subject: &Subject<'_>, case: &mut Case, attempt: &Attempt) {
     let deployment = subject.generation().snapshot.fleet.deployment(attempt.leg.deployment.index());
     let entry = deployment.entry.as_ref();
-    case.begin(attempt.number, &deployment.id, attempt.kind, entry, subject.estimated_input());
+    case.begin(attempt.number, &deployment.id, attempt.kind, entry, subject.estimated_usage());
 }
 
 /// Notes that such a call was answered.
@@ -157,22 +159,48 @@ fn request(asked_for: &Admitted, question: &Question) -> Result<Admitted, Failur
             "json_schema": { "name": name, "schema": schema, "strict": true },
         });
     }
+    admitted(asked_for, Operation::Chat, &body)
+}
+
+/// A request of our own, on behalf of whom it is made for.
+///
+/// # Errors
+/// When its body is none of that operation.
+pub(crate) fn admitted(
+    asked_for: &Admitted,
+    operation: Operation,
+    body: &serde_json::Value,
+) -> Result<Admitted, Failure> {
+    let (generation, route) = (&asked_for.generation, Arc::clone(&asked_for.route));
+    Ok(Admitted { caller: asked_for.caller.clone(), ..standing_alone(generation, route, operation, body)? })
+}
+
+/// A request of our own on nobody's behalf.
+///
+/// # Errors
+/// As [`admitted`].
+pub(crate) fn standing_alone(
+    generation: &Arc<Generation>,
+    route: Arc<Route>,
+    operation: Operation,
+    body: &serde_json::Value,
+) -> Result<Admitted, Failure> {
     let body = Bytes::from(body.to_string());
     let path = PathParts::default();
-    let envelope = dispatch::envelope(Dialect::OpenAi, Operation::Chat, &body, &path)
+    let envelope = dispatch::envelope(Dialect::OpenAi, operation, &body, &path)
         .map_err(|error| Failure::new(FailureClass::BadRequest, error.message))?;
     Ok(Admitted {
-        generation: Arc::clone(&asked_for.generation),
+        generation: Arc::clone(generation),
         dialect: Dialect::OpenAi,
-        operation: Operation::Chat,
+        operation,
         path,
         stream_form: StreamForm::Events,
         headers: HeaderMap::new(),
         options: Options::default(),
         body,
         envelope,
-        route: Arc::clone(&asked_for.route),
-        caller: asked_for.caller.clone(),
+        route,
+        caller: Caller::default(),
         strict: false,
         effort: EffortOrder::default(),
         turn: None,

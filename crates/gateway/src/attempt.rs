@@ -501,7 +501,8 @@ pub(crate) fn phases(phases: &Phases) -> PhaseTimes {
     }
 }
 
-fn headroom(rates: &RateHeaders, now: trunkline_model::moment::Moment) -> Headroom {
+/// What a provider's headers say of its limits, in our terms.
+pub(crate) fn headroom(rates: &RateHeaders, now: trunkline_model::moment::Moment) -> Headroom {
     Headroom {
         requests_limit: rates.requests_limit,
         requests_remaining: rates.requests_remaining,

@@ -52,7 +52,8 @@ struct Running {
     kind: AttemptKind,
     started: Moment,
     entry: Option<Arc<ModelEntry>>,
-    estimated_input: u64,
+    /// What it takes in, should the provider not say.
+    estimated: Usage,
     operation: Operation,
     service: ServiceTier,
 }
@@ -204,7 +205,7 @@ impl Case {
         deployment: &Name,
         kind: AttemptKind,
         entry: Option<&Arc<ModelEntry>>,
-        estimated_input: u64,
+        estimated: Usage,
     ) {
         self.running.push(Running {
             number,
@@ -212,7 +213,7 @@ impl Case {
             kind,
             started: self.gateway.clock.now(),
             entry: entry.cloned(),
-            estimated_input,
+            estimated,
             operation: self.record.operation,
             service: ServiceTier::Standard,
         });
@@ -391,7 +392,7 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
         reported => {
             // Cut or cancelled: the prompt was read, and what arrived was generated. Four bytes make a token. A figure the
             // provider gave on the way (the `message_start` of Anthropic says one token) is only a lower bound.
-            let known = reported.unwrap_or(Usage { input: running.estimated_input, ..Usage::default() });
+            let known = reported.unwrap_or(running.estimated);
             (
                 Usage { output: known.output.max(end.output_bytes.div_ceil(4)), ..known },
                 UsageSource::Estimated,
@@ -467,7 +468,7 @@ mod tests {
             kind: AttemptKind::First,
             started: Moment::ORIGIN,
             entry: None,
-            estimated_input: 50,
+            estimated: Usage { input: 50, ..Usage::default() },
             operation: Operation::Chat,
             service: ServiceTier::Standard,
         };

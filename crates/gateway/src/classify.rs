@@ -1,6 +1,7 @@
 //! Decisions that have to ask a model first.
 //!
-//! Owns asking what a decision would like to know, keeping the answers, and deciding again with them. Must not choose nor read a
+//! Owns asking what a decision would like to know (labels of models; vectors come from `encode`), keeping the answers, and deciding
+//! again with them. Must not choose nor read a
 //! label itself: both are pure and in `route`. What goes wrong here is a reason for the next step and never fails a request. A dry
 //! run asks nobody: it shows what a kept answer decides, or says that nobody was asked.
 
@@ -9,13 +10,13 @@ use crate::allowance::Taken;
 use crate::ask;
 use crate::case::Case;
 use crate::clock;
+use crate::encode::{self, GivenVectors, later};
 use crate::learn;
 use crate::planning;
 use crate::state::Gateway;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 use trunkline_model::catalogue::{ServiceTier, TokenCounts, price};
 use trunkline_model::moment::Moment;
 use trunkline_model::money::NanoDollars;
@@ -35,8 +36,8 @@ const MOST_KEPT: usize = 10_000;
 
 /// Decides, and asks on the way what the decision needs.
 pub(crate) async fn plan(gateway: &Arc<Gateway>, admitted: &Admitted, case: &mut Case) -> Decision {
-    let mut decision = planning::decide(gateway, admitted, case, &[]);
-    if decision.question.is_some() {
+    let mut decision = planning::decide(gateway, admitted, case, &[], &Vec::new());
+    if decision.question.is_some() || decision.to_encode.is_some() {
         decision = Box::pin(asked(gateway, admitted, case, decision)).await;
     }
     planning::note(admitted, &decision, case);
@@ -53,17 +54,22 @@ async fn asked(
     mut decision: Decision,
 ) -> Decision {
     let mut answers: Vec<GivenAnswer> = Vec::new();
-    while let Some(question) = decision.question.take() {
-        if answers.len() == MOST_QUESTIONS || decision.plan.is_err() {
-            break;
+    let mut vectors = GivenVectors::new();
+    while decision.plan.is_ok() && answers.len() + vectors.len() < MOST_QUESTIONS {
+        if let Some(wanted) = decision.to_encode.take() {
+            let Some(given) = encode::vector(gateway, admitted, case, &wanted).await else { break };
+            vectors.push((wanted.encoder.name.clone(), given));
+            decision = planning::decide(gateway, admitted, case, &answers, &vectors);
+            continue;
         }
+        let Some(question) = decision.question.take() else { break };
         let answer = match gateway.answers.find(&question.key, gateway.clock.now()) {
             Some(label) => Ok(label),
             None if admitted.options.dry_run => break,
             None => ask_one(gateway, admitted, case, &question, answers.len()).await,
         };
         answers.push(GivenAnswer { step: question.step, answer });
-        decision = planning::decide(gateway, admitted, case, &answers);
+        decision = planning::decide(gateway, admitted, case, &answers, &vectors);
     }
     decision
 }
@@ -116,10 +122,6 @@ fn take(gateway: &Gateway, admitted: &Admitted, question: &Question) -> Result<O
     taken
         .map(Some)
         .ok_or_else(|| format!("the classifier's spend cap of ${} for the day is used up", cap.decimal()))
-}
-
-fn later(moment: Moment, by: Duration) -> Moment {
-    Moment::from_micros(moment.as_micros().saturating_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX)))
 }
 
 /// Answers that were given, by content. Only what was understood is kept: a failure is tried again. Survives a reload, because

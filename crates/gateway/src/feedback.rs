@@ -6,7 +6,7 @@
 use crate::accept;
 use crate::body::AnswerBody;
 use crate::explain;
-use crate::learn;
+use crate::heard;
 use crate::respond;
 use crate::state::Gateway;
 use crate::{authenticate, clock};
@@ -73,8 +73,7 @@ async fn keep(
         ClientError::new(ErrorCode::Internal, format!("the feedback could not be kept: {error}"))
     })?
     .map_err(|error| not_kept(&error))?;
-    // Most requests were not chosen by a bandit: then there is nobody to tell.
-    let _ = learn::heard(&generation.snapshot, &record, before.as_ref(), &feedback);
+    heard::given(gateway, &record, before.as_ref(), &feedback);
     gateway.metrics.feedback(record.route.as_deref().unwrap_or_default(), feedback.word());
     Ok(feedback)
 }

@@ -4,6 +4,7 @@
 //! (`wire`) or know a vendor (`providers`): it carries values between them. `pipeline` is the map.
 
 mod accept;
+mod accounts;
 mod admit;
 mod allowance;
 mod answer;
@@ -20,10 +21,13 @@ mod classify;
 mod clock;
 mod continuation;
 mod effort;
+mod encode;
 mod endpoint;
+mod examples;
 mod explain;
 mod exposition;
 mod feedback;
+mod heard;
 mod inspect;
 mod learn;
 mod limit_headers;

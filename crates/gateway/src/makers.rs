@@ -2,8 +2,9 @@
 //!
 //! Owns a bounded memory of the signatures and encrypted reasoning that passed, by hash, and the deployment each came from. Must
 //! not keep a value: what is asked is only whether it was seen. Without this a conversation could not be led back to the only
-//! provider that can read its state, because nothing in the state says whose it is. The memory is this process's: what another
-//! replica saw, or this one before a restart, is passed on as it came.
+//! provider that can read its state, because nothing in the state says whose it is. The memory is this process's. What another
+//! replica saw, or this one before a restart, is passed on as it came: a provider that cannot read it says so, which is a failure
+//! that the next deployment may not have, so that the maker is found by asking.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;

@@ -162,7 +162,7 @@ impl Performance<'_> {
             &deployment.id,
             attempt.kind,
             deployment.entry.as_ref(),
-            self.subject.estimated_input(),
+            self.subject.estimated_usage(),
         );
         let health = self.subject.generation().health.deployment(attempt.leg.deployment.index());
         self.hedge_at = attempt

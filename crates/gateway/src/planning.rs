@@ -5,6 +5,7 @@
 use crate::admit::Admitted;
 use crate::case::Case;
 use crate::clock;
+use crate::encode::{EncodedPrompt, GivenVectors};
 use crate::learn::Choice;
 use crate::prompt::BodyPrompt;
 use crate::series::word;
@@ -18,7 +19,7 @@ use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::Name;
 use trunkline_model::record::RequestRecord;
 use trunkline_route::balance::Rotation;
-use trunkline_route::caller::{AllowList, Preferences};
+use trunkline_route::caller::{AllowList, PinnedBy, Preferences};
 use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::decision::{DecidedBy, Decision, NoPlan};
 use trunkline_route::explain::{Explanation, Recalled};
@@ -42,10 +43,12 @@ pub(crate) fn decide(
     admitted: &Admitted,
     case: &Case,
     answers: &[GivenAnswer],
+    vectors: &GivenVectors,
 ) -> Decision {
     let generation = &admitted.generation;
     let counters = generation.rotation(&admitted.route.name);
     let prompt = BodyPrompt::new(admitted.dialect, admitted.operation, &admitted.envelope, &admitted.body);
+    let prompt = EncodedPrompt { prompt, vectors };
     let input = DecideInput {
         id: case.id(),
         fleet: &generation.snapshot.fleet,
@@ -118,6 +121,7 @@ pub(crate) fn asked(admitted: &Admitted) -> Asked {
     let caller = &admitted.caller;
     Asked {
         pin: caller.pin.clone(),
+        pinned_by_key: caller.pinned_by == PinnedBy::Key,
         requirements: caller.requirements.clone(),
         strict: caller.strict,
         more: !caller.headers.is_empty()

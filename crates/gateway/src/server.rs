@@ -38,6 +38,7 @@ pub enum Drained {
 /// Serves until `stop` resolves, then finishes what is open, at most until the drain deadline.
 pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
     gateway.warm_credentials();
+    gateway.learn_examples();
     batches::start(&gateway);
     let graceful = GracefulShutdown::new();
     let client_timeout = gateway.generation().snapshot.server.client_timeout;
@@ -66,7 +67,8 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
         let for_requests = Arc::clone(&gateway);
         let service = service_fn(move |request| {
             let gateway = Arc::clone(&for_requests);
-            async move { Ok::<_, Infallible>(service::answer(gateway, request).await) }
+            // Boxed: a connection keeps the room for its request's future as long as it lives, also while an answer streams.
+            Box::pin(async move { Ok::<_, Infallible>(service::answer(gateway, request).await) })
         });
         let (builders, watcher, mut not_stopped) =
             (Arc::clone(&builders), graceful.watcher(), not_stopped.clone());

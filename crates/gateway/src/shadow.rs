@@ -160,7 +160,10 @@ fn answering(record: &RequestRecord) -> Option<&AttemptRecord> {
     record.attempts.iter().rev().find(|attempt| {
         attempt.failure.is_none()
             && Some(&attempt.deployment) == record.deployment.as_ref()
-            && !matches!(attempt.kind, AttemptKind::Sample | AttemptKind::Judge | AttemptKind::Classifier)
+            && !matches!(
+                attempt.kind,
+                AttemptKind::Sample | AttemptKind::Judge | AttemptKind::Classifier | AttemptKind::Encoder
+            )
     })
 }
 

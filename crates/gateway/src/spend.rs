@@ -1,7 +1,7 @@
 //! What each route has spent today.
 //!
-//! Owns one sum per route and day, for steps that keep to a daily amount. Must not refuse anything: that is the step's. It lives
-//! in memory and starts at zero with the process; it is a pace, not a ledger.
+//! Owns one sum per route and day, for steps that keep to a daily amount. Must not refuse anything: that is the step's. It
+//! is a pace, not a ledger; `accounts` keeps it across restarts.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -26,6 +26,19 @@ impl DaySpend {
             *sum = if sum.0 == day { (day, sum.1.saturating_add(amount)) } else { (day, amount) };
         } else if sums.len() < MOST_ROUTES {
             sums.insert(Name::clone(route), (day, amount));
+        }
+    }
+
+    /// The sums, with their days.
+    pub(crate) fn sums(&self) -> Vec<(Name, u64, NanoDollars)> {
+        self.0.lock().iter().map(|(route, (day, sum))| (Name::clone(route), *day, *sum)).collect()
+    }
+
+    /// Takes up what a route had spent before a restart.
+    pub(crate) fn restore(&self, route: Name, day: u64, sum: NanoDollars) {
+        let mut sums = self.0.lock();
+        if sums.len() < MOST_ROUTES {
+            sums.entry(route).or_insert((day, sum));
         }
     }
 

@@ -3,10 +3,14 @@
 //! Owns the gateway value: the current generation (configuration, health, limits), transport, record, metrics. Must not know
 //! any stage. A request takes one generation at its start and keeps it: a reload never changes the rules under it.
 
+use crate::accounts;
 use crate::allowance::Allowances;
 use crate::batches::Queue;
 use crate::classify::Answers;
 use crate::clock::{self, Clock};
+use crate::encode::Vectors;
+use crate::examples;
+use crate::heard::{self, Heard};
 use crate::learn::{self, Sessions};
 use crate::makers::Makers;
 use crate::media;
@@ -87,8 +91,12 @@ pub struct Gateway {
     pub(crate) queue: Arc<Queue>,
     /// Labels that classifier models gave.
     pub(crate) answers: Answers,
+    /// Vectors that larger encoders gave.
+    pub(crate) vectors: Vectors,
     /// What sessions did before.
     pub(crate) sessions: Sessions,
+    pub(crate) heard: Heard,
+    pub(crate) kept_accounts: accounts::Kept,
     kept_arms: Mutex<Vec<StoredArms>>,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
@@ -138,12 +146,17 @@ impl Gateway {
     ) -> Arc<Self> {
         let Stores { responses, learning, batches } = stores;
         let clock = Clock::start();
-        match learning.arms() {
-            Ok(stored) => learn::restore_bandits(&snapshot, &stored),
-            Err(error) => tracing::warn!(%error, "what bandits had learned cannot be read; they start anew"),
-        }
+        let arms = learning.arms().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what bandits had learned cannot be read; they start anew");
+            Vec::new()
+        });
+        learn::restore_bandits(&snapshot, &arms);
+        let accounts = learning.accounts().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what was spent under daily caps cannot be read; their day begins anew");
+            Vec::new()
+        });
         let generation = Generation::new(snapshot, None);
-        Arc::new(Self {
+        let gateway = Self {
             retry_budget: Arc::new(RetryBudget::new(RetryBudgetPolicy::default(), clock.now())),
             clock,
             credentials: Keeper::new(transport.clone()),
@@ -159,12 +172,17 @@ impl Gateway {
             batches,
             queue: Arc::default(),
             answers: Answers::default(),
+            vectors: Vectors::default(),
             sessions: Sessions::default(),
+            heard: Heard::after(&arms),
+            kept_accounts: accounts::Kept::default(),
             kept_arms: Mutex::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),
-        })
+        };
+        accounts::restore(&gateway, &accounts);
+        Arc::new(gateway)
     }
 
     /// The configuration in force.
@@ -176,9 +194,23 @@ impl Gateway {
     /// Puts a new configuration in force. Requests under way keep theirs; health and limits of what stayed the same carry on.
     pub fn reload(&self, snapshot: Snapshot) {
         let before = self.generation.load_full();
-        self.generation.store(Arc::new(Generation::new(snapshot, Some(&before))));
+        self.keep_accounts();
+        examples::carry_over(&before.snapshot, &snapshot);
+        let after = Generation::new(snapshot, Some(&before));
+        accounts::take_up(self, &after, Some(&before));
+        self.generation.store(Arc::new(after));
         self.warm_credentials();
         self.metrics.reloaded();
+    }
+
+    /// Tells bandits what was said of answers elsewhere. Reads databases: not to be called on a thread that serves others.
+    pub fn hear(self: &Arc<Self>) {
+        heard::look(self);
+    }
+
+    /// Begins to learn the examples that larger encoders read. Returns at once.
+    pub fn learn_examples(self: &Arc<Self>) {
+        examples::begin(self);
     }
 
     /// Begins to obtain the credentials that the configuration in force needs, and forgets those of earlier ones.
@@ -216,6 +248,11 @@ impl Gateway {
         }
         kept.retain(|before| !new.iter().any(|arms| before.route == arms.route && before.step == arms.step));
         kept.append(&mut new);
+    }
+
+    /// Keeps what was spent under daily caps since the last time, so that they hold across a restart. Never waits.
+    pub fn keep_accounts(&self) {
+        accounts::keep(self);
     }
 
     /// Open requests.
@@ -326,6 +363,16 @@ impl Generation {
     #[must_use]
     pub fn audit_book(&self, route: &str) -> Option<&Arc<AuditBook>> {
         self.audits.get(route)
+    }
+
+    /// All accounts of audits, by route.
+    pub(crate) fn audit_books(&self) -> impl Iterator<Item = (&Name, &Arc<AuditBook>)> {
+        self.audits.iter()
+    }
+
+    /// All accounts of copies, by route.
+    pub(crate) fn shadow_budgets(&self) -> impl Iterator<Item = (&Name, &Arc<ShadowBudget>)> {
+        self.shadows.iter()
     }
 
     /// What copies of a route's requests may cost; `None` where none are sent.

@@ -24,6 +24,8 @@ use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::money::NanoDollars;
 use trunkline_model::request::{OutputFormat, Request, VectorEncoding};
+use trunkline_model::rerank::DOCUMENTS_PER_SEARCH;
+use trunkline_model::usage::Usage;
 use trunkline_model::warning::Warning;
 use trunkline_net::RequestBody;
 use trunkline_providers::upstream::Upstream;
@@ -145,6 +147,12 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// The same whose answer is taken as its bytes.
+    #[must_use]
+    pub(crate) fn unread(self) -> Self {
+        Self { inspection: None, ..self }
+    }
+
     /// The subject of a request whose answer is here already.
     #[must_use]
     pub(crate) fn answered(admitted: &'a Admitted, id: RequestId) -> Self {
@@ -213,6 +221,17 @@ impl<'a> Subject<'a> {
     #[must_use]
     pub(crate) fn estimated_input(&self) -> u64 {
         self.admitted.envelope.shape.estimated_input_tokens()
+    }
+
+    /// What a call takes in where its provider does not say: tokens, and searches where documents are ordered.
+    #[must_use]
+    pub(crate) fn estimated_usage(&self) -> Usage {
+        let shape = &self.admitted.envelope.shape;
+        let searches = match shape.operation {
+            Operation::Rerank => u64::from(shape.messages).div_ceil(DOCUMENTS_PER_SEARCH),
+            _ => 0,
+        };
+        Usage { input: self.estimated_input(), searches, ..Usage::default() }
     }
 
     /// What the request costs on a deployment, estimated; `None` when its prices are not known.
@@ -414,6 +433,7 @@ impl<'a> Subject<'a> {
             && !self.is_foreign(index)
             && self.dialect(self.upstream(index)) == *dialect
             && self.operation(self.upstream(index)) == *operation
+            && self.upstream(index).profile.takes_client_form(*operation)
             && dispatch::may_pass(*dialect, *operation, envelope, body)
             && self.needed(index).is_empty()
     }

@@ -1,7 +1,9 @@
 //! Rows that the gateway's own record yields: what one deployment made of one prompt.
 //!
-//! Owns the form such rows come in and the bringing together of rows of one prompt. Must not know where scores come from: that is
-//! [`crate::from_log`]'s. Most rows of a log know one model only; training takes them as they are.
+//! Owns the form such rows come in, the bringing together of rows of one prompt, and how much each counts. Must not know where
+//! scores come from: that is [`crate::from_log`]'s. Most rows of a log know one model only, the one that the policy chose, so a
+//! model's rows are the prompts that were sent to it and not those that may be. Where the policy explored, a row counts by the
+//! reciprocal of the probability with which it came about: the rare prompt that a policy sent elsewhere stands for all like it.
 
 use crate::dataset::{Dataset, Row};
 use std::collections::{BTreeMap, HashMap};
@@ -24,7 +26,37 @@ pub struct LabelledRow {
     pub propensity: f64,
 }
 
-/// Rows as a dataset: one row per prompt and route, of several answers of one model the mean. Rows without a prompt, or whose score
+/// The most that a row may count, in rows of a policy that always chooses the same: beyond, one lucky draw would rule a fit.
+const MOST_WEIGHT: f64 = 10.0;
+
+/// How much a row counts that came about with this probability; one for no probability.
+fn weight(propensity: f64) -> f32 {
+    if propensity > 0.0 && propensity <= 1.0 { propensity.recip().min(MOST_WEIGHT) as f32 } else { 1.0 }
+}
+
+/// The weights of each model in relation to their mean, so that a fit's penalty means what it means without them. Empty where all
+/// are equal.
+fn relative(gathered: &mut [(Row, Vec<f32>)], models: usize) {
+    for model in 0..models {
+        let known = gathered.iter().filter(|(row, _)| !row.scores[model].is_nan());
+        let (sum, count) = known
+            .fold((0.0f64, 0u32), |(sum, count), (row, _)| (sum + f64::from(row.weights[model]), count + 1));
+        let mean = if count > 0 { sum / f64::from(count) } else { 1.0 };
+        for (row, _) in gathered.iter_mut() {
+            row.weights[model] = (f64::from(row.weights[model]) / mean) as f32;
+        }
+    }
+    let known = |row: &Row| {
+        let pairs = row.weights.iter().zip(&row.scores);
+        pairs.filter(|(_, score)| !score.is_nan()).all(|(weight, _)| (weight - 1.0).abs() < 1e-6)
+    };
+    if gathered.iter().all(|(row, _)| known(row)) {
+        gathered.iter_mut().for_each(|(row, _)| row.weights.clear());
+    }
+}
+
+/// Rows as a dataset: one row per prompt and route, of several answers of one model the mean. Rows weigh by the reciprocal of
+/// their propensity, at most ten times as much as one without choice. Rows without a prompt, or whose score
 /// is no number from 0 to 1, are left out and counted.
 #[must_use]
 pub fn dataset(rows: Vec<LabelledRow>) -> (Dataset, usize) {
@@ -51,20 +83,25 @@ pub fn dataset(rows: Vec<LabelledRow>) -> (Dataset, usize) {
                 KeptPrompt::Text(text) => (text, None),
                 KeptPrompt::Features(features) => (String::new(), Some(features)),
             };
-            let empty = Row { prompt, features, group: route, scores: scores.clone(), costs: scores };
+            let weights = vec![0.0; models];
+            let empty =
+                Row { prompt, features, group: route, scores: scores.clone(), costs: scores, weights };
             gathered.push((empty, vec![0.0; models]));
             gathered.len() - 1
         });
         let (gathered, counts) = &mut gathered[place];
         let model = positions[&row.model];
-        let (score, count) = (&mut gathered.scores[model], counts[model]);
+        let count = counts[model];
+        let score = &mut gathered.scores[model];
         // The running mean; the first score replaces what is no number.
         *score = if count == 0.0 { row.score } else { *score + (row.score - *score) / (count + 1.0) };
+        gathered.weights[model] += (weight(row.propensity) - gathered.weights[model]) / (count + 1.0);
         if let Some(cost) = row.cost {
             gathered.costs[model] = cost;
         }
         counts[model] += 1.0;
     }
+    relative(&mut gathered, models);
     let rows = gathered.into_iter().map(|(row, _)| row).collect();
     (Dataset { name: "log".to_owned(), models: positions.into_keys().collect(), rows }, left_out)
 }
@@ -106,6 +143,25 @@ mod tests {
         assert_eq!((data.models.len(), data.rows.len(), left_out), (2, 2, 2));
         assert_eq!(data.rows[0].scores, [0.25, 0.5]);
         assert!(data.rows[1].scores[1].is_nan());
+    }
+
+    #[test]
+    fn rare_choices_count_for_those_they_stand_for_and_no_more_than_ten() {
+        let chosen =
+            |prompt: &str, model: &str, propensity| LabelledRow { propensity, ..row(prompt, model, 1.0) };
+        let plain = dataset(vec![row("one", "a", 1.0), row("two", "b", 0.0)]).0;
+        assert!(plain.rows.iter().all(|row| row.weights.is_empty()), "nothing was explored");
+        let (data, _) = dataset(vec![
+            chosen("one", "a", 1.0),
+            chosen("two", "a", 0.25),
+            chosen("three", "a", 0.001),
+            chosen("four", "b", 0.5),
+            chosen("four", "b", 0.25),
+            chosen("five", "b", 0.0),
+        ]);
+        // Of `a` the weights are 1, 4 and 10, of mean 5; of `b` 3 (the mean of two rows of one prompt) and 1, of mean 2.
+        let weights: Vec<(f32, f32)> = data.rows.iter().map(|row| (row.weights[0], row.weights[1])).collect();
+        assert_eq!(weights, [(0.2, 0.0), (0.8, 0.0), (2.0, 0.0), (0.0, 1.5), (0.0, 0.5)]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn shape(record: &RequestRecord) -> Shape {
     }
 }
 
-/// The caller of a recorded request, without what its key may use.
+/// The caller of a recorded request, without what its key may use or is pinned to.
 #[must_use]
 pub fn caller(record: &RequestRecord) -> Caller {
     let asked = record.asked.as_deref();
@@ -36,7 +36,8 @@ pub fn caller(record: &RequestRecord) -> Caller {
         session: record.session.clone(),
         tags: record.tags.clone(),
         requirements: asked.map(|asked| asked.requirements.clone()).unwrap_or_default(),
-        pin: asked.and_then(|asked| asked.pin.clone()),
+        // A key's pin was a setting of then.
+        pin: asked.filter(|asked| !asked.pinned_by_key).and_then(|asked| asked.pin.clone()),
         strict: asked.is_some_and(|asked| asked.strict),
         ..Caller::default()
     }
@@ -47,7 +48,8 @@ pub fn caller(record: &RequestRecord) -> Caller {
 #[must_use]
 pub fn answer(record: &RequestRecord) -> Option<&AttemptRecord> {
     let answers = |attempt: &&AttemptRecord| {
-        attempt.failure.is_none() && !matches!(attempt.kind, AttemptKind::Sample | AttemptKind::Judge)
+        attempt.failure.is_none()
+            && !matches!(attempt.kind, AttemptKind::Sample | AttemptKind::Judge | AttemptKind::Encoder)
     };
     let by_name = |attempt: &&AttemptRecord| Some(&attempt.deployment) == record.deployment.as_ref();
     let mut last_first = record.attempts.iter().rev().filter(answers);

@@ -3,10 +3,11 @@
 
 use trunkline_lab::bench::{Options, cross_validate, trained_on};
 use trunkline_lab::dataset::{Dataset, Row};
-use trunkline_lab::fit::{FitError, Labels, Prepared, Settings, fit};
+use trunkline_lab::fit::{FitError, Labels, Prepared, Settings, fit, nothing_to_report};
+use trunkline_lab::labelled::{self, LabelledRow};
 use trunkline_lab::measure::{Comparison, Control, Outcome, compare};
 use trunkline_lab::random::Random;
-use trunkline_route::learned::Artefact;
+use trunkline_route::learned::{Artefact, KeptPrompt};
 
 const HARD: [&str; 6] = [
     "prove the theorem",
@@ -55,6 +56,7 @@ fn made_up(rows: usize, has_signal: bool, seed: u64) -> Dataset {
                 group: String::new(),
                 scores: vec![f32::from(u8::from(!fails)), strong],
                 costs: Vec::new(),
+                weights: Vec::new(),
             }
         })
         .collect();
@@ -136,4 +138,58 @@ fn too_little_to_learn_from_is_said() {
     failed to train for `weak`: it has 0 scores, at least 30 are needed; leave it out or collect more
     "
     );
+}
+
+/// A log whose policy sends hard prompts to `strong` and easy ones to `weak`, and explores now and then. `weak` is right about nine
+/// easy prompts of ten and one hard prompt of ten.
+fn biased_log(rows: usize, explored: f64, is_told: bool) -> Vec<LabelledRow> {
+    let mut random = Random::new(11);
+    let row = |_| {
+        let hard = random.unit() < 0.5;
+        let kind = if hard { HARD } else { EASY };
+        let mut prompt = kind[random.below(kind.len())].to_owned();
+        for _ in 0..=random.below(4) {
+            prompt.push(' ');
+            prompt.push_str(REST[random.below(REST.len())]);
+        }
+        let explores = random.unit() < explored;
+        let weak = hard == explores;
+        let right = random.unit() < if weak && hard { 0.1 } else { 0.9 };
+        LabelledRow {
+            prompt: KeptPrompt::Text(prompt),
+            model: if weak { "weak" } else { "strong" }.to_owned(),
+            score: f32::from(u8::from(right)),
+            cost: None,
+            route: String::new(),
+            propensity: match (is_told, explores) {
+                (false, _) => 1.0,
+                (true, true) => explored,
+                (true, false) => 1.0 - explored,
+            },
+        }
+    };
+    (0..rows).map(row).collect()
+}
+
+#[test]
+fn what_a_policy_chose_does_not_bias_what_is_learned_from_its_log() {
+    // What is predicted of `weak` on hard prompts, held out; on average it is right about one in ten.
+    let predicted = |is_told: bool| {
+        let (data, _) = labelled::dataset(biased_log(900, 0.1, is_told));
+        let prepared = Prepared::of(&data.rows);
+        let labels: Labels = data.rows.iter().map(|row| row.scores.clone()).collect();
+        let rows: Vec<usize> = (0..data.rows.len()).collect();
+        let settings = Settings { penalties: vec![24.0], ..Settings::quick() };
+        let fitted = fit(&prepared, &labels, &rows, &data.models, &settings, &nothing_to_report).unwrap();
+        let weak = data.models.iter().position(|model| model == "weak").unwrap();
+        let is_hard = |prompt: &str| HARD.iter().any(|hard| prompt.starts_with(hard));
+        let hard: Vec<f64> = (0..data.rows.len())
+            .filter(|row| is_hard(&data.rows[*row].prompt))
+            .map(|row| f64::from(fitted.held_out[row][weak]))
+            .collect();
+        hard.iter().sum::<f64>() / hard.len() as f64
+    };
+    let (weighed, plain) = (predicted(true), predicted(false));
+    assert!(plain > 0.2, "without weights easy prompts speak for hard ones: {plain}");
+    assert!(weighed < plain - 0.05, "{weighed} against {plain}");
 }

@@ -65,6 +65,9 @@ pub struct Asked {
     /// The deployment or model asked for by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin: Option<Name>,
+    /// The pin is not the request's own but its virtual key's.
+    #[serde(skip_serializing_if = "is_false")]
+    pub pinned_by_key: bool,
     /// Hard demands of key and request together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<Requirement>,

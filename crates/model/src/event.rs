@@ -50,11 +50,12 @@ pub enum Event {
         /// Number of the part.
         part: u32,
     },
-    /// Log-probabilities of the text so far, in the provider's own form.
+    /// Log-probabilities of the piece that follows; of the whole text in a plain answer.
     Logprobs {
         /// Which of the answers.
         choice: u32,
-        /// As the provider wrote them.
+        /// In the form of chat completions, whichever dialect they came in: `{"content": [entries], "refusal": [entries]}`, an
+        /// entry being `{"token", "logprob", "bytes", "top_logprobs"}`, either list absent or `null` where it has none.
         json: Json,
     },
     /// One of the answers is complete.

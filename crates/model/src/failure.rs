@@ -50,7 +50,8 @@ pub enum FailureClass {
     BadRequest,
     /// The answer came but does not satisfy what was asked (schema, cascade check).
     BadAnswer,
-    /// This deployment cannot express the request (translation refused it); others might.
+    /// This deployment cannot express the request (translation refused it), or cannot read state in it that another made;
+    /// others might.
     Unsupported,
     /// Refused here, before sending: a limit or breaker of ours.
     LocalLimit,

@@ -264,6 +264,8 @@ pub enum AttemptKind {
     Judge,
     /// A model asked which kind of request this is, before anything was chosen.
     Classifier,
+    /// The vector of the text, by which it was chosen.
+    Encoder,
     /// A copy for a candidate whose answer is compared and never sent.
     Shadow,
     /// A line of a batch that the provider's own batch API answered, at its price for batches.
@@ -284,6 +286,7 @@ impl AttemptKind {
             Self::Sample => "sample",
             Self::Judge => "judge",
             Self::Classifier => "classifier",
+            Self::Encoder => "encoder",
             Self::Shadow => "shadow",
             Self::Batch => "batch",
         }

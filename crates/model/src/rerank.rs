@@ -4,6 +4,10 @@
 
 use crate::request::Extra;
 
+/// The most documents that one search is billed for. The vendors that bill by searches agree on it: Cohere (<https://cohere.com/pricing>)
+/// and Amazon Bedrock (<https://aws.amazon.com/bedrock/pricing/>), which count longer documents as several.
+pub const DOCUMENTS_PER_SEARCH: u64 = 100;
+
 /// Documents to be ordered.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct RerankRequest {

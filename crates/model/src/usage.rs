@@ -28,6 +28,36 @@ pub struct Usage {
     /// What of it is not plain text.
     #[serde(default, skip_serializing_if = "Media::is_none")]
     pub media: Media,
+    /// What of it the provider says it does not bill.
+    #[serde(default, skip_serializing_if = "Unbilled::is_none")]
+    pub unbilled: Unbilled,
+}
+
+/// Tokens that went through a model and are not billed: a preamble of the provider's own, for example.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Unbilled {
+    /// Prompt tokens; a part of [`Usage::prompt`].
+    pub prompt: u64,
+    /// Generated tokens; a part of [`Usage::completion`].
+    pub completion: u64,
+}
+
+impl Unbilled {
+    /// Whether everything is billed.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Count by count sum.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            prompt: self.prompt.saturating_add(other.prompt),
+            completion: self.completion.saturating_add(other.completion),
+        }
+    }
 }
 
 /// What of a call is not plain text: tokens that some models price apart, and things that are counted otherwise.
@@ -46,7 +76,7 @@ pub struct Media {
     pub images: u64,
     /// Milliseconds of audio taken in.
     pub audio_milliseconds: u64,
-    /// Characters spoken.
+    /// Characters, where these are billed: spoken, or of texts to make vectors of.
     pub characters: u64,
 }
 
@@ -87,6 +117,9 @@ impl fmt::Debug for Usage {
         if !self.media.is_none() {
             shown.field("media", &self.media);
         }
+        if !self.unbilled.is_none() {
+            shown.field("unbilled", &self.unbilled);
+        }
         shown.finish()
     }
 }
@@ -119,6 +152,22 @@ impl Usage {
         self.prompt().saturating_add(self.completion())
     }
 
+    /// The tokens that are billed: without those that the provider says it does not bill. Such tokens are taken from the
+    /// cheaper class first, as nobody bills a cache read beside free tokens of the prompt.
+    #[must_use]
+    pub const fn billed(&self) -> Self {
+        let rest = self.unbilled.prompt.saturating_sub(self.cache_read);
+        let unseen = self.unbilled.completion.saturating_sub(self.output);
+        Self {
+            cache_read: self.cache_read.saturating_sub(self.unbilled.prompt),
+            input: self.input.saturating_sub(rest),
+            output: self.output.saturating_sub(self.unbilled.completion),
+            reasoning: self.reasoning.saturating_sub(unseen),
+            unbilled: Unbilled { prompt: 0, completion: 0 },
+            ..*self
+        }
+    }
+
     /// Class by class sum, for requests that took several attempts.
     #[must_use]
     pub const fn plus(&self, other: &Self) -> Self {
@@ -131,6 +180,7 @@ impl Usage {
             reasoning: self.reasoning.saturating_add(other.reasoning),
             searches: self.searches.saturating_add(other.searches),
             media: self.media.plus(&other.media),
+            unbilled: self.unbilled.plus(&other.unbilled),
         }
     }
 
@@ -189,6 +239,19 @@ mod tests {
             prop_assert_eq!(usage.prompt(), prompt);
             prop_assert_eq!(usage.completion(), completion);
             prop_assert_eq!(usage.total(), prompt + completion);
+        }
+
+        #[test]
+        fn what_is_billed_is_the_rest(
+            prompt in 0u64..1 << 40, cached in 0u64..1 << 40, completion in 0u64..1 << 40, reasoning in 0u64..1 << 40,
+            free in 0u64..1 << 41, unseen in 0u64..1 << 41,
+        ) {
+            let unbilled = Unbilled { prompt: free, completion: unseen };
+            let usage = Usage { unbilled, ..Usage::from_inclusive(prompt, cached, completion, reasoning) };
+            prop_assert_eq!(usage.billed().prompt(), prompt.saturating_sub(free));
+            prop_assert_eq!(usage.billed().completion(), completion.saturating_sub(unseen));
+            prop_assert_eq!(usage.total(), prompt + completion);
+            prop_assert_eq!(usage.billed().billed(), usage.billed());
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::signing::Signing;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use trunkline_model::catalogue::{Kind, ModelEntry};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::secret::Secret;
-use trunkline_wire::codec::{OutputLimitName, Profile, ReasoningStyle};
+use trunkline_wire::codec::{EmbeddingsBy, OutputLimitName, Profile, ReasoningStyle};
 use trunkline_wire::dispatch;
 
 /// An upstream account as configured.
@@ -30,6 +31,8 @@ pub struct Account {
     pub key: Option<Secret>,
     /// A credential that is renewed or signs, in place of `key`.
     pub signing: Option<Arc<Signing>>,
+    /// The region that requests are signed for, where they are. Without one, endpoints of sister services are not served.
+    pub region: Option<String>,
     /// Further headers.
     pub headers: Vec<(String, String)>,
     /// HTTP/2 without TLS.
@@ -98,23 +101,24 @@ impl Upstream {
                 continue;
             }
             for delivery in [Delivery::Plain, Delivery::Stream] {
-                if let Some(path) = path(preset, operation, delivery) {
-                    endpoints.push((operation, delivery, uri(account, preset, path, model)?));
-                }
+                let Some((endpoint, path)) = path(preset, operation, delivery) else { continue };
+                let Some(base) = base(preset, account, endpoint) else { continue };
+                endpoints.push((operation, delivery, uri(account, preset, &base, path, model)?));
             }
         }
         let responses = preset.path(Endpoint::Responses);
-        let responses = responses.map(|path| uri(account, preset, path, model)).transpose()?;
+        let base = &account.base_url;
+        let responses = responses.map(|path| uri(account, preset, base, path, model)).transpose()?;
         let has_chat = endpoints.iter().any(|(operation, ..)| *operation == Operation::Chat);
         let only_responses =
             responses.is_some() && (!has_chat || entry.is_some_and(|entry| entry.kind == Kind::Responses));
         Ok(Self {
             dialect: preset.dialect,
-            profile: profile(preset, model, entry),
+            profile: profile(preset, account, model, entry),
             headers: headers(preset, account)?,
             http2_cleartext: account.http2_cleartext,
             signing: account.signing.clone(),
-            base: uri(account, preset, "/", model)?,
+            base: uri(account, preset, base, "/", model)?,
             batch: batch(preset, account),
             endpoints,
             responses,
@@ -157,6 +161,13 @@ impl Upstream {
             Operation::Completions if !is_served => Operation::Chat,
             operation => operation,
         }
+    }
+
+    /// Whether one of its endpoints stands at a path.
+    #[must_use]
+    pub fn serves_at(&self, path: &str) -> bool {
+        let own = self.endpoints.iter().map(|(_, _, uri)| uri).chain(&self.responses);
+        own.into_iter().any(|uri| uri.path() == path)
     }
 
     /// Any of its addresses, for its scheme, host and port.
@@ -226,12 +237,12 @@ fn is_refused(preset: &Preset, operation: Operation, entry: Option<&ModelEntry>)
         && entry.is_some_and(|entry| entry.kind != Kind::Completion)
 }
 
-fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<&str> {
+fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<(Endpoint, &str)> {
     let endpoint = match (operation, delivery) {
-        (Operation::Chat, Delivery::Plain) => Endpoint::Chat,
-        (Operation::Chat, Delivery::Stream) => {
-            return preset.path(Endpoint::ChatStream).or_else(|| preset.path(Endpoint::Chat));
+        (Operation::Chat, Delivery::Stream) if preset.path(Endpoint::ChatStream).is_some() => {
+            Endpoint::ChatStream
         }
+        (Operation::Chat, _) => Endpoint::Chat,
         (Operation::Embeddings, Delivery::Plain) => Endpoint::Embeddings,
         (Operation::CountTokens, Delivery::Plain) => Endpoint::CountTokens,
         (Operation::Rerank, Delivery::Plain) => Endpoint::Rerank,
@@ -249,11 +260,20 @@ fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<&st
         // It has no path of its own.
         (Operation::Passthrough, _) => return None,
     };
-    preset.path(endpoint)
+    preset.path(endpoint).map(|path| (endpoint, path))
 }
 
-fn uri(account: &Account, preset: &Preset, path: &str, model: &str) -> Result<Uri, AccountError> {
-    let base = account.base_url.trim_end_matches('/');
+/// The address below which an endpoint is served; `None` where the account cannot reach it.
+fn base<'a>(preset: &Preset, account: &'a Account, endpoint: Endpoint) -> Option<Cow<'a, str>> {
+    match preset.sister_services.get(&endpoint) {
+        None => Some(Cow::Borrowed(&account.base_url)),
+        Some(_) if account.region.is_none() => None,
+        Some(sister) => Some(sister.base_url(&account.base_url)),
+    }
+}
+
+fn uri(account: &Account, preset: &Preset, base: &str, path: &str, model: &str) -> Result<Uri, AccountError> {
+    let base = base.trim_end_matches('/');
     let model =
         if preset.dialect == Dialect::Converse { encode_strictly(model) } else { encode_segment(model) };
     let mut text = format!("{base}{}", path.replace("{model}", &model));
@@ -324,10 +344,12 @@ fn headers(preset: &Preset, account: &Account) -> Result<HeaderMap, AccountError
     Ok(headers)
 }
 
-fn profile(preset: &Preset, model: &str, entry: Option<&ModelEntry>) -> Profile {
+fn profile(preset: &Preset, account: &Account, model: &str, entry: Option<&ModelEntry>) -> Profile {
     let support = |capability| entry.map_or(Support::Unknown, |entry| entry.support(capability));
     let parameters = &preset.parameters;
     let mut profile = Profile::new(model);
+    let sister = preset.sister_services.get(&Endpoint::Rerank).zip(account.region.as_deref());
+    profile.rerank_model = sister.map(|(sister, region)| sister.model_name(model, region));
     profile.max_output_tokens = entry.and_then(|entry| entry.max_output_tokens);
     profile.output_limit = parameters.output_limit.map_or(OutputLimitName::MaxTokens, OutputLimitName::from);
     profile.sampling = support(Capability::SamplingParameters);
@@ -339,6 +361,11 @@ fn profile(preset: &Preset, model: &str, entry: Option<&ModelEntry>) -> Profile 
     profile.image_urls = parameters.image_urls.into();
     profile.stream_usage = parameters.stream_usage.unwrap_or(true);
     profile.model_in_body = !preset.model_in_path_only;
+    profile.embeddings_by = match preset.path(Endpoint::Embeddings) {
+        Some(path) if path.ends_with(":predict") => EmbeddingsBy::Instances,
+        Some(_) if preset.model_in_path_only => EmbeddingsBy::PlainBatch,
+        _ => EmbeddingsBy::NamedBatch,
+    };
     profile.fixed = preset.body.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     profile.refused.clone_from(&parameters.refused);
     profile.renamed =

@@ -21,6 +21,7 @@ fn the_made_up_provider_of_the_page_works_by_its_file_alone() {
         base_url: preset.resolved_base_url(|_| None).unwrap(),
         key: Some(Secret::new("sk-acme".to_owned())),
         signing: None,
+        region: None,
         headers: Vec::new(),
         http2_cleartext: false,
     };

@@ -36,6 +36,8 @@ pub struct Caller {
     pub allow: AllowList,
     /// The one deployment or model asked for by name, past the route's own choice but never past a hard filter.
     pub pin: Option<Name>,
+    /// Whose word the pin is.
+    pub pinned_by: PinnedBy,
     /// Refuse rather than drop or emulate what a deployment cannot do.
     pub strict: bool,
     /// What is left of the tightest budget that applies; `None` when there is none.
@@ -46,6 +48,16 @@ pub struct Caller {
     pub preferences: Preferences,
     /// Where support of everything in the request is demanded: the deployments that lack some of it, with what they lack.
     pub unsupported: Vec<Unsupported>,
+}
+
+/// Who pinned a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PinnedBy {
+    /// The request itself: honoured where the route says.
+    #[default]
+    Request,
+    /// Its virtual key: honoured before every step, because the operator has said so of all its requests.
+    Key,
 }
 
 /// A deployment that would leave something of the request out, or refuse it.

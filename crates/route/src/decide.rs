@@ -140,6 +140,7 @@ fn decide_once(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
         expectation.quality = features.predicted(expectation.deployment);
     }
     decision.question = chosen.question;
+    decision.to_encode = chosen.to_encode;
     if decision.plan.is_ok() {
         decision.shadow = shadow;
     }
@@ -177,7 +178,7 @@ fn candidates<'a>(
     pinned: Option<&'a [DeploymentIndex]>,
 ) -> Cow<'a, [DeploymentIndex]> {
     let pinned = pinned.unwrap_or_default();
-    if !pinned.is_empty() && !choose::has_pin_step(input.route) {
+    if !pinned.is_empty() && choose::pin_comes_first(input.route, input.caller.pinned_by) {
         return Cow::Borrowed(pinned);
     }
     let models = &input.caller.preferences.models;
@@ -230,6 +231,7 @@ fn refused(
         turn: None,
         config_version: input.config_version,
         question: None,
+        to_encode: None,
         shadow: None,
     }
 }

@@ -10,7 +10,7 @@ use crate::filter::Rejection;
 use crate::fleet::{DeploymentIndex, Fleet};
 use crate::plan::{EligibleDeployment, Plan};
 use crate::policy::Shadow;
-use crate::steps::Question;
+use crate::steps::{Question, TextToEncode};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
@@ -57,6 +57,8 @@ pub struct Decision {
     pub config_version: u64,
     /// What should be asked before this decision is made again with the answer; as it is, it does without.
     pub question: Option<Box<Question>>,
+    /// A text whose vector might change this decision. Nobody has encoded it yet.
+    pub to_encode: Option<Box<TextToEncode>>,
     /// The deployment that gets a copy of the request, whose answer no client sees.
     pub shadow: Option<ShadowLeg>,
 }
@@ -75,8 +77,10 @@ pub struct ShadowLeg {
 pub enum DecidedBy {
     /// A step of the route.
     Step(Name),
-    /// The caller's pin.
+    /// The request's own pin.
     Pin,
+    /// The pin of its virtual key.
+    KeyPin,
     /// No step answered: the first tier that has something to offer.
     Default,
     /// Nothing was chosen.
@@ -90,6 +94,7 @@ impl DecidedBy {
         match self {
             Self::Step(name) => name,
             Self::Pin => "pin",
+            Self::KeyPin => "key-pin",
             Self::Default => "default",
             Self::Nothing => "nothing",
         }
@@ -146,6 +151,8 @@ pub enum NoAnswer {
     },
     /// It asks a model, and nobody asked yet.
     NotAsked,
+    /// It needs the vector of the text, and nobody encoded it yet.
+    NotEncoded,
     /// It answered with something that does not exist.
     Invalid,
     /// In the step's own words.
@@ -164,6 +171,7 @@ impl fmt::Display for NoAnswer {
             Self::NotAsked => {
                 formatter.write_str("its classifier was not asked, and no kept answer is there")
             }
+            Self::NotEncoded => formatter.write_str("its text was not encoded, and no kept vector is there"),
             Self::Invalid => formatter.write_str("it named a tier or deployments that are not there"),
             Self::Stated(why) => formatter.write_str(why),
         }

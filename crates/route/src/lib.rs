@@ -37,3 +37,5 @@ pub use decide::{DecideInput, decide};
 pub use decision::{Decision, NoPlan};
 pub use filter::filter;
 pub use trunkline_embed::classify;
+#[cfg(feature = "encoder")]
+pub use trunkline_embed::sentence;

@@ -8,10 +8,11 @@
 //! copies begun on a day never cost more than the day's cap, whatever becomes of them and however many run at once. A copy whose
 //! cost nobody knows counts as all that was reserved.
 //!
-//! A day is one of UTC. What was reserved before midnight is paid by the day it was reserved on. The account is in memory: a
-//! process that is started again begins the day anew.
+//! A day is one of UTC. What was reserved before midnight is paid by the day it was reserved on. What the account says can be
+//! kept and taken up again by another process; what is reserved then counts as spent.
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use trunkline_model::money::NanoDollars;
 
@@ -22,6 +23,17 @@ pub struct ShadowCaps {
     pub share: Option<f64>,
     /// Dollars for each day.
     pub daily: Option<NanoDollars>,
+}
+
+/// What an account says of its day, to be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedShadow {
+    /// Days since the Unix epoch.
+    pub day: u64,
+    /// What the route's own requests cost, in nano-dollars.
+    pub own: i64,
+    /// What copies cost and may still cost, in nano-dollars.
+    pub spent: i64,
 }
 
 /// The account of one route's copies.
@@ -61,6 +73,26 @@ impl ShadowBudget {
     /// Other caps from here on; what was spent stays spent.
     pub fn reconfigure(&self, caps: ShadowCaps) {
         self.sums.lock().caps = caps;
+    }
+
+    /// What it says now. Copies under way count as all that was reserved for them.
+    #[must_use]
+    pub fn saved(&self) -> SavedShadow {
+        let sums = self.sums.lock();
+        SavedShadow { day: sums.day, own: sums.own, spent: sums.copies.saturating_add(sums.reserved) }
+    }
+
+    /// Takes up what an account said, where that is newer; false for what no account says.
+    pub fn restore(&self, saved: &SavedShadow) -> bool {
+        if saved.own < 0 || saved.spent < 0 {
+            return false;
+        }
+        let mut sums = self.sums.lock();
+        if saved.day > sums.day {
+            let caps = sums.caps;
+            *sums = Sums { caps, day: saved.day, own: saved.own, copies: saved.spent, reserved: 0 };
+        }
+        true
     }
 
     /// Counts what a request of the route's own cost.
@@ -165,6 +197,25 @@ mod tests {
         assert!(budget.reserve(NanoDollars(10), 1).is_some());
     }
 
+    #[test]
+    fn what_was_kept_counts_as_spent_and_what_runs_as_all_it_may_cost() {
+        let before = budget(None, Some(100));
+        before.served(NanoDollars(7), 3);
+        before.reserve(NanoDollars(50), 3).unwrap().settle(Some(NanoDollars(20)));
+        let running = before.reserve(NanoDollars(30), 3).unwrap();
+        let saved = before.saved();
+        assert_eq!(saved, SavedShadow { day: 3, own: 7, spent: 50 });
+        let after = budget(None, Some(100));
+        assert!(after.restore(&saved));
+        assert!(after.reserve(NanoDollars(51), 3).is_none());
+        drop(running);
+        assert_eq!(after.saved(), saved);
+        assert!(after.restore(&SavedShadow { day: 2, own: 0, spent: 0 }), "an older day changes nothing");
+        assert_eq!(after.saved(), saved);
+        assert!(!after.restore(&SavedShadow { day: 4, own: -1, spent: 0 }));
+        assert!(after.reserve(NanoDollars(100), 4).is_some(), "a new day");
+    }
+
     #[derive(Clone, Debug)]
     enum Event {
         Served(i64),
@@ -173,6 +224,8 @@ mod tests {
         End(usize, Option<i64>),
         Lost(usize),
         Midnight,
+        /// Another process takes the account up; what runs is lost to it.
+        Restart,
     }
 
     fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -183,6 +236,7 @@ mod tests {
             (any::<usize>(), proptest::option::of(0i64..=100)).prop_map(|(at, cost)| Event::End(at, cost)),
             any::<usize>().prop_map(Event::Lost),
             Just(Event::Midnight),
+            Just(Event::Restart),
         ];
         prop::collection::vec(event, 1..300)
     }
@@ -192,7 +246,7 @@ mod tests {
         fn caps_hold_under_any_sequence_of_outcomes(
             share in proptest::option::of(0.0f64..0.5), daily in proptest::option::of(0i64..500_000), events in events(),
         ) {
-            let budget = budget(share, daily);
+            let mut budget = budget(share, daily);
             let mut day = 10;
             let mut running: Vec<(ShadowReservation, u64, i64)> = Vec::new();
             // By day: what the route spent, what its copies cost in the end.
@@ -221,6 +275,18 @@ mod tests {
                         ledger.entry(begun).or_default().1 += worst;
                     }
                     Event::Midnight => day += 1,
+                    Event::Restart => {
+                        let saved = budget.saved();
+                        budget = Arc::new(ShadowBudget::new(ShadowCaps {
+                            share,
+                            daily: daily.map(NanoDollars),
+                        }));
+                        prop_assert!(budget.restore(&saved));
+                        for (reservation, begun, worst) in running.drain(..) {
+                            drop(reservation);
+                            ledger.entry(begun).or_default().1 += worst;
+                        }
+                    }
                     Event::End(..) | Event::Lost(_) => {}
                 }
                 for (own, copies) in ledger.values() {

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use trunkline_model::capability::Support;
-use trunkline_model::dialect::Delivery;
+use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::event::{Event, Finish};
 use trunkline_model::failure::Failure;
@@ -122,6 +122,8 @@ pub struct Field {
 pub struct Profile {
     /// The model's name as the provider knows it.
     pub model: String,
+    /// Bedrock's dialect: the name by which requests that order documents call the model; absent where that is the same.
+    pub rerank_model: Option<String>,
     /// The most the model can generate; the default where the dialect requires a limit.
     pub max_output_tokens: Option<u64>,
     /// OpenAI-compatible targets: how the output limit is spelled.
@@ -144,6 +146,20 @@ pub struct Profile {
     pub model_in_body: bool,
     /// Anthropic's dialect: texts that every body carries besides: `(name, value)`.
     pub fixed: Vec<(String, String)>,
+    /// Gemini's dialect: how vectors are asked for.
+    pub embeddings_by: EmbeddingsBy,
+}
+
+/// How a provider of Gemini's dialect is asked for vectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmbeddingsBy {
+    /// `batchEmbedContents`, each request naming its model: as clients of the dialect write it.
+    #[default]
+    NamedBatch,
+    /// `batchEmbedContents`, the model in the path alone and settings in `embedContentConfig`: Vertex AI.
+    PlainBatch,
+    /// `predict` over instances: Vertex AI's older models.
+    Instances,
 }
 
 impl Profile {
@@ -151,6 +167,7 @@ impl Profile {
     pub fn new(model: impl Into<String>) -> Self {
         Self {
             model: model.into(),
+            rerank_model: None,
             max_output_tokens: None,
             output_limit: OutputLimitName::MaxTokens,
             sampling: Support::Unknown,
@@ -162,7 +179,14 @@ impl Profile {
             renamed: Vec::new(),
             model_in_body: true,
             fixed: Vec::new(),
+            embeddings_by: EmbeddingsBy::NamedBatch,
         }
+    }
+
+    /// Whether the target takes bodies of an operation in the form in which clients of its dialect write them.
+    #[must_use]
+    pub fn takes_client_form(&self, operation: Operation) -> bool {
+        operation != Operation::Embeddings || self.embeddings_by == EmbeddingsBy::NamedBatch
     }
 
     /// Whether the target refuses a parameter.

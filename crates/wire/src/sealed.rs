@@ -4,6 +4,7 @@
 //! or decide who made it. It searches bytes in place of parsing them: an answer that passes is never decoded, and nearly every
 //! frame of it holds none of these names. A text that only looks like state is found too, which does no harm: nobody made it.
 
+use crate::anthropic::error::contains_ignoring_case;
 use crate::{carried, gemini};
 use memchr::memmem::Finder;
 use std::borrow::Cow;
@@ -69,6 +70,19 @@ fn value(rest: &[u8]) -> Option<Cow<'_, str>> {
     serde_json::from_str(&format!("\"{raw}\"")).ok().map(Cow::Owned)
 }
 
+/// Whether a refusal says that the provider cannot read state in the request, which another one made. Wording of Anthropic (also
+/// on Bedrock and Vertex AI), Gemini and OpenAI.
+pub(crate) fn is_refused(message: &str) -> bool {
+    const WORDING: [&str; 5] = [
+        "invalid `signature` in `thinking` block",
+        "invalid `data` in `redacted_thinking` block",
+        "thought signature is not valid",
+        "corrupted thought signature",
+        "encrypted content could not be verified",
+    ];
+    WORDING.iter().any(|words| contains_ignoring_case(message, words))
+}
+
 /// Takes out of a request the state that providers of a dialect made: another provider of it answers, which cannot read it.
 pub fn strip(request: &mut Request, dialect: Dialect) -> Vec<Warning> {
     let Request::Chat(chat) = request else { return Vec::new() };
@@ -129,6 +143,20 @@ mod tests {
         ] {
             assert_eq!(found(text), [""; 0], "{text}");
         }
+    }
+
+    #[test]
+    fn refusals_of_state_are_told_from_other_ones() {
+        for message in [
+            "messages.1.content.0: Invalid `signature` in `thinking` block",
+            "The model returned the following errors: messages.1: Invalid `signature` in `thinking` block",
+            "Thought signature is not valid at 'contents[1].parts[0]'.",
+            "The encrypted content gAAA could not be verified. Reason: Encrypted content could not be verified.",
+        ] {
+            assert!(is_refused(message), "{message}");
+        }
+        assert!(!is_refused("messages.1.content.0.thinking.signature: Field required"));
+        assert!(!is_refused("Function call is missing a thought_signature in functionCall parts."));
     }
 
     proptest! {

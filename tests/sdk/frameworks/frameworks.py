@@ -30,10 +30,7 @@ def get_time(zone: str) -> str:
 
 
 TOOLS = (get_weather, get_time)
-EVERY = ("plain", "streamed", "tools", "structured", "error")
-OWN_LIST = {case: "the integration takes only names of models on a list of its own" for case in EVERY}
-IN_WORDS = "the framework puts the schema into words for models it does not know"
-WORDS_ONLY = {case: "the framework fills schemas only" for case in ("plain", "streamed", "tools")}
+NO_RESULTS = {"tools": "the framework takes calls for filled schemas and sends no results back"}
 
 
 class LangChain:
@@ -105,6 +102,10 @@ class LiteLlm:
         return called, self.call(model, messages, tools=declarations).choices[0].message.content
 
     def structured(self, model, text):
+        import litellm
+
+        # It puts the schema into words for models it knows nothing of.
+        litellm.register_model({self.prefix + model: {"mode": "chat", "supports_response_schema": True}})
         answer = self.call(model, [{"role": "user", "content": text}], response_format=Person)
         return Person.model_validate_json(answer.choices[0].message.content)
 
@@ -157,19 +158,31 @@ class PydanticAi:
 
 
 class Instructor:
-    """Instructor around an official client."""
+    """Instructor around an official client; without a schema it hands on what the client gives, which `text_of` reads."""
 
-    def __init__(self, name, make, rate_limited, not_applicable=None):
-        self.name, self.make, self.rate_limited = name, make, rate_limited
-        self.not_applicable = WORDS_ONLY | (not_applicable or {})
+    def __init__(self, name, make, text_of, rate_limited, not_applicable=None):
+        self.name, self.make, self.text_of, self.rate_limited = name, make, text_of, rate_limited
+        self.not_applicable = NO_RESULTS | (not_applicable or {})
+        # A client that is collected closes its connections under its own streams.
+        self.clients = []
+
+    def create(self, model, text, how="create", **more):
+        client, own = self.make()
+        self.clients.append(client)
+        messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}]
+        return getattr(client, how)(model=model, messages=messages, max_retries=0, **own, **more)
 
     def ask(self, model, text):
-        return self.structured(model, text)
+        return self.text_of(self.create(model, text, response_model=None))
+
+    def stream(self, model, text):
+        return [self.text_of(piece) for piece in self.create(model, text, response_model=None, stream=True)]
 
     def structured(self, model, text):
-        client, more = self.make()
-        messages = [{"role": "user", "content": text}]
-        return client.create(model=model, messages=messages, response_model=Person, max_retries=0, **more)
+        parts = list(self.create(model, text, "create_partial", response_model=Person))
+        person = self.create(model, text, response_model=Person)
+        assert parts and parts[-1].model_dump() == person.model_dump(), (parts, person)
+        return person
 
 
 class LlamaIndex:
@@ -217,8 +230,7 @@ def connected(place):
     yield from _langchain(gateway, key)
     yield LiteLlm("litellm-openai", "openai/", gateway + "/v1", key)
     yield LiteLlm("litellm-anthropic", "anthropic/", gateway, key)
-    unknown = {("structured", provider): IN_WORDS for provider in ("openai", "mistral", "cohere")}
-    yield LiteLlm("litellm-gemini", "gemini/", gateway + "/v1beta", key, unknown)
+    yield LiteLlm("litellm-gemini", "gemini/", gateway + "/v1beta", key)
     yield from _pydantic_ai(gateway, key)
     yield from _instructor(gateway, key)
     yield from _llama_index(gateway, key)
@@ -291,10 +303,27 @@ def _instructor(gateway, key):
         own = genai.Client(api_key=key, http_options={"base_url": gateway})
         return instructor.from_genai(own), {}
 
-    yield Instructor("instructor-openai", over_openai, InstructorRetryException)
-    yield Instructor("instructor-anthropic", over_anthropic, InstructorRetryException)
+    def of_openai(said):
+        choice = said.choices[0] if said.choices else None
+        part = choice and (choice.message if said.object == "chat.completion" else choice.delta)
+        return part and part.content or ""
+
+    def of_anthropic(said):
+        if said.type == "message":
+            return said.content[0].text
+        return getattr(getattr(said, "delta", None), "text", "")
+
+    def of_google(said):
+        return said.text or ""
+
+    yield Instructor("instructor-openai", over_openai, of_openai, (openai.RateLimitError, InstructorRetryException))
+    yield Instructor(
+        "instructor-anthropic", over_anthropic, of_anthropic, (anthropic.RateLimitError, InstructorRetryException)
+    )
     plan = {("structured", "cohere"): "the framework takes no words beside a call, and Cohere says its plan"}
-    yield Instructor("instructor-google", over_google, InstructorRetryException, plan)
+    yield Instructor(
+        "instructor-google", over_google, of_google, (google_errors.APIError, InstructorRetryException), plan
+    )
 
 
 def _llama_index(gateway, key):
@@ -313,5 +342,5 @@ def _llama_index(gateway, key):
         return GoogleGenAI(model=model, api_key=key, http_options={"base_url": gateway}, max_retries=0)
 
     yield LlamaIndex("llama-index-openai", over_openai, openai.RateLimitError)
-    yield LlamaIndex("llama-index-anthropic", over_anthropic, anthropic.RateLimitError, OWN_LIST)
+    yield LlamaIndex("llama-index-anthropic", over_anthropic, anthropic.RateLimitError)
     yield LlamaIndex("llama-index-google", over_google, google_errors.APIError)

@@ -8,13 +8,13 @@ official clients' cases use.
 """
 
 import concurrent.futures
+import dataclasses
 import json
 import logging
 import os
 import pathlib
 import sys
 import traceback
-import types
 import warnings
 
 HERE = pathlib.Path(__file__).parent
@@ -27,6 +27,8 @@ warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
 
 import frameworks  # noqa: E402 - after the environment is set
+from harness import Target  # noqa: E402
+from processes import framework_model  # noqa: E402
 
 # Frameworks compute more than the clients beneath them.
 WORKERS = 4
@@ -35,30 +37,30 @@ PATIENCE = 120
 
 
 def plain(framework, target):
-    text = framework.ask(target.model(), "Hello there")
+    text = framework.ask(framework_model(framework.name, target), "Hello there")
     assert "Hello there" in text and "Be brief" in text, text
 
 
 def streamed(framework, target):
-    pieces = framework.stream(target.model(), "[[sim: unicode]]")
+    pieces = framework.stream(framework_model(framework.name, target), "[[sim: unicode]]")
     text = "".join(pieces)
     assert "日本語のテキスト" in text and "👩‍👩‍👧‍👦" in text, text
     assert len([piece for piece in pieces if piece]) > 5, "the answer came in one piece"
 
 
 def tools(framework, target):
-    called, text = framework.tools(target.model(), "Use get_weather and get_time")
+    called, text = framework.tools(framework_model(framework.name, target), "Use get_weather and get_time")
     assert called == ["get_weather", "get_time"], called
     assert "fine" in text, text
 
 
 def structured(framework, target):
-    person = framework.structured(target.model(), "Someone")
+    person = framework.structured(framework_model(framework.name, target), "Someone")
     assert isinstance(person.name, str) and isinstance(person.age, int), person
 
 
 def error(framework, target):
-    model = f"told-{target.prefix}-{framework.name}-plain-rate-limited-retry-after-30"
+    model = framework_model(framework.name, target, "rate-limited-retry-after=30")
     try:
         answer = framework.ask(model, "Where does this go?")
     except framework.rate_limited as found:
@@ -94,9 +96,8 @@ def told(framework, case, target, verdict, detail):
 def main():
     place = json.loads(pathlib.Path(sys.argv[1]).read_text())
     only = sys.argv[2:]
-    targets = [types.SimpleNamespace(**facts) for facts in place["targets"]]
-    for target in targets:
-        target.model = lambda target=target: f"{target.prefix}/{target.chat}"
+    known = {field.name for field in dataclasses.fields(Target)}
+    targets = [Target(**{name: fact for name, fact in facts.items() if name in known}) for facts in place["targets"]]
     jobs = [
         (place, framework, case, target)
         for framework in frameworks.connected(place)

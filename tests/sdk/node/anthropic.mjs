@@ -10,7 +10,7 @@ import { holds, kindOf, none, raises, same } from "./harness.mjs";
 const CLIENT = "anthropic-node";
 const declare = h.clientOf(CLIENT, "anthropic");
 
-const client = (target, more = {}) =>
+export const client = (target, more = {}) =>
   new Anthropic({ baseURL: target.base, apiKey: target.key, maxRetries: 0, timeout: 40_000, ...more });
 
 const said = (content) => [{ role: "user", content }];
@@ -117,11 +117,19 @@ declare("image_data", (target) => {
   return seen(target, { type: "image", source }, "I received 1 image.");
 });
 
-declare("image_url", none(h.BYTES_ONLY, "gemini", "bedrock"), (target) =>
-  seen(target, { type: "image", source: { type: "url", url: h.PICTURE } }, "I received 1 image."),
+declare("image_url", (target) =>
+  h.namedByUrl(target, "image", [], (url) =>
+    seen(target, { type: "image", source: { type: "url", url } }, "I received 1 image."),
+  ),
 );
 
-declare("document", none("takes no documents in messages", "cohere"), (target) => {
+declare("document_url", h.NO_DOCUMENTS, (target) =>
+  h.namedByUrl(target, "document", [], (url) =>
+    seen(target, { type: "document", source: { type: "url", url } }, "1 document"),
+  ),
+);
+
+declare("document", h.NO_DOCUMENTS, (target) => {
   const source = { type: "base64", media_type: "application/pdf", data: h.PDF };
   return seen(target, { type: "document", title: "report", source }, "1 document");
 });

@@ -95,15 +95,33 @@ declare("json_schema", async (target) => {
 
 const seen = async (target, part, words) => holds(words, (await ask(target, [{ text: "What is this?" }, part])).text);
 
+declare("log_probabilities", h.NO_LOG_PROBABILITIES, async (target) => {
+  const config = { responseLogprobs: true, logprobs: 2, seed: 1 };
+  const answer = await ask(target, "Hi", config);
+  const tokens = (candidate) => candidate.logprobsResult?.chosenCandidates?.map((one) => one.token) ?? [];
+  same(tokens(answer.candidates[0]).join(""), answer.text);
+  same(new Set(answer.candidates[0].logprobsResult.topCandidates.map((step) => step.candidates.length)), new Set([2]));
+  const chunks = await streamed(target, "Hi", config);
+  same(chunks.flatMap((chunk) => tokens(chunk.candidates[0])), tokens(answer.candidates[0]));
+});
+
 declare("image_data", (target) =>
   seen(target, { inlineData: { data: h.PIXEL, mimeType: "image/png" } }, "I received 1 image."),
 );
 
-declare("image_url", none(h.BYTES_ONLY, "bedrock"), (target) =>
-  seen(target, { fileData: { fileUri: h.PICTURE, mimeType: "image/png" } }, "I received 1 image."),
+declare("image_url", (target) =>
+  h.namedByUrl(target, "image", ["gemini"], (fileUri) =>
+    seen(target, { fileData: { fileUri, mimeType: "image/png" } }, "I received 1 image."),
+  ),
 );
 
-declare("document", none("takes no documents in messages", "cohere"), (target) =>
+declare("document_url", h.NO_DOCUMENTS, (target) =>
+  h.namedByUrl(target, "document", ["gemini"], (fileUri) =>
+    seen(target, { fileData: { fileUri, mimeType: "application/pdf" } }, "1 document"),
+  ),
+);
+
+declare("document", h.NO_DOCUMENTS, (target) =>
   seen(target, { inlineData: { data: h.PDF, mimeType: "application/pdf" } }, "1 document"),
 );
 

@@ -30,6 +30,7 @@ export class Target {
     this.base = straight ? facts.straight_url : place.gateway;
     this.key = straight ? place.straight_key : place.key;
     this.watch = place.watch;
+    this.web = place.web;
   }
 
   model(name = this.chat) {
@@ -123,7 +124,21 @@ export async function leaves(target, leave) {
 export const PIXEL =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 export const PDF = Buffer.from("%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n").toString("base64");
-export const PICTURE = "https://pictures.example/one.png";
+
+// Providers behind the gateway that are given bytes where a client names a file by URL; the others read the URL themselves.
+const FETCHED = { image: ["gemini", "bedrock"], document: ["openai", "gemini", "bedrock"] };
+const FILES = { image: "one.png", document: "report.pdf" };
+
+/// Asks with the URL of a file of this run's web: it must have been fetched once for providers that take bytes, and not for
+/// `own`, which have a form of the client's protocol that takes URLs.
+export async function namedByUrl(target, kind, own, ask) {
+  const path = `/${randomUUID()}/${FILES[kind]}`;
+  const answer = await ask(target.web + path);
+  const { count } = await (await fetch(`${target.web}/count${path}`)).json();
+  const isFetched = FETCHED[kind].includes(target.column) && !own.includes(target.column);
+  same(count, isFetched ? 1 : 0);
+  return answer;
+}
 
 /// A schema of an object with exactly these properties.
 const closed = (properties) => ({
@@ -184,7 +199,11 @@ export const BROKEN = [
 export const BROKEN_STRAIGHT = { straight: "clients alone do not notice every broken stream: the gateway makes them raise" };
 
 export const NOBODY_BETWEEN = { straight: "nobody is between client and provider" };
-export const BYTES_ONLY = "takes images as bytes only, and this run has no web to fetch them from";
+export const NO_LOG_PROBABILITIES = {
+  ...none("has none", "anthropic", "mistral", "bedrock"),
+  cohere: "has them of pieces of text, not of tokens",
+};
+export const NO_DOCUMENTS = none("takes no documents in messages", "cohere");
 
 /// Gemini answers a filtered prompt with an answer, 200, that says so.
 export const isAnAnswer = (target, fault) =>

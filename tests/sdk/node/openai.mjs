@@ -177,11 +177,13 @@ declare("image_data", (target) =>
   seen(target, { type: "image_url", image_url: { url: `data:image/png;base64,${h.PIXEL}` } }, "I received 1 image."),
 );
 
-declare("image_url", none(h.BYTES_ONLY, "gemini", "bedrock"), (target) =>
-  seen(target, { type: "image_url", image_url: { url: h.PICTURE } }, "I received 1 image."),
+declare("image_url", (target) =>
+  h.namedByUrl(target, "image", [], (url) =>
+    seen(target, { type: "image_url", image_url: { url } }, "I received 1 image."),
+  ),
 );
 
-declare("document", none("takes no documents in messages", "cohere"), (target) => {
+declare("document", h.NO_DOCUMENTS, (target) => {
   const file = { filename: "report.pdf", file_data: `data:application/pdf;base64,${h.PDF}` };
   return seen(target, { type: "file", file }, "1 document");
 });
@@ -245,14 +247,13 @@ declare("choices", FEW, async (target) => {
   ]);
 });
 
-const NO_LOGPROBS = {
-  ...none("has none", "anthropic", "mistral", "bedrock"),
-  gemini: "has another form that few of its models give",
-  cohere: "has another form",
-};
-declare("log_probabilities", NO_LOGPROBS, async (target) => {
-  const answer = await chat(target, "Hi", { logprobs: true, top_logprobs: 2, seed: 1 });
-  same(answer.choices[0].logprobs.content[0].top_logprobs.length, 2);
+declare("log_probabilities", h.NO_LOG_PROBABILITIES, async (target) => {
+  const more = { logprobs: true, top_logprobs: 2, seed: 1 };
+  const [{ logprobs, message }] = (await chat(target, "Hi", more)).choices;
+  same(logprobs.content.map((entry) => entry.token).join(""), message.content);
+  same(new Set(logprobs.content.map((entry) => entry.top_logprobs.length)), new Set([2]));
+  const chunks = await h.collect(await chat(target, "Hi", { ...more, stream: true }));
+  same(chunks.flatMap((chunk) => chunk.choices[0]?.logprobs?.content ?? []), logprobs.content);
 });
 
 declare("long_output", async (target) => {

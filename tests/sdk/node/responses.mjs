@@ -102,7 +102,20 @@ declare("image_data", async (target) => {
   holds("1 image", (await create(target, [{ role: "user", content }])).output_text);
 });
 
-declare("document", none("takes no documents in messages", "cohere"), async (target) => {
+const NAMED = [
+  ["image", {}, (image_url) => ({ type: "input_image", image_url, detail: "auto" }), "1 image"],
+  ["document", h.NO_DOCUMENTS, (file_url) => ({ type: "input_file", file_url }), "1 document"],
+];
+for (const [kind, notApplicable, part, words] of NAMED) {
+  declare(`${kind}_url`, notApplicable, (target) =>
+    h.namedByUrl(target, kind, ["openai"], async (url) => {
+      const content = [{ type: "input_text", text: "What is this?" }, part(url)];
+      holds(words, (await create(target, [{ role: "user", content }])).output_text);
+    }),
+  );
+}
+
+declare("document", h.NO_DOCUMENTS, async (target) => {
   const file = { type: "input_file", filename: "report.pdf", file_data: `data:application/pdf;base64,${h.PDF}` };
   const content = [{ type: "input_text", text: "What is this?" }, file];
   holds("1 document", (await create(target, [{ role: "user", content }])).output_text);

@@ -15,6 +15,8 @@ import "./responses.mjs";
 import "./anthropic.mjs";
 import "./google.mjs";
 import "./vercel.mjs";
+import "./relayed.mjs";
+import "./batches.mjs";
 
 // Clients wait far more than they compute.
 const WORKERS = 8;

@@ -93,6 +93,7 @@ for (const flavor of FLAVORS) {
     get_time: tool({ description: "Time", inputSchema: jsonSchema(h.CLOCK), execute }),
   });
   const isOpenAi = flavor.dialect === "openai";
+  const isGoogle = flavor.dialect === "gemini";
 
   declare("plain", async (target) => {
     const answer = await ask(target, "Hello there");
@@ -162,24 +163,25 @@ for (const flavor of FLAVORS) {
     h.checkPerson((await stream(target, "Someone", { output })).text);
   });
 
-  const seen = async (target, part, words) => {
+  const seen = async (target, part, words, more = {}) => {
     const content = [{ type: "text", text: "What is this?" }, part];
-    holds(words, (await ask(target, "", { messages: [{ role: "user", content }] })).text);
+    holds(words, (await ask(target, "", { messages: [{ role: "user", content }], ...more })).text);
   };
 
   declare("image_data", (target) =>
     seen(target, { type: "file", data: Buffer.from(h.PIXEL, "base64"), mediaType: "image/png" }, "1 image"),
   );
 
-  const NOT_ASKED = none(h.BYTES_ONLY, "gemini", "bedrock");
-  const DOWNLOADS = "the SDK downloads the image itself for this provider";
-  const downloads = ["vercel-google", "vercel-compatible"].includes(flavor.client);
-  const everywhere = ["straight", "openai", "anthropic", "gemini", "mistral", "bedrock", "cohere"];
-  declare("image_url", downloads ? none(DOWNLOADS, ...everywhere) : NOT_ASKED, (target) =>
-    seen(target, { type: "file", data: new URL(h.PICTURE), mediaType: "image/png" }, "1 image"),
+  // The SDK would download some of these itself, but never from this machine; an application may tell it to hand URLs on.
+  declare("image_url", (target) =>
+    h.namedByUrl(target, "image", isGoogle ? ["gemini"] : [], (url) =>
+      seen(target, { type: "file", data: new URL(url), mediaType: "image/png" }, "1 image", {
+        experimental_download: async (files) => files.map(() => null),
+      }),
+    ),
   );
 
-  declare("document", none("takes no documents in messages", "cohere"), (target) => {
+  declare("document", h.NO_DOCUMENTS, (target) => {
     const data = Buffer.from(h.PDF, "base64");
     return seen(target, { type: "file", data, mediaType: "application/pdf", filename: "report.pdf" }, "1 document");
   });
@@ -198,6 +200,7 @@ for (const flavor of FLAVORS) {
     }
   });
 
+  const everywhere = ["straight", "openai", "anthropic", "gemini", "mistral", "bedrock", "cohere"];
   const SIGNED = none("Gemini's own", ...everywhere.filter((name) => name !== "gemini"));
   if (flavor.dialect === "gemini") delete SIGNED.straight;
   declare("thought_signatures", SIGNED, async (target) => {

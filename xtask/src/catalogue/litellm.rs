@@ -34,16 +34,25 @@ pub(super) type Claims = BTreeMap<String, Claim>;
 pub(super) fn read(list: &Value, presets: &[PresetFacts]) -> anyhow::Result<Claims> {
     let entries = list.as_object().context("failed to read the price list: no object")?;
     let mut owners: BTreeMap<&str, &PresetFacts> = BTreeMap::new();
+    let mut single: BTreeMap<&str, &PresetFacts> = BTreeMap::new();
     for preset in presets {
         for source in &preset.sources.litellm {
             owners.insert(source, preset);
+        }
+        for key in &preset.sources.litellm_models {
+            anyhow::ensure!(
+                entries.contains_key(key),
+                "the price list has no `{key}`, which {} wants",
+                preset.id
+            );
+            single.insert(key, preset);
         }
     }
     let mut claims = Claims::new();
     for (key, fields) in entries {
         let Some(fields) = fields.as_object() else { continue };
         let Some(source) = fields.get("litellm_provider").and_then(Value::as_str) else { continue };
-        let Some(preset) = owners.get(source) else { continue };
+        let Some(preset) = single.get(key.as_str()).or_else(|| owners.get(source)) else { continue };
         let Some(kind) = kind(fields) else { continue };
         let Some(model) = model_name(key, source) else { continue };
         if is_fee(fields) {

@@ -35,6 +35,9 @@ pub(super) struct KeyFacts {
 pub(super) struct SourceFacts {
     #[serde(default)]
     pub(super) litellm: Vec<String>,
+    /// Single entries, by key.
+    #[serde(default)]
+    pub(super) litellm_models: Vec<String>,
     pub(super) models_dev: Option<String>,
     /// What full names begin with where LiteLLM has short ones, the most likely first.
     #[serde(default)]

@@ -40,6 +40,8 @@ enum Step {
     Licences,
     /// Unit, property, golden, corpus and end-to-end tests.
     Tests,
+    /// Tests of what is behind features that are off.
+    Features,
     /// Examples in documentation.
     Doctests,
     /// The official clients and frameworks against the gateway and the simulators; also `cargo xtask conformance`.
@@ -109,6 +111,7 @@ impl Step {
             Self::Lints => check::lints().map(Some),
             Self::Licences => check::licences().map(Some),
             Self::Tests => rust::tests().map(Some),
+            Self::Features => rust::features().map(Some),
             Self::Doctests => rust::doctests().map(Some),
             Self::Clients => official::run(),
         }

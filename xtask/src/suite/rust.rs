@@ -26,6 +26,20 @@ pub(super) fn tests() -> anyhow::Result<Outcome> {
     counted(command, count::libtest)
 }
 
+/// What only builds with features that are off by default have: a few tests, by their own binaries, so that no other is run twice.
+pub(super) fn features() -> anyhow::Result<Outcome> {
+    let mut command = workspace::cargo();
+    let runner: &[&str] = if has_nextest() { &["nextest", "run", "--no-fail-fast"] } else { &["test"] };
+    command.args(runner);
+    command.args(["-p", "trunkline-embed", "-p", "trunkline-config", "--features", "encoder", "--locked"]);
+    if has_nextest() {
+        command.args(["-E", "binary(sentence) or package(trunkline-config) and test(encoders)"]);
+        return counted(command, count::nextest);
+    }
+    command.args(["--test", "sentence"]);
+    counted(command, count::libtest)
+}
+
 /// The examples in documentation, which nextest does not run.
 pub(super) fn doctests() -> anyhow::Result<Outcome> {
     let mut command = workspace::cargo();

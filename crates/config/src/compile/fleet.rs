@@ -163,6 +163,7 @@ impl Builder {
             let Some(key) = compiler.expand(&["deployments", name, "key"], key) else { return };
             account.key = Some(Secret::new(key));
             account.signing = None;
+            account.region = None;
         }
         if let Some(url) = &settings.url {
             let Some(url) = compiler.expand(&["deployments", name, "url"], url) else { return };

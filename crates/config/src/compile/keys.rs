@@ -39,24 +39,17 @@ pub(crate) fn compile(
                 None,
             );
         }
+        let fits_model = |pattern: &Pattern| fleet.matches(pattern);
+        let fits_route = |pattern: &Pattern| routes.matches(pattern);
+        let allow = AllowList {
+            models: patterns(name, "models", &settings.models, &fits_model, compiler),
+            routes: patterns(name, "routes", &settings.routes, &fits_route, compiler),
+        };
+        let requirements = requirements(&["keys", name, "require"], &settings.require, compiler);
         let key = VirtualKey {
             name: name.as_str().into(),
-            allow: AllowList {
-                models: patterns(
-                    name,
-                    "models",
-                    &settings.models,
-                    &|pattern| fleet.matches(pattern),
-                    compiler,
-                ),
-                routes: patterns(
-                    name,
-                    "routes",
-                    &settings.routes,
-                    &|pattern| routes.matches(pattern),
-                    compiler,
-                ),
-            },
+            pin: pin(name, settings, (&allow, &requirements), fleet, compiler),
+            allow,
             passthrough: patterns(
                 name,
                 "passthrough",
@@ -64,7 +57,7 @@ pub(crate) fn compile(
                 &|pattern| fleet.fleet.iter().any(|(_, one)| pattern.matches(&one.provider)),
                 compiler,
             ),
-            requirements: requirements(&["keys", name, "require"], &settings.require, compiler),
+            requirements,
             limits: KeyLimits {
                 requests_per_minute: compiler
                     .at_least_one(&["keys", name, "requests_per_minute"], settings.requests_per_minute),
@@ -85,6 +78,45 @@ pub(crate) fn compile(
         }
     }
     ring
+}
+
+/// The deployment a key is pinned to, where it can serve the key at all.
+fn pin(
+    name: &str,
+    settings: &KeySettings,
+    (allow, requirements): (&AllowList, &[Requirement]),
+    fleet: &CompiledFleet,
+    compiler: &mut Compiler<'_>,
+) -> Option<Name> {
+    let written = settings.pin.as_ref()?;
+    let path = ["keys", name, "pin"];
+    let index = fleet.resolve(&path, written, compiler)?;
+    let deployment = fleet.fleet.deployment(index);
+    if !allow.models.is_empty()
+        && !allow.models.iter().any(|pattern| fleet.fleet.matches(index, pattern))
+        && !compiler.is_mistaken(&["keys", name, "models"])
+    {
+        compiler.error(
+            &path,
+            format!("every request would be refused: the key's `models` leave out `{written}`"),
+            Some("list it there, or take `pin` or `models` out".to_owned()),
+        );
+    }
+    for unmet in requirements.iter().filter(|requirement| !requirement.is_satisfied_by(&deployment.facts)) {
+        compiler.error(
+            &path,
+            format!("every request would be refused: the key requires `{unmet}`, which `{written}` is not known to satisfy"),
+            Some("state it under `data` of the provider or deployment, or pin another one".to_owned()),
+        );
+    }
+    if !settings.passthrough.is_empty() {
+        compiler.error(
+            &["keys", name, "passthrough"],
+            "requests that are passed as they are could use any model: they cannot be pinned",
+            Some("give them a key of their own, without `pin`".to_owned()),
+        );
+    }
+    Some(Name::clone(&deployment.id))
 }
 
 fn digest(

@@ -12,6 +12,7 @@ use crate::problem::did_you_mean;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_model::facts::Requirement;
 use trunkline_model::money::NanoDollars;
 use trunkline_model::shape::Shape;
 use trunkline_route::estimate::expected_cost;
@@ -65,6 +66,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) tiers: &'a [Tier],
     pub(super) names: &'a [&'a str],
     pub(super) fleet: &'a CompiledFleet,
+    /// What the route demands of every deployment.
+    pub(super) require: &'a [Requirement],
 }
 
 /// The settings that only a learned step has, by name, where they are given.

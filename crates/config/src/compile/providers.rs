@@ -128,10 +128,12 @@ fn provider(
             headers.push((header.clone(), value));
         }
     }
+    let signing = signing?;
     let account = Account {
         base_url: url?,
         key: key?,
-        signing: signing?,
+        region: signing.as_ref().and_then(|signing| signing.region()).map(str::to_owned),
+        signing,
         headers,
         http2_cleartext: settings.http2_cleartext.unwrap_or(false),
     };

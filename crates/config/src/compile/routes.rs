@@ -89,10 +89,10 @@ fn route(
         .filter_map(|(tier, tier_settings)| compile_tier(name, tier, tier_settings, sticky, fleet, compiler))
         .collect();
     let names: Vec<&str> = settings.tiers.keys().map(String::as_str).collect();
-    let around = Surroundings { routers, named, tiers: &tiers, names: &names, fleet };
+    let require = requirements(&["routes", name, "require"], &settings.require, compiler);
+    let around = Surroundings { routers, named, tiers: &tiers, names: &names, fleet, require: &require };
     let steps = compiled_steps(name, settings, &around, compiler);
     let fallback = fallback(name, settings, &names, compiler);
-    let require = requirements(&["routes", name, "require"], &settings.require, compiler);
     let max_price = price_cap(name, settings, compiler);
     let timeouts = timeouts(name, settings, compiler);
     let attempts = attempts(name, settings, compiler);

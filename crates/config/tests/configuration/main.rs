@@ -1,5 +1,6 @@
 //! The configuration as its users meet it: texts in, snapshots or every problem out.
 
+mod encoders;
 mod examples;
 mod keys;
 mod learned;

@@ -175,3 +175,20 @@ fn an_effort_that_nobody_can_reach_is_told() {
     assert_snapshot!(warnings(&text));
     assert_snapshot!("wrong_effort", errors(&route(&format!("{TIERS}effort: deep\n"))));
 }
+
+#[test]
+fn a_pin_of_a_key_names_a_deployment_that_can_serve_it() {
+    let with = |settings: &str| {
+        format!("{}keys: {{ batch: {{ key: sk-batch-0123456789abcdef, {settings} }} }}\n", route(TIERS))
+    };
+    let snapshot = loaded(&with("pin: openai/gpt-5, models: [\"openai/*\"]")).snapshot;
+    let key = snapshot.keys.find("sk-batch-0123456789abcdef").unwrap();
+    assert_eq!(key.pin.as_deref(), Some("openai/gpt-5"));
+    let texts = [
+        "pin: openai/gpt-9",
+        "pin: openai/gpt-5, models: [\"openai/*-mini\"]",
+        "pin: openai/gpt-5, require: [baa]",
+        "pin: openai/gpt-5, passthrough: [openai]",
+    ];
+    assert_snapshot!(texts.map(|text| errors(&with(text))).join("\n"));
+}

@@ -34,8 +34,22 @@ pub(crate) fn file(name: &str) -> Result<Vec<u8>, String> {
         "other.json" => Ok(br#"{"format": "trunkline-other", "version": 1}"#.to_vec()),
         "cut.json" => Ok(br#"{"format": "trunkline-router", "version": 1, "kind""#.to_vec()),
         "small.json" => Ok(crate::learned::small_router().to_text().into_bytes()),
-        _ => Err("there is no such file".to_owned()),
+        _ => sentence(name).ok_or_else(|| "there is no such file".to_owned()),
     }
+}
+
+/// The folder of a sentence transformer.
+fn sentence(name: &str) -> Option<Vec<u8>> {
+    let bytes: &[u8] = match name.strip_prefix("sentence/")? {
+        "config.json" => include_bytes!("../../../embed/tests/golden/sentence/config.json"),
+        "vocab.txt" => include_bytes!("../../../embed/tests/golden/sentence/vocab.txt"),
+        "model.safetensors" => include_bytes!("../../../embed/tests/golden/sentence/model.safetensors"),
+        "1_Pooling/config.json" => {
+            include_bytes!("../../../embed/tests/golden/sentence/1_Pooling/config.json")
+        }
+        _ => return None,
+    };
+    Some(bytes.to_vec())
 }
 
 /// What feedback said in the log of that name.

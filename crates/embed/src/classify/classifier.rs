@@ -8,8 +8,8 @@ use super::grams::{Counts, count};
 use super::softmax::{softmax, two_largest};
 use super::train::{Fitted, Prepared, fit};
 use super::weights::Seen;
-use crate::embedder::{Bounds, Embedder};
-use crate::table::DIMENSIONS;
+use crate::embedder::{Bounds, Embedder, normalize};
+use crate::table::{DIMENSIONS, Embedding};
 
 /// A labelled text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,30 @@ pub enum TrainError {
     TooManyLabels {
         /// How many there are.
         labels: usize,
+    },
+    /// Another number of vectors than of examples.
+    #[error("{vectors} vectors for {examples} examples")]
+    Vectors {
+        /// How many vectors there are.
+        vectors: usize,
+        /// How many examples there are.
+        examples: usize,
+    },
+    /// A vector of another length than the first.
+    #[error("the vector of example {example} has {found} components, that of the first {expected}")]
+    VectorLength {
+        /// Its position.
+        example: usize,
+        /// Its components.
+        found: usize,
+        /// Those of the first.
+        expected: usize,
+    },
+    /// A vector with something that is no number.
+    #[error("the vector of example {example} holds something that is no number")]
+    VectorNumbers {
+        /// Its position.
+        example: usize,
     },
     /// More examples than are supported.
     #[error("{examples} examples; at most {MOST_EXAMPLES} are supported")]
@@ -124,6 +148,8 @@ impl Reading {
 #[derive(Clone, Debug)]
 pub struct Classifier {
     labels: Vec<Box<str>>,
+    /// Components of its vectors.
+    width: usize,
     fitted: Fitted,
     calibration: Calibration,
 }
@@ -132,7 +158,7 @@ pub struct Classifier {
 #[derive(Clone, Debug)]
 pub struct Reader {
     embedder: Embedder<'static>,
-    vector: Box<[f32; DIMENSIONS]>,
+    vector: Box<Embedding>,
     buckets: Vec<u16>,
     counts: Counts,
     grams: Vec<(u16, f32)>,
@@ -172,23 +198,44 @@ impl Classifier {
         examples: &[Example<'_>],
         training: &Training,
     ) -> Result<Self, TrainError> {
-        check(&labels, examples, training)?;
+        training.check(&labels, examples)?;
         let mut reader = Reader::bundled();
-        let prepared: Vec<Prepared> = examples
-            .iter()
-            .map(|example| {
-                reader.read(example.text);
-                Prepared {
-                    label: example.label,
-                    vector: reader.vector.clone(),
-                    counts: reader.counts.clone(),
-                }
-            })
-            .collect();
+        let prepare = |example: &Example<'_>| {
+            reader.read(example.text);
+            let vector = Box::from(reader.vector.as_slice());
+            Prepared { label: example.label, vector, counts: reader.counts.clone() }
+        };
+        Ok(Self::fitted(labels, examples.iter().map(prepare).collect(), training))
+    }
+
+    /// As [`Classifier::train`], with the vectors of another encoder, one per example. Their length in space does not matter.
+    ///
+    /// # Errors
+    /// As there, and when the vectors are not comparable.
+    pub fn train_encoded<V: AsRef<[f32]>>(
+        labels: Vec<Box<str>>,
+        examples: &[Example<'_>],
+        vectors: &[V],
+        training: &Training,
+    ) -> Result<Self, TrainError> {
+        training.check(&labels, examples)?;
+        check_vectors(examples.len(), vectors)?;
+        let mut reader = Reader::bundled();
+        let prepare = |(example, vector): (&Example<'_>, &V)| {
+            reader.read(example.text);
+            let mut vector: Box<[f32]> = vector.as_ref().into();
+            normalize(&mut vector);
+            Prepared { label: example.label, vector, counts: reader.counts.clone() }
+        };
+        Ok(Self::fitted(labels, examples.iter().zip(vectors).map(prepare).collect(), training))
+    }
+
+    fn fitted(labels: Vec<Box<str>>, prepared: Vec<Prepared>, training: &Training) -> Self {
+        let width = prepared.first().map_or(0, |example| example.vector.len());
         let calibration = calibrate(training.head, labels.len(), &prepared, training.keep);
         let all: Vec<&Prepared> = prepared.iter().collect();
         let fitted = fit(training.head, labels.len(), &all);
-        Ok(Self { labels, fitted, calibration })
+        Self { labels, width, fitted, calibration }
     }
 
     /// The labels, in the order they were given.
@@ -207,20 +254,44 @@ impl Classifier {
     #[must_use]
     pub fn classify(&self, text: &str, reader: &mut Reader) -> Reading {
         reader.read(text);
-        self.fitted.lexicon.weigh(&reader.counts, &mut reader.grams);
-        let seen = Seen { vector: &reader.vector, grams: &reader.grams };
-        self.fitted.weights.logits(seen, &mut reader.logits);
-        let (label, runner_up) = two_largest(&reader.logits);
-        let nearest = self.fitted.members.nearest(label, &reader.vector);
+        let Reader { vector, counts, grams, logits, .. } = reader;
+        self.judge(vector.as_slice(), counts, grams, logits)
+    }
+
+    /// Which label a text has by the vector of the encoder that its examples had; `None` when the vector has another length or
+    /// holds something that is no number.
+    #[must_use]
+    pub fn classify_encoded(&self, text: &str, vector: &[f32], reader: &mut Reader) -> Option<Reading> {
+        if vector.len() != self.width || !vector.iter().all(|component| component.is_finite()) {
+            return None;
+        }
+        reader.read(text);
+        let mut unit = vector.to_vec();
+        normalize(&mut unit);
+        let Reader { counts, grams, logits, .. } = reader;
+        Some(self.judge(&unit, counts, grams, logits))
+    }
+
+    fn judge(
+        &self,
+        vector: &[f32],
+        counts: &Counts,
+        grams: &mut Vec<(u16, f32)>,
+        logits: &mut Vec<f32>,
+    ) -> Reading {
+        self.fitted.lexicon.weigh(counts, grams);
+        self.fitted.weights.logits(Seen { vector, grams }, logits);
+        let (label, runner_up) = two_largest(logits);
+        let nearest = self.fitted.members.nearest(label, vector);
         let temperature = self.calibration.temperature;
-        let scope = self.calibration.scope.score(&reader.logits, label, temperature, nearest);
-        reader.logits.iter_mut().for_each(|logit| *logit /= temperature);
-        softmax(&mut reader.logits);
+        let scope = self.calibration.scope.score(logits, label, temperature, nearest);
+        logits.iter_mut().for_each(|logit| *logit /= temperature);
+        softmax(logits);
         Reading {
             label,
-            probability: reader.logits[label],
+            probability: logits[label],
             runner_up,
-            runner_up_probability: reader.logits[runner_up],
+            runner_up_probability: logits[runner_up],
             scope,
             threshold: self.calibration.scope.threshold,
         }
@@ -231,6 +302,34 @@ impl Classifier {
         let reading = self.classify(text, reader);
         (reading, &reader.logits)
     }
+}
+
+impl Training {
+    /// Checks that there is something to learn from.
+    ///
+    /// # Errors
+    /// [`TrainError`] when there is not.
+    pub fn check(&self, labels: &[Box<str>], examples: &[Example<'_>]) -> Result<(), TrainError> {
+        check(labels, examples, self)
+    }
+}
+
+/// Vectors are comparable that have one length and hold numbers.
+fn check_vectors<V: AsRef<[f32]>>(examples: usize, vectors: &[V]) -> Result<(), TrainError> {
+    if vectors.len() != examples {
+        return Err(TrainError::Vectors { vectors: vectors.len(), examples });
+    }
+    let expected = vectors.first().map_or(0, |vector| vector.as_ref().len());
+    for (example, vector) in vectors.iter().enumerate() {
+        let vector = vector.as_ref();
+        if vector.is_empty() || vector.len() != expected {
+            return Err(TrainError::VectorLength { example, found: vector.len(), expected });
+        }
+        if !vector.iter().all(|component| component.is_finite()) {
+            return Err(TrainError::VectorNumbers { example });
+        }
+    }
+    Ok(())
 }
 
 fn check(labels: &[Box<str>], examples: &[Example<'_>], training: &Training) -> Result<(), TrainError> {

@@ -118,3 +118,46 @@ proptest! {
         prop_assert_eq!(reading, second.classify(&asked, &mut other));
     }
 }
+
+#[test]
+fn vectors_of_another_encoder_take_the_place_of_the_table_s() {
+    let labelled = |label, texts: &[&'static str; 8]| texts.map(|text| Example { text, label });
+    let examples = [labelled(0, &BILLING), labelled(1, &LEGAL)].concat();
+    let labels = || vec!["billing".into(), "legal".into()];
+    let mut embedder = crate::Embedder::bundled();
+    let own: Vec<Vec<f32>> = examples.iter().map(|example| embedder.embed(example.text).to_vec()).collect();
+    let same = Classifier::train_encoded(labels(), &examples, &own, &Training::default()).unwrap();
+    let (table, mut reader) = (train(Head::Logistic), Reader::bundled());
+    let text = "I would like my money back";
+    let reading = same.classify_encoded(text, &embedder.embed(text), &mut reader).unwrap();
+    assert_eq!(reading, table.classify(text, &mut reader), "the same vectors, the same classifier");
+
+    // An encoder of three components that knows what a table does not.
+    let side = |label: usize| if label == 0 { [2.0, 0.0, 0.1] } else { [0.0, 2.0, 0.1] };
+    let vectors: Vec<[f32; 3]> = examples.iter().map(|example| side(example.label)).collect();
+    let known = Classifier::train_encoded(labels(), &examples, &vectors, &Training::default()).unwrap();
+    let read = |vector: &[f32]| known.classify_encoded("zebras graze", vector, &mut Reader::bundled());
+    assert_eq!(read(&[5.0, 0.0, 0.2]).unwrap().label, 0);
+    assert_eq!(read(&[0.0, 0.5, 0.0]).unwrap().label, 1);
+    assert_eq!((read(&[0.0, 1.0]), read(&[0.0, f32::NAN, 1.0])), (None, None));
+
+    let wrong = |change: &dyn Fn(&mut Vec<Vec<f32>>)| {
+        let mut vectors = own.clone();
+        change(&mut vectors);
+        Classifier::train_encoded(labels(), &examples, &vectors, &Training::default())
+            .unwrap_err()
+            .to_string()
+    };
+    let told = [
+        wrong(&|vectors| vectors.truncate(3)),
+        wrong(&|vectors| vectors[2].truncate(3)),
+        wrong(&|vectors| vectors[5][7] = f32::INFINITY),
+        wrong(&|vectors| vectors.iter_mut().for_each(Vec::clear)),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r"
+    3 vectors for 16 examples
+    the vector of example 2 has 3 components, that of the first 256
+    the vector of example 5 holds something that is no number
+    the vector of example 0 has 0 components, that of the first 0
+    ");
+}

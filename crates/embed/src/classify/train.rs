@@ -8,7 +8,6 @@ use super::grams::{Counts, Lexicon};
 use super::softmax::softmax;
 use super::weights::{Seen, Weights};
 use super::{Head, members::Members};
-use crate::table::Embedding;
 
 /// The step of the first pass; it falls linearly to nothing. Texts have a squared length of two, for which steps to about two
 /// are stable.
@@ -27,7 +26,7 @@ const NEGLIGIBLE: f32 = 1e-3;
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
     pub(super) label: usize,
-    pub(super) vector: Box<Embedding>,
+    pub(super) vector: Box<[f32]>,
     pub(super) counts: Counts,
 }
 
@@ -42,7 +41,8 @@ pub(super) struct Fitted {
 /// Fits a head.
 pub(super) fn fit(head: Head, labels: usize, examples: &[&Prepared]) -> Fitted {
     let lexicon = Lexicon::of(examples.iter().map(|example| &example.counts));
-    let mut members = Members::new(labels);
+    let width = examples.first().map_or(0, |example| example.vector.len());
+    let mut members = Members::new(labels, width);
     let mut grams = Vec::new();
     let texts: Vec<Text<'_>> = examples
         .iter()
@@ -52,7 +52,7 @@ pub(super) fn fit(head: Head, labels: usize, examples: &[&Prepared]) -> Fitted {
             Text { label: example.label, vector: &example.vector, grams: grams.clone() }
         })
         .collect();
-    let mut weights = Weights::zero(labels, lexicon.len());
+    let mut weights = Weights::zero(labels, width, lexicon.len());
     match head {
         Head::Centroid => means(&mut weights, labels, &texts),
         Head::Logistic => descend(&mut weights, labels, &texts),
@@ -62,7 +62,7 @@ pub(super) fn fit(head: Head, labels: usize, examples: &[&Prepared]) -> Fitted {
 
 struct Text<'a> {
     label: usize,
-    vector: &'a Embedding,
+    vector: &'a [f32],
     grams: Vec<(u16, f32)>,
 }
 

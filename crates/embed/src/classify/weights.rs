@@ -3,32 +3,33 @@
 //! Owns the layout. The part for the vector lies label by label, so that a training step touches only the labels that were
 //! wrong; the part for the grams lies gram by gram, because a text has a dozen of thousands.
 
-use crate::table::{DIMENSIONS, Embedding};
-
 /// Numbers per block of the inner loops: one accumulator per lane lets the compiler use vector instructions.
 const LANES: usize = 16;
 
 /// A text as a head sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen<'a> {
-    pub(super) vector: &'a Embedding,
+    pub(super) vector: &'a [f32],
     pub(super) grams: &'a [(u16, f32)],
 }
 
 /// A linear head.
 #[derive(Clone, Debug)]
 pub(super) struct Weights {
+    /// Components per row.
+    width: usize,
     /// One row of components per label.
-    dense: Vec<Embedding>,
+    dense: Vec<f32>,
     /// One row of labels per gram.
     sparse: Vec<f32>,
     bias: Vec<f32>,
 }
 
 impl Weights {
-    pub(super) fn zero(labels: usize, grams: usize) -> Self {
+    pub(super) fn zero(labels: usize, width: usize, grams: usize) -> Self {
         Self {
-            dense: vec![[0.0; DIMENSIONS]; labels],
+            width,
+            dense: vec![0.0; labels * width],
             sparse: vec![0.0; labels * grams],
             bias: vec![0.0; labels],
         }
@@ -37,7 +38,8 @@ impl Weights {
     /// Writes one logit per label.
     pub(super) fn logits(&self, seen: Seen<'_>, logits: &mut Vec<f32>) {
         logits.clear();
-        logits.extend(self.dense.iter().zip(&self.bias).map(|(row, bias)| product(row, seen.vector) + bias));
+        let rows = self.dense.chunks_exact(self.width);
+        logits.extend(rows.zip(&self.bias).map(|(row, bias)| product(row, seen.vector) + bias));
         let labels = self.bias.len();
         for (row, weight) in seen.grams {
             let start = usize::from(*row) * labels;
@@ -48,8 +50,8 @@ impl Weights {
     }
 
     /// Adds a multiple of a text to one label's weights.
-    pub(super) fn add_dense(&mut self, label: usize, factor: f32, vector: &Embedding) {
-        for (weight, component) in self.dense[label].iter_mut().zip(vector) {
+    pub(super) fn add_dense(&mut self, label: usize, factor: f32, vector: &[f32]) {
+        for (weight, component) in self.row(label).iter_mut().zip(vector) {
             *weight += factor * component;
         }
     }
@@ -65,6 +67,10 @@ impl Weights {
         }
     }
 
+    fn row(&mut self, label: usize) -> &mut [f32] {
+        &mut self.dense[label * self.width..][..self.width]
+    }
+
     pub(super) fn add_bias(&mut self, factors: &[f32], share: f32) {
         for (bias, factor) in self.bias.iter_mut().zip(factors) {
             *bias += share * factor;
@@ -75,23 +81,25 @@ impl Weights {
     pub(super) fn normalize(&mut self) {
         let labels = self.bias.len();
         for label in 0..labels {
-            let dense: f32 = self.dense[label].iter().map(|value| value * value).sum();
+            let dense: f32 = self.row(label).iter().map(|value| value * value).sum();
             let sparse: f32 = self.sparse.iter().skip(label).step_by(labels).map(|value| value * value).sum();
             let length = (dense + sparse).sqrt();
             if length > 0.0 {
-                self.dense[label].iter_mut().for_each(|value| *value /= length);
+                self.row(label).iter_mut().for_each(|value| *value /= length);
                 self.sparse.iter_mut().skip(label).step_by(labels).for_each(|value| *value /= length);
             }
         }
     }
 }
 
-fn product(row: &Embedding, vector: &Embedding) -> f32 {
+fn product(row: &[f32], vector: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
-    for (row, vector) in row.as_chunks::<LANES>().0.iter().zip(vector.as_chunks::<LANES>().0) {
+    let ((row, row_rest), (vector, vector_rest)) = (row.as_chunks::<LANES>(), vector.as_chunks::<LANES>());
+    for (row, vector) in row.iter().zip(vector) {
         for lane in 0..LANES {
             lanes[lane] += row[lane] * vector[lane];
         }
     }
-    lanes.iter().sum()
+    let rest: f32 = row_rest.iter().zip(vector_rest).map(|(row, vector)| row * vector).sum();
+    lanes.iter().sum::<f32>() + rest
 }

@@ -86,6 +86,18 @@ impl Rows {
         }
     }
 
+    /// The first `length` numbers of a row.
+    pub(crate) fn get(&self, row: usize, length: usize) -> Vec<f32> {
+        let start = row * self.width;
+        match &self.values {
+            Values::Full(values) => values[start..start + length].to_vec(),
+            Values::Byte { bytes, scales } => {
+                let scale = scales[row];
+                bytes[start..start + length].iter().map(|byte| f32::from(*byte) * scale).collect()
+            }
+        }
+    }
+
     /// Removes a row; the last one takes its place.
     pub(crate) fn swap_remove(&mut self, row: usize) {
         match &mut self.values {

@@ -4,6 +4,7 @@
 //! nobody knows whether a call may be made twice. The host can never be the client's choice, which is why addresses are put
 //! together from parts and never parsed from what came.
 
+mod aim;
 mod headers;
 mod meter;
 mod permit;

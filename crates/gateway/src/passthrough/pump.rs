@@ -3,6 +3,7 @@
 //! Owns pumping at the client's pace, and the end of the record whichever side ends it. An answer that breaks off upstream fails
 //! here too: the connection closes without the end that HTTP asks for, so that nobody takes it for a whole one.
 
+use super::aim;
 use super::headers;
 use super::meter::Meter;
 use super::upload::Upload;
@@ -27,6 +28,7 @@ use trunkline_model::record::{Outcome, PhaseTimes};
 use trunkline_net::{UpstreamBody, UpstreamResponse};
 use trunkline_providers::upstream::Upstream;
 use trunkline_route::drive::AttemptNumber;
+use trunkline_route::fleet::DeploymentIndex;
 
 /// The longest silence inside of an answer.
 const LONGEST_SILENCE: Duration = Duration::from_secs(300);
@@ -35,6 +37,8 @@ pub(super) const NUMBER: AttemptNumber = AttemptNumber(1);
 
 /// What is still to be known of a request when its answer begins.
 pub(super) struct Sent {
+    /// The deployment it is for, where path or body say so.
+    pub(super) aimed: Option<DeploymentIndex>,
     pub(super) upload: Arc<Upload>,
     pub(super) deadline: Option<Moment>,
     pub(super) is_head: bool,
@@ -55,6 +59,7 @@ pub(super) struct Passing {
 impl Passing {
     pub(super) fn new(
         gateway: &Gateway,
+        generation: Arc<Generation>,
         provider: Name,
         upstream: &Upstream,
         response: UpstreamResponse,
@@ -73,7 +78,10 @@ impl Passing {
             worked: status.is_success(),
         };
         let headers = headers::answer(&response.headers);
-        let generation = gateway.generation();
+        if let Some(index) = sent.aimed {
+            let now = gateway.clock.now();
+            aim::learn(&generation, index, upstream, &response, end.failure.as_ref(), now);
+        }
         Self {
             generation,
             provider,
@@ -171,7 +179,8 @@ impl Pumping {
             let fleet = &passing.generation.snapshot.fleet;
             let mut named = asked.into_iter().chain(meter.model());
             // A name the configuration does not hold stays out of the record, and of the metrics' labels.
-            let index = named.find_map(|model| fleet.find(&format!("{}/{model}", passing.provider)));
+            let known = |model: String| aim::by_model(&passing.generation, &passing.provider, &model);
+            let index = sent.aimed.or_else(|| named.find_map(known));
             if let Some(deployment) = index.map(|index| fleet.deployment(index)) {
                 case.price_as(NUMBER, deployment.entry.as_ref());
                 case.record.model = Some(Arc::clone(&deployment.model));

@@ -6,7 +6,7 @@
 use super::permit::{self, Asked, Permitted};
 use super::pump::{self, NUMBER, Passing, Sent};
 use super::upload::{self, Upload};
-use super::{headers, target};
+use super::{aim, headers, target};
 use crate::accept;
 use crate::attempt::send_failure;
 use crate::body::AnswerBody;
@@ -22,6 +22,7 @@ use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::error::ClientError;
 use trunkline_model::failure::FailureClass;
 use trunkline_model::record::{AttemptKind, Outcome};
+use trunkline_model::usage::Usage;
 use trunkline_net::UpstreamRequest;
 
 /// The longest wait for an answer to begin: whole files are worked on before it does.
@@ -79,7 +80,7 @@ fn spoken(provider: Dialect) -> Dialect {
 /// Sends the request, once.
 async fn send(
     gateway: &Arc<Gateway>,
-    generation: &Generation,
+    generation: &Arc<Generation>,
     asked: Asked,
     permitted: Permitted,
     body: Incoming,
@@ -89,6 +90,7 @@ async fn send(
     let server = &generation.snapshot.server;
     let upload = Arc::new(Upload::default());
     let body = upload::body(server, &upstream, body, &asked.headers, &upload).await?;
+    let aimed = aim::by_path(generation, &provider, &uri);
     let mut request = UpstreamRequest::new(asked.method.clone(), uri, body);
     request.headers = headers::request(&asked.headers, &upstream.headers, !request.body.is_empty());
     let left = pump::left_until(deadline, case.now());
@@ -99,13 +101,15 @@ async fn send(
             .await
             .map_err(|failure| ClientError::from_failure(&failure, Vec::new()))?;
     }
-    case.begin(NUMBER, &provider, AttemptKind::First, None, 0);
+    case.begin(NUMBER, &provider, AttemptKind::First, None, Usage::default());
     let answered = gateway.transport.send(request).await;
     case.record.request_bytes = upload.bytes();
     match answered {
         Ok(response) => {
             let is_head = asked.method == Method::HEAD;
-            Ok(Passing::new(gateway, provider, &upstream, response, Sent { upload, deadline, is_head }))
+            let named = || aim::by_model(generation, &provider, &upload.model()?);
+            let sent = Sent { aimed: aimed.or_else(named), upload: Arc::clone(&upload), deadline, is_head };
+            Ok(Passing::new(gateway, Arc::clone(generation), provider, &upstream, response, sent))
         }
         Err(error) => {
             let (told, failure) = upload.failure(server.client_timeout).unwrap_or_else(|| {

@@ -71,7 +71,7 @@ pub fn generic(file: &str, text: &str) -> Result<Dataset, DatasetError> {
                     *place = cost;
                 }
             }
-            Row { prompt, features: None, group, scores, costs }
+            Row { prompt, features: None, group, scores, costs, weights: Vec::new() }
         })
         .collect();
     Ok(Dataset { name: file.to_owned(), models: positions.into_keys().collect(), rows })

@@ -40,6 +40,8 @@ pub struct Row {
     pub scores: Vec<f32>,
     /// Per model, what it cost in dollars; not a number where it is not known. Empty when no cost is known.
     pub costs: Vec<f32>,
+    /// Per model, for how many rows its score counts in a fit; empty where each counts for one.
+    pub weights: Vec<f32>,
 }
 
 /// What is wrong with a dataset and where. Reads after "failed to".
@@ -162,6 +164,7 @@ impl Dataset {
             rows.extend(part.rows.into_iter().map(|row| Row {
                 scores: spread(&row.scores),
                 costs: if row.costs.is_empty() { row.costs } else { spread(&row.costs) },
+                weights: if row.weights.is_empty() { row.weights } else { spread(&row.weights) },
                 ..row
             }));
         }
@@ -174,8 +177,12 @@ impl Dataset {
         let kept: Vec<usize> =
             (0..self.models.len()).filter(|model| !left_out.contains(&self.models[*model])).collect();
         let of = |values: &[f32]| kept.iter().filter_map(|model| values.get(*model).copied()).collect();
-        let rows =
-            self.rows.iter().map(|row| Row { scores: of(&row.scores), costs: of(&row.costs), ..row.clone() });
+        let rows = self.rows.iter().map(|row| Row {
+            scores: of(&row.scores),
+            costs: of(&row.costs),
+            weights: of(&row.weights),
+            ..row.clone()
+        });
         Self {
             name: self.name.clone(),
             models: kept.iter().map(|model| self.models[*model].clone()).collect(),

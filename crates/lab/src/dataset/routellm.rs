@@ -24,6 +24,7 @@ pub fn routellm(file: &str, text: &str) -> Result<Dataset, DatasetError> {
             group: place.text(&value, "bench")?.to_owned(),
             scores,
             costs: Vec::new(),
+            weights: Vec::new(),
         });
     }
     Ok(Dataset { name: "routellm".to_owned(), models: vec!["weak".to_owned(), "strong".to_owned()], rows })

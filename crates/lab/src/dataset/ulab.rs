@@ -37,6 +37,7 @@ pub fn ulab(file: &str, text: &str) -> Result<Dataset, DatasetError> {
             group: String::new(),
             scores,
             costs: Vec::new(),
+            weights: Vec::new(),
         });
     }
     Ok(Dataset { name: "ulab".to_owned(), models, rows })

@@ -29,7 +29,9 @@ pub(super) fn heads(
         })
         .collect();
     for block in ridge::blocks(models) {
-        let solved = ridge::solve(&design, &ridge::block_labels(labels, rows, &block), penalties);
+        let labels = ridge::block_labels(labels, rows, &block);
+        let counts = ridge::block_weights(prepared, &labels, rows, &block);
+        let solved = ridge::solve(&design, &labels, &counts, penalties);
         for (head, weights) in heads.iter_mut().zip(&solved) {
             for (lane, model) in block.clone().enumerate() {
                 unfold(head, weights, lane, model, models);

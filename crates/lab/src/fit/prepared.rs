@@ -18,6 +18,8 @@ pub struct Prepared {
     pub(crate) starts: Vec<usize>,
     pub(crate) buckets: Vec<u16>,
     pub(crate) values: Vec<f32>,
+    /// Per prompt and model how much the score counts; empty where all count alike.
+    pub(crate) weights: Vec<Vec<f32>>,
 }
 
 impl Prepared {
@@ -43,6 +45,19 @@ impl Prepared {
     /// would be learned on some rows and applied to all.
     #[must_use]
     pub fn of(rows: &[Row]) -> Self {
+        let mut prepared = Self::read(rows);
+        if rows.iter().any(|row| !row.weights.is_empty()) {
+            prepared.weights = rows.iter().map(|row| row.weights.clone()).collect();
+        }
+        prepared
+    }
+
+    /// How much the score of a model counts for a prompt.
+    pub(crate) fn weight(&self, row: usize, model: usize) -> f32 {
+        self.weights.get(row).and_then(|weights| weights.get(model)).copied().unwrap_or(1.0)
+    }
+
+    fn read(rows: &[Row]) -> Self {
         let has_pieces = rows.iter().all(|row| row.features.is_none());
         if has_pieces {
             return Self::new(rows.iter().map(|row| row.prompt.as_str()));

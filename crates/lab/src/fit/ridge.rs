@@ -1,8 +1,8 @@
 //! Least squares with a penalty on large weights, by conjugate gradients.
 //!
 //! Owns the solver. Must not know what the columns mean. The matrix is never formed: with sixteen thousand hashed columns its
-//! square would take gigabytes, while one pass over the rows takes milliseconds. All targets share the passes; a label that is not
-//! there weighs nothing. Penalties are solved from strong to weak, each from the solution of the one before.
+//! square would take gigabytes, while one pass over the rows takes milliseconds. All targets share the passes; each label weighs what
+//! it counts, and one that is not there nothing. Penalties are solved from strong to weak, each from the solution of the one before.
 
 use super::prepared::Prepared;
 use trunkline_embed::DIMENSIONS;
@@ -95,30 +95,34 @@ impl<'a> Design<'a> {
     }
 }
 
-/// Solves for each penalty, which must fall, and gives the weights. `labels` are row by row.
-pub(super) fn solve(design: &Design<'_>, labels: &[[f32; LANES]], penalties: &[f32]) -> Vec<Weights> {
+/// Solves for each penalty, which must fall, and gives the weights. `labels` are row by row, and so is how much each `counts`: 0
+/// where it is not known.
+pub(super) fn solve(
+    design: &Design<'_>,
+    labels: &[[f32; LANES]],
+    counts: &[[f32; LANES]],
+    penalties: &[f32],
+) -> Vec<Weights> {
     let count = design.rows.len();
     // What is not known pulls nowhere.
-    let masked = |labels: &[f32; LANES], values: &mut [f32; LANES]| {
+    let counted = |counts: &[f32; LANES], values: &mut [f32; LANES]| {
         for lane in 0..LANES {
-            if labels[lane].is_nan() {
-                values[lane] = 0.0;
-            }
+            values[lane] = if counts[lane] > 0.0 { values[lane] * counts[lane] } else { 0.0 };
         }
     };
     let mut weights: Weights = vec![[0.0; LANES]; COLUMNS];
-    weights[INTERCEPT] = means(labels);
+    weights[INTERCEPT] = means(labels, counts);
     let mut rows = vec![[0.0; LANES]; count];
     let mut product: Weights = vec![[0.0; LANES]; COLUMNS];
     let mut solved = Vec::with_capacity(penalties.len());
     let mut goal: Option<[f64; LANES]> = None;
     for &penalty in penalties {
         design.forward(&weights, &mut rows);
-        for (row, label) in rows.iter_mut().zip(labels) {
+        for ((row, label), counts) in rows.iter_mut().zip(labels).zip(counts) {
             for lane in 0..LANES {
                 row[lane] = label[lane] - row[lane];
             }
-            masked(label, row);
+            counted(counts, row);
         }
         design.backward(&rows, &mut product);
         let mut residual = product.clone();
@@ -131,8 +135,8 @@ pub(super) fn solve(design: &Design<'_>, labels: &[[f32; LANES]], penalties: &[f
                 break;
             }
             design.forward(&direction, &mut rows);
-            for (row, label) in rows.iter_mut().zip(labels) {
-                masked(label, row);
+            for (row, counts) in rows.iter_mut().zip(counts) {
+                counted(counts, row);
             }
             design.backward(&rows, &mut product);
             penalize(&mut product, &direction, penalty);
@@ -180,11 +184,16 @@ fn products(one: &Weights, other: &Weights) -> [f64; LANES] {
     sums
 }
 
-fn means(labels: &[[f32; LANES]]) -> [f32; LANES] {
+fn means(labels: &[[f32; LANES]], counts: &[[f32; LANES]]) -> [f32; LANES] {
     std::array::from_fn(|lane| {
-        let known = labels.iter().map(|label| f64::from(label[lane])).filter(|label| !label.is_nan());
-        let (sum, count) = known.fold((0.0, 0u32), |(sum, count), label| (sum + label, count + 1));
-        if count == 0 { 0.0 } else { (sum / f64::from(count)) as f32 }
+        let pairs = labels
+            .iter()
+            .zip(counts)
+            .map(|(label, counts)| (f64::from(label[lane]), f64::from(counts[lane])));
+        let known = pairs.filter(|(label, count)| !label.is_nan() && *count > 0.0);
+        let (sum, all) =
+            known.fold((0.0, 0.0), |(sum, all), (label, count)| (sum + label * count, all + count));
+        if all > 0.0 { (sum / all) as f32 } else { 0.0 }
     })
 }
 
@@ -204,6 +213,22 @@ pub(super) fn block_labels(
             std::array::from_fn(|lane| block.clone().nth(lane).map_or(f32::NAN, |model| labels[*row][model]))
         })
         .collect()
+}
+
+/// How much each of those labels counts.
+pub(super) fn block_weights(
+    prepared: &Prepared,
+    labels: &[[f32; LANES]],
+    rows: &[usize],
+    block: &std::ops::Range<usize>,
+) -> Vec<[f32; LANES]> {
+    let counts = |(label, row): (&[f32; LANES], &usize)| {
+        std::array::from_fn(|lane| match block.clone().nth(lane) {
+            Some(model) if !label[lane].is_nan() => prepared.weight(*row, model),
+            _ => 0.0,
+        })
+    };
+    labels.iter().zip(rows).map(counts).collect()
 }
 
 /// The place of the vector's first weight, and of the first piece's.

@@ -166,7 +166,10 @@ fn model(record: &RequestRecord, deployment: &Name) -> String {
 fn cost(record: &RequestRecord, deployment: &Name) -> Option<f32> {
     let answer = |attempt: &&trunkline_model::record::AttemptRecord| {
         attempt.deployment == *deployment
-            && !matches!(attempt.kind, AttemptKind::Sample | AttemptKind::Judge | AttemptKind::Classifier)
+            && !matches!(
+                attempt.kind,
+                AttemptKind::Sample | AttemptKind::Judge | AttemptKind::Classifier | AttemptKind::Encoder
+            )
     };
     let attempt = match record.deployment.as_ref() {
         Some(served) if served == deployment => past::answer(record),

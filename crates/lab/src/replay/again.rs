@@ -9,18 +9,18 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::sync::Arc;
 use trunkline_config::Snapshot;
-use trunkline_model::id::Name;
+use trunkline_model::id::{Name, RequestId};
 use trunkline_model::moment::Moment;
 use trunkline_model::record::RequestRecord;
 use trunkline_model::shape::Shape;
 use trunkline_route::balance::Rotation;
-use trunkline_route::caller::{AllowList, Caller};
+use trunkline_route::caller::{AllowList, Caller, PinnedBy};
 use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::decision::{Decision, NoAnswer, StepOutcome};
 use trunkline_route::explain::{Explanation, Recalled};
-use trunkline_route::features::WallClock;
+use trunkline_route::features::{Prompt, WallClock};
 use trunkline_route::policy::Route;
-use trunkline_route::steps::GivenAnswer;
+use trunkline_route::steps::{GivenAnswer, StepKind};
 
 /// A request that was decided again.
 #[derive(Clone, Debug)]
@@ -83,7 +83,28 @@ const DRAWS: u64 = 32;
 /// A moment of the replay: far enough from the origin for anything that looks back.
 const NOW: Moment = Moment::from_micros(1_000_000_000);
 
-pub(super) fn redecide(record: &RequestRecord, policy: &Snapshot) -> Again {
+/// The kept text of a request's last turn. What stood in its system prompt nobody kept.
+struct KeptText(String);
+
+impl Prompt for KeptText {
+    fn last_user_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.0)
+    }
+
+    fn system_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed("")
+    }
+
+    fn has_system_text(&self) -> bool {
+        false
+    }
+}
+
+pub(super) fn redecide(
+    record: &RequestRecord,
+    policy: &Snapshot,
+    prompts: &dyn Fn(RequestId) -> Option<String>,
+) -> Again {
     let Some(text) = &record.decision else {
         return Again::LeftOut("it was refused before any decision".into());
     };
@@ -108,10 +129,13 @@ pub(super) fn redecide(record: &RequestRecord, policy: &Snapshot) -> Again {
     let (shape, caller) = (past::shape(record), caller(record, policy));
     let views = Recalled::of(&old, &policy.fleet, NOW);
     let turn = old.turn.unwrap_or(0);
-    let ask = |seed, turn| decide_past(record, policy, &route, (&shape, &caller), &views, (seed, turn));
+    // Most routes read no text, and most logs keep none.
+    let prompt = reads_text(&route).then(|| prompts(record.id)).flatten().map(KeptText);
+    let of = Of { record, policy, route: &route, shape: &shape, caller: &caller, prompt: prompt.as_ref() };
+    let ask = |seed, turn| decide_past(&of, &views, (seed, turn));
     let decision = ask(record.id.seed(), turn);
     let answers = views.answers(&route, policy.version);
-    if let Some((step, why)) = silent(&decision, &answers) {
+    if let Some((step, why)) = silent(&decision, &answers, prompt.is_some()) {
         return Again::LeftOut(
             format!("its decision hangs on the step `{step}`, which the log holds too little for: {why}")
                 .into(),
@@ -131,21 +155,30 @@ pub(super) fn redecide(record: &RequestRecord, policy: &Snapshot) -> Again {
     }))
 }
 
-fn decide_past(
-    record: &RequestRecord,
-    policy: &Snapshot,
-    route: &Route,
-    (shape, caller): (&Shape, &Caller),
-    views: &Recalled,
-    (seed, turn): (u64, u64),
-) -> Decision {
+/// A past request under a policy.
+struct Of<'a> {
+    record: &'a RequestRecord,
+    policy: &'a Snapshot,
+    route: &'a Route,
+    shape: &'a Shape,
+    caller: &'a Caller,
+    prompt: Option<&'a KeptText>,
+}
+
+/// Whether a route has steps that may read the prompt.
+fn reads_text(route: &Route) -> bool {
+    route.steps().iter().any(|step| matches!(step.kind, StepKind::Custom(_) | StepKind::When { .. }))
+}
+
+fn decide_past(of: &Of<'_>, views: &Recalled, (seed, turn): (u64, u64)) -> Decision {
+    let Of { record, policy, route, shape, caller, prompt } = *of;
     let input = DecideInput {
         id: record.id,
         fleet: &policy.fleet,
         views,
         route,
         shape,
-        prompt: None,
+        prompt: prompt.map(|prompt| prompt as &dyn Prompt),
         caller,
         clock: WallClock::from_unix(record.id.unix_milliseconds() / 1_000, 0),
         now: NOW,
@@ -166,22 +199,31 @@ fn find_route(record: &RequestRecord, policy: &Snapshot) -> Option<Arc<Route>> {
     (!named.is_empty()).then(|| Arc::new(Route::direct(Arc::clone(name), named)))
 }
 
-/// The caller, with what the policy lets its key use.
+/// The caller, with what the policy lets its key use or pins it to.
 fn caller(record: &RequestRecord, policy: &Snapshot) -> Caller {
     let mut caller = past::caller(record);
     let key = policy.keys.iter().find(|key| Some(&key.name) == record.key.as_ref());
     caller.allow = key.map_or_else(AllowList::default, |key| key.allow.clone());
+    if let Some(pin) = key.and_then(|key| key.pin.clone()) {
+        (caller.pin, caller.pinned_by) = (Some(pin), PinnedBy::Key);
+    }
     caller
 }
 
-/// A step that was asked and could not tell in its own words: without the text nobody knows what it would have said, unless it is
-/// written what it did say.
-fn silent<'a>(decision: &'a Decision, answers: &[GivenAnswer]) -> Option<(&'a Name, &'a str)> {
+/// A step that was asked and could not tell: without the text nobody knows what it would have said, unless it is written what it
+/// did say; and nobody is asked for a label or a vector in a replay. With the text, what it says in its own words is its answer.
+fn silent<'a>(
+    decision: &'a Decision,
+    answers: &[GivenAnswer],
+    has_text: bool,
+) -> Option<(&'a Name, Cow<'a, str>)> {
+    let unknown = |step: &Name| answers.iter().all(|answer| answer.step != *step);
     decision.steps.iter().find_map(|trace| match &trace.outcome {
-        StepOutcome::NoAnswer(NoAnswer::Stated(why))
-            if answers.iter().all(|answer| answer.step != trace.step) =>
-        {
-            Some((&trace.step, &**why))
+        StepOutcome::NoAnswer(NoAnswer::Stated(why)) if !has_text && unknown(&trace.step) => {
+            Some((&trace.step, Cow::Borrowed(&**why)))
+        }
+        StepOutcome::NoAnswer(why @ (NoAnswer::NotAsked | NoAnswer::NotEncoded)) if unknown(&trace.step) => {
+            Some((&trace.step, why.to_string().into()))
         }
         _ => None,
     })

@@ -5,7 +5,7 @@
 //! nothing. It is the gateway's own `decide` with the request's own seed, so that an unchanged policy changes no decision.
 //!
 //! What the log does not hold cannot be replayed, and such requests are left out by name rather than guessed: the prompt's text
-//! (steps that read it), preferences and metadata in the body, headers. How busy each deployment was is not kept either: whether
+//! where its route did not keep it (for steps that read it), preferences and metadata in the body, headers. How busy each deployment was is not kept either: whether
 //! it could serve is, so tiers are replayed exactly and the choice within a tier as at equal load.
 
 mod again;
@@ -65,13 +65,14 @@ pub struct Replay {
     pub changes_more: u64,
 }
 
-/// Decides past requests again under another policy. `scores` are measured qualities of answers, 0 to 1. `progress` is told
-/// how many records are done.
+/// Decides past requests again under another policy. `scores` are measured qualities of answers, 0 to 1; `prompts` gives the text
+/// that was kept of a request's last turn, where it was. `progress` is told how many records are done.
 #[must_use]
 pub fn replay(
     records: &[RequestRecord],
     policy: &Snapshot,
     scores: &HashMap<RequestId, f64>,
+    prompts: &dyn Fn(RequestId) -> Option<String>,
     settings: &Settings,
     progress: &mut dyn FnMut(u64),
 ) -> Replay {
@@ -79,7 +80,7 @@ pub fn replay(
     let mut left_out: BTreeMap<String, u64> = BTreeMap::new();
     let mut decided: Vec<(&RequestRecord, Decided)> = Vec::with_capacity(records.len());
     for (number, record) in records.iter().enumerate() {
-        match redecide(record, policy) {
+        match redecide(record, policy, prompts) {
             Again::Decided(one) => decided.push((record, *one)),
             Again::LeftOut(why) => *left_out.entry(why.into_owned()).or_default() += 1,
         }

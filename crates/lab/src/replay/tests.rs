@@ -98,7 +98,7 @@ fn log(policy: &Snapshot, number: u64) -> Vec<RequestRecord> {
 
 fn replayed(records: &[RequestRecord], policy: &Snapshot) -> Replay {
     let settings = Settings { listed: 1_000, ..Settings::default() };
-    replay(records, policy, &HashMap::new(), &settings, &mut |_| {})
+    replay(records, policy, &HashMap::new(), &|_| None, &settings, &mut |_| {})
 }
 
 #[test]
@@ -177,10 +177,55 @@ fn scores_are_estimated_by_deployment() {
         .collect();
     let only = self::policy(&POLICY.replace("openai/gpt-5-mini, openai/gpt-4.1-mini", "openai/gpt-5-mini"));
     let settings = Settings { listed: 10, ..Settings::default() };
-    let found = replay(&records, &only, &scores, &settings, &mut |_| {});
+    let found = replay(&records, &only, &scores, &|_| None, &settings, &mut |_| {});
     let quality = found.measures.quality.expect("there are scores");
     // A quarter goes to the strong tier with 0.3, the rest would all go to the one with 0.9.
     assert!((quality.doubly_robust.value - 0.75).abs() < 0.02, "{quality:?}");
     assert!((quality.snips.unwrap().value - 0.75).abs() < 0.05, "{quality:?}");
     assert_eq!(found.changes.len() as u64 + found.changes_more, found.changed);
+}
+
+const READING: &str = "
+providers: { openai: { key: first }, anthropic: { key: second } }
+intents:
+  topics:
+    examples:
+      billing: [why was I charged twice this month, I want a refund for my last invoice, how do I update my credit card, can I get a receipt for my payment, my card was declined at checkout]
+      legal: [please review this contract clause, is the liability limit enforceable, draft a non-disclosure agreement, does this license allow commercial use, explain the termination clause of the agreement]
+routes:
+  support:
+    tiers:
+      cheap: { deployments: [openai/gpt-5-mini, openai/gpt-4.1-mini], balance: weighted }
+      strong: { deployments: [anthropic/claude-sonnet-4-5] }
+    decide:
+      - { semantic: topics, map: { billing: cheap, legal: strong }, sure: 0.3 }
+      - { use: cheap }
+";
+
+#[test]
+fn what_reads_the_prompt_is_decided_again_where_the_prompt_was_kept() {
+    let reading = policy(READING);
+    let records = log(&policy(POLICY), 40);
+    let kept = |id: RequestId| {
+        let position = records.iter().position(|record| record.id == id)?;
+        let text = match position % 4 {
+            0 => "please review the termination clause of this contract",
+            1 => "I want a refund, my card was charged twice",
+            2 => "zebras graze near volcanic lakes at dawn",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    };
+    let settings = Settings { listed: 100, ..Settings::default() };
+    let found = replay(&records, &reading, &HashMap::new(), &kept, &settings, &mut |_| {});
+    assert_eq!((found.requests, found.replayed), (40, 30), "{:?}", found.left_out);
+    let why: Vec<&String> = found.left_out.keys().collect();
+    assert!(why.len() == 1 && why[0].contains("hangs on the step `semantic-0`"), "{why:?}");
+    // Every fourth prompt was long and went to strong; those are the contracts, which still do. A text that is told apart from all
+    // examples is decided by the step behind, truly.
+    assert_eq!((found.tier_changed, found.refused), (0, 0));
+    let other = |_: RequestId| Some("please review the termination clause of this contract".to_owned());
+    let found = replay(&records, &reading, &HashMap::new(), &other, &settings, &mut |_| {});
+    assert_eq!((found.replayed, found.tier_changed), (40, 30));
+    assert!(found.changes.iter().all(|change| change.decided_by == "semantic-0"));
 }

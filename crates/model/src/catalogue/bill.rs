@@ -16,9 +16,18 @@ const MILLISECONDS: u64 = 1_000;
 #[must_use]
 pub fn bill(model: &ModelEntry, service: ServiceTier, usage: &Usage) -> Cost {
     if usage.searches > 0 {
-        return units(model, UnitKind::Query, usage.searches, 1);
+        let cost = units(model, UnitKind::Query, usage.searches, 1);
+        if cost.confidence != CostConfidence::Unknown || usage.total() == 0 {
+            return cost;
+        }
+        // The tokens have a price and the searches none: they may cost something beside.
+        return tokens(model, service, usage).no_surer_than(CostConfidence::Estimated);
     }
     if usage.total() > 0 {
+        // Whoever tells both for texts bills the characters, and tokens are a figure for orientation.
+        if usage.media.characters > 0 && model.prices.unit(UnitKind::CharacterIn).is_some() {
+            return units(model, UnitKind::CharacterIn, usage.media.characters, 1);
+        }
         let cost = tokens(model, service, usage);
         if cost.confidence != CostConfidence::Unknown {
             return cost;
@@ -30,6 +39,9 @@ pub fn bill(model: &ModelEntry, service: ServiceTier, usage: &Usage) -> Cost {
 }
 
 fn tokens(model: &ModelEntry, service: ServiceTier, usage: &Usage) -> Cost {
+    // The tier of a price goes by the whole prompt, billed or not.
+    let prompt = usage.prompt();
+    let usage = &usage.billed();
     let media = &usage.media;
     let written = [
         (TokenClass::Input, usage.input.saturating_sub(media.image_input.saturating_add(media.audio_input))),
@@ -46,7 +58,7 @@ fn tokens(model: &ModelEntry, service: ServiceTier, usage: &Usage) -> Cost {
         (TokenClass::ImageOutput, media.image_output),
         (TokenClass::AudioOutput, media.audio_output),
     ];
-    classes(model, service, usage.prompt(), written)
+    classes(model, service, prompt, written)
 }
 
 /// What is counted otherwise; nothing when nothing is.
@@ -76,7 +88,7 @@ mod tests {
     use super::*;
     use crate::catalogue::{Kind, TokenCounts, UnitPrice, price};
     use crate::money::{NanoDollars, PricePerMillion};
-    use crate::usage::Media;
+    use crate::usage::{Media, Unbilled};
     use proptest::prelude::*;
 
     fn model(rates: &[(TokenClass, &str)], units: &[(UnitKind, &str)]) -> ModelEntry {
@@ -122,8 +134,25 @@ mod tests {
             Cost::exact(NanoDollars(150_000))
         );
         assert_eq!(of(Media { characters: 12, ..Media::default() }), Cost::exact(NanoDollars(180_000)));
+        let embedded = Media { characters: 12, ..Media::default() };
+        let embedded = Usage { input: 3, media: embedded, ..Usage::default() };
+        assert_eq!(cost(&model, embedded), Cost::exact(NanoDollars(180_000)));
         let searched = Usage { searches: 1, input: 7, ..Usage::default() };
         assert_eq!(cost(&model, searched), Cost::exact(NanoDollars(2_000_000)));
+        let by_tokens = self::model(&[(TokenClass::Input, "1")], &[]);
+        assert_eq!(cost(&by_tokens, searched), Cost::estimated(NanoDollars(7_000)));
+        assert_eq!(cost(&by_tokens, Usage { searches: 1, ..Usage::default() }), Cost::UNKNOWN);
+    }
+
+    #[test]
+    fn what_the_provider_does_not_bill_costs_nothing() {
+        let model = model(&[(TokenClass::Input, "2"), (TokenClass::Output, "10")], &[]);
+        let unbilled = Unbilled { prompt: 66, completion: 2 };
+        let usage = Usage { unbilled, ..Usage::from_inclusive(71, 64, 6, 0) };
+        // Five tokens at two and four at ten millionths of a dollar; the cache read, which has no price, is not billed.
+        assert_eq!(cost(&model, usage), Cost::exact(NanoDollars(50_000)));
+        let free = Usage { unbilled: Unbilled { prompt: 71, completion: 6 }, ..usage };
+        assert_eq!(cost(&model, free), Cost::exact(NanoDollars(0)));
     }
 
     #[test]

@@ -61,10 +61,13 @@ pub struct Preset {
     /// The same for accounts that name a version of the API, `{api_version}` standing for it; empty where it has no dates.
     #[serde(default)]
     pub dated_endpoints: BTreeMap<Endpoint, String>,
+    /// Endpoints that another service of the vendor serves, which takes signed requests only.
+    #[serde(default)]
+    pub sister_services: BTreeMap<Endpoint, SisterService>,
     /// Members that every conversation's body carries besides, as texts.
     #[serde(default)]
     pub body: BTreeMap<String, String>,
-    /// Whether a conversation's body leaves out the model, because the path names it.
+    /// Whether bodies leave out the model, because the path names it: of conversations, and of requests for vectors.
     #[serde(default)]
     pub model_in_path_only: bool,
     /// Whether models for conversations refuse to continue a bare text, so that the endpoint is for models made for it.
@@ -154,6 +157,43 @@ pub enum SignatureKind {
     AwsV4,
 }
 
+/// Another service of a vendor, beside the one that serves its models.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SisterService {
+    /// What stands in the host names of the provider's own addresses. An address without it is a proxy's, which serves both.
+    pub host: String,
+    /// What stands there in those of the sister.
+    pub sister_host: String,
+    /// How the sister names a model: `{model}`, and `{region}` for the region that requests are signed for. A name with the same
+    /// scheme (what stands before the first colon) is one already.
+    pub model: String,
+}
+
+impl SisterService {
+    /// The sister's address beside a provider's.
+    #[must_use]
+    pub fn base_url<'a>(&self, base_url: &'a str) -> Cow<'a, str> {
+        let start = base_url.find("://").map_or(0, |at| at + 3);
+        let end = base_url[start..].find('/').map_or(base_url.len(), |at| start + at);
+        let (scheme, host, rest) = (&base_url[..start], &base_url[start..end], &base_url[end..]);
+        if !host.contains(&self.host) {
+            return Cow::Borrowed(base_url);
+        }
+        Cow::Owned(format!("{scheme}{}{rest}", host.replacen(&self.host, &self.sister_host, 1)))
+    }
+
+    /// The sister's name of a model.
+    #[must_use]
+    pub fn model_name(&self, model: &str, region: &str) -> String {
+        let (scheme, _) = self.model.split_once(':').unwrap_or_default();
+        if !scheme.is_empty() && model.split_once(':').is_some_and(|(start, _)| start == scheme) {
+            return model.to_owned();
+        }
+        self.model.replace("{region}", region).replace("{model}", model)
+    }
+}
+
 /// Where in the request the key goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -216,6 +256,53 @@ pub enum Endpoint {
     Files,
     /// Batches.
     Batches,
+}
+
+impl Endpoint {
+    /// Every endpoint.
+    pub const ALL: [Self; 17] = [
+        Self::Chat,
+        Self::ChatStream,
+        Self::Responses,
+        Self::Completions,
+        Self::Embeddings,
+        Self::CountTokens,
+        Self::Moderations,
+        Self::Images,
+        Self::ImageEdits,
+        Self::ImageVariations,
+        Self::Transcriptions,
+        Self::Translations,
+        Self::Speech,
+        Self::Rerank,
+        Self::Models,
+        Self::Files,
+        Self::Batches,
+    ];
+
+    /// The name in presets.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::ChatStream => "chat_stream",
+            Self::Responses => "responses",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::CountTokens => "count_tokens",
+            Self::Moderations => "moderations",
+            Self::Images => "images",
+            Self::ImageEdits => "image_edits",
+            Self::ImageVariations => "image_variations",
+            Self::Transcriptions => "transcriptions",
+            Self::Translations => "translations",
+            Self::Speech => "speech",
+            Self::Rerank => "rerank",
+            Self::Models => "models",
+            Self::Files => "files",
+            Self::Batches => "batches",
+        }
+    }
 }
 
 /// What is different about request parameters, compared with OpenAI chat completions. Absent is unknown.
@@ -359,6 +446,9 @@ pub struct Sources {
     /// Values of `litellm_provider` in LiteLLM's price list.
     #[serde(default)]
     pub litellm: Vec<String>,
+    /// Single entries of LiteLLM's price list, by key, where most of what their `litellm_provider` holds is not wanted.
+    #[serde(default)]
+    pub litellm_models: Vec<String>,
     /// The provider's folder in models.dev.
     pub models_dev: Option<String>,
     /// What the provider's full names begin with where LiteLLM also has short ones without a slash, the most likely first; a
@@ -447,6 +537,14 @@ impl Preset {
             (
                 self.url_settings.values().any(|variable| !self.url_variables().any(|part| part == variable)),
                 "url_settings must name variables of base_url",
+            ),
+            (
+                self.sister_services.keys().any(|endpoint| self.path(*endpoint).is_none()),
+                "a sister service must serve one of the endpoints",
+            ),
+            (
+                self.signature.is_none() && !self.sister_services.is_empty(),
+                "a sister service takes signed requests, and nothing says how they are signed",
             ),
             (self.data.claims_anything() && self.data.source.is_none(), "data claims need their source"),
             (
@@ -541,6 +639,20 @@ impl Preset {
         Self { endpoints: dated.collect(), batch: None, ..self.clone() }
     }
 
+    /// The endpoints it serves, of any of its models, in the order of [`Endpoint::ALL`].
+    pub fn served(&self) -> impl Iterator<Item = Endpoint> {
+        // How conversations are streamed is no endpoint of its own to anybody but the gateway.
+        let apart = Endpoint::ALL.into_iter().filter(|endpoint| *endpoint != Endpoint::ChatStream);
+        apart.filter(|endpoint| self.serves(*endpoint))
+    }
+
+    /// Whether it serves an endpoint, for any of its models.
+    #[must_use]
+    pub fn serves(&self, endpoint: Endpoint) -> bool {
+        let of_families = || self.families.iter().any(|family| family.endpoints.contains_key(&endpoint));
+        self.endpoints.contains_key(&endpoint) || of_families()
+    }
+
     /// The path of an endpoint, if it is served.
     #[must_use]
     pub fn path(&self, endpoint: Endpoint) -> Option<&str> {
@@ -562,6 +674,14 @@ const fn yes() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn endpoints_are_called_in_presets_as_everywhere() {
+        for endpoint in Endpoint::ALL {
+            let text = LEAST.replace("chat = ", &format!("{} = ", endpoint.name()));
+            assert_eq!(Preset::parse(&text).expect("a preset").path(endpoint), Some("/chat/completions"));
+        }
+    }
 
     const LEAST: &str = r#"
 id = "acme"
@@ -618,6 +738,14 @@ chat = "/chat/completions"
             ),
             ("[endpoints]", "[parameters]\nrefuse = [\"n\"]\n[endpoints]"),
             ("\"openai\"", "\"telnet\""),
+            (
+                "[endpoints]",
+                "[sister_services.rerank]\nhost = \"a\"\nsister_host = \"b\"\nmodel = \"{model}\"\n[endpoints]",
+            ),
+            (
+                "[endpoints]",
+                "[sister_services.chat]\nhost = \"a\"\nsister_host = \"b\"\nmodel = \"{model}\"\n[endpoints]",
+            ),
         ];
         let told: Vec<String> = wrong
             .iter()
@@ -638,6 +766,8 @@ chat = "/chat/completions"
         "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]": read the preset `acme`: a batch API needs the endpoints batches and, for the form files, files
         "[parameters]\nrefuse = [\"n\"]\n[endpoints]": unknown field `refuse`, expected one of `output_limit`, `stream_usage`, `json_schema`, `image_urls`, `developer_role`, `reasoning_field`, `refused`, `ignored`, `renamed`
         "\"telnet\"": unknown variant `telnet`, expected one of `openai`, `anthropic`, `gemini`, `responses`, `converse`, `cohere`, `mistral`
+        "[sister_services.rerank]\nhost = \"a\"\nsister_host = \"b\"\nmodel = \"{model}\"\n[endpoints]": read the preset `acme`: a sister service must serve one of the endpoints
+        "[sister_services.chat]\nhost = \"a\"\nsister_host = \"b\"\nmodel = \"{model}\"\n[endpoints]": read the preset `acme`: a sister service takes signed requests, and nothing says how they are signed
         "#);
     }
 }

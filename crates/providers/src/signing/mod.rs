@@ -109,6 +109,15 @@ impl Signing {
         matches!(self.scheme, Scheme::AwsV4 { .. })
     }
 
+    /// The region that requests are signed for.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        match &self.scheme {
+            Scheme::AwsV4 { region, .. } => Some(region),
+            Scheme::Token { .. } => None,
+        }
+    }
+
     /// How an account signs, by its settings and, where these are silent, by the environment.
     ///
     /// # Errors

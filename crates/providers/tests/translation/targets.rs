@@ -44,6 +44,7 @@ pub(crate) fn all() -> Vec<Target> {
             base_url: "https://provider.example/v1".to_owned(),
             key: Some(Secret::new("key".to_owned())),
             signing: None,
+            region: None,
             headers: Vec::new(),
             http2_cleartext: false,
         };

@@ -5,6 +5,7 @@
 //! noticed within thousands of answers and not after millions.
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 /// Counts are halved when so many answers were audited.
 const HALVE_AT: f64 = 2_000.0;
@@ -45,6 +46,17 @@ struct Counts {
     all: u64,
 }
 
+/// What an account says, to be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedAudit {
+    /// Audited answers, older ones counting less.
+    pub audited: f64,
+    /// Those of them that were wrong.
+    pub wrong: f64,
+    /// All that were ever audited.
+    pub all: u64,
+}
+
 /// What the account says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AuditReport {
@@ -70,6 +82,26 @@ impl AuditBook {
             counts.wrong /= 2.0;
         }
         counts.report(audit)
+    }
+
+    /// What it says, to be kept.
+    #[must_use]
+    pub fn saved(&self) -> SavedAudit {
+        let Counts { audited, wrong, all } = *self.counts.lock();
+        SavedAudit { audited, wrong, all }
+    }
+
+    /// Takes up what an account said, where this one has counted nothing yet; false for what no account says.
+    pub fn restore(&self, saved: &SavedAudit) -> bool {
+        let SavedAudit { audited, wrong, all } = *saved;
+        if !(0.0..=HALVE_AT).contains(&audited) || !(0.0..=audited).contains(&wrong) {
+            return false;
+        }
+        let mut counts = self.counts.lock();
+        if counts.all == 0 {
+            *counts = Counts { audited, wrong, all };
+        }
+        true
     }
 
     /// What the account says.
@@ -110,6 +142,21 @@ mod tests {
         assert!(bad.report(&AUDIT).loses && !good.report(&AUDIT).loses);
         let few = AuditBook::default();
         assert!(!(0..10).map(|_| few.count(&AUDIT, false)).last().unwrap().loses);
+    }
+
+    #[test]
+    fn an_account_is_taken_up_where_it_was_left() {
+        let (before, after) = (AuditBook::default(), AuditBook::default());
+        for number in 0..50 {
+            before.count(&AUDIT, number % 2 == 0);
+        }
+        assert!(after.restore(&before.saved()));
+        assert_eq!(after.report(&AUDIT), before.report(&AUDIT));
+        assert!(after.restore(&SavedAudit::default()), "what was counted since stays");
+        assert_eq!(after.report(&AUDIT), before.report(&AUDIT));
+        for (audited, wrong) in [(1.0, 2.0), (-1.0, 0.0), (f64::NAN, 0.0), (1e9, 0.0)] {
+            assert!(!AuditBook::default().restore(&SavedAudit { audited, wrong, all: 1 }));
+        }
     }
 
     proptest! {

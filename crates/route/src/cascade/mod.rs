@@ -19,7 +19,7 @@ mod repair;
 
 pub use agreement::{agreement, similarity};
 pub use answer::{Answer, ToolCall};
-pub use audit::{Audit, AuditBook, AuditReport};
+pub use audit::{Audit, AuditBook, AuditReport, SavedAudit};
 pub use check::{Check, Expected, Shortcoming, examine};
 pub use condition::AnswerCondition;
 pub use judge::{Judge, JudgeError, LOWEST_SCORE, TOP_SCORE};

@@ -4,6 +4,7 @@
 //! answer has nothing eligible in it has not answered: the next one is asked, because a preference is no reason to refuse.
 
 use super::DecideInput;
+use crate::caller::PinnedBy;
 use crate::cascade::Streams;
 use crate::decision::{DecidedBy, NoAnswer, StepOutcome, StepTrace};
 use crate::features::FeatureSource;
@@ -11,7 +12,7 @@ use crate::filter::Eligible;
 use crate::fleet::DeploymentIndex;
 use crate::policy::{Route, TierPosition};
 use crate::steps::{
-    GivenAnswer, Measures, Question, ScoredDeployment, StepAnswer, StepInput, StepKind, Target,
+    GivenAnswer, Measures, Question, ScoredDeployment, StepAnswer, StepInput, StepKind, Target, TextToEncode,
 };
 use smallvec::SmallVec;
 use trunkline_model::id::Name;
@@ -41,13 +42,15 @@ pub(super) struct Chosen<'a> {
     pub(super) steps: SmallVec<[StepTrace; 4]>,
     /// The first question that would make a difference.
     pub(super) question: Option<Box<Question>>,
+    /// The first text whose vector would make a difference.
+    pub(super) to_encode: Option<Box<TextToEncode>>,
 }
 
 type Pin<'a> = (&'a Name, &'a [DeploymentIndex]);
 
-/// Whether the route says itself where a pin is honoured.
-pub(super) fn has_pin_step(route: &Route) -> bool {
-    route.steps().iter().any(|step| matches!(step.kind, StepKind::Pin))
+/// Whether a pin is honoured before every step: a key's always, a request's unless the route says itself where.
+pub(super) fn pin_comes_first(route: &Route, by: PinnedBy) -> bool {
+    by == PinnedBy::Key || !route.steps().iter().any(|step| matches!(step.kind, StepKind::Pin))
 }
 
 pub(super) fn choose<'a>(
@@ -60,16 +63,18 @@ pub(super) fn choose<'a>(
     let route = input.route;
     let mut steps = SmallVec::new();
     let measures = Measures::default();
-    let mut question = None;
+    let mut wishes = Wishes::default();
+    let by = input.caller.pinned_by;
     if let Some(pin) = pin
-        && !has_pin_step(route)
+        && pin_comes_first(route, by)
     {
         return Chosen {
             choice: honour(eligible, pin),
-            decided_by: DecidedBy::Pin,
+            decided_by: if by == PinnedBy::Key { DecidedBy::KeyPin } else { DecidedBy::Pin },
             propensity: 1.0,
             steps,
-            question,
+            question: None,
+            to_encode: None,
         };
     }
     for step in route.steps() {
@@ -90,7 +95,7 @@ pub(super) fn choose<'a>(
                     answers,
                     measures: &measures,
                 });
-                outside(route, eligible, &step.name, answer, &mut question)
+                outside(route, eligible, &step.name, answer, &mut wishes)
             }
         };
         let (outcome, found) = match answer {
@@ -107,7 +112,8 @@ pub(super) fn choose<'a>(
                 StepKind::Pin => DecidedBy::Pin,
                 _ => DecidedBy::Step(step.name.clone()),
             };
-            return Chosen { choice, decided_by, propensity, steps, question };
+            let Wishes { question, to_encode } = wishes;
+            return Chosen { choice, decided_by, propensity, steps, question, to_encode };
         }
     }
     let first =
@@ -116,7 +122,15 @@ pub(super) fn choose<'a>(
         Some(tier) => (Choice::Tier(tier), DecidedBy::Default),
         None => (Choice::Nothing, DecidedBy::Nothing),
     };
-    Chosen { choice, decided_by, propensity: 1.0, steps, question }
+    let Wishes { question, to_encode } = wishes;
+    Chosen { choice, decided_by, propensity: 1.0, steps, question, to_encode }
+}
+
+/// What steps would like to know first.
+#[derive(Default)]
+struct Wishes {
+    question: Option<Box<Question>>,
+    to_encode: Option<Box<TextToEncode>>,
 }
 
 /// The name under which a cascade's rule on streamed requests decides.
@@ -191,12 +205,16 @@ fn outside<'a>(
     eligible: &Eligible,
     name: &'a Name,
     answer: StepAnswer,
-    question: &mut Option<Box<Question>>,
+    wishes: &mut Wishes,
 ) -> Result<(Choice<'a>, f64), NoAnswer> {
     match answer {
         StepAnswer::Ask(asked) => {
-            question.get_or_insert(asked);
+            wishes.question.get_or_insert(asked);
             Err(NoAnswer::NotAsked)
+        }
+        StepAnswer::Encode(wanted) => {
+            wishes.to_encode.get_or_insert(wanted);
+            Err(NoAnswer::NotEncoded)
         }
         StepAnswer::NoAnswer { why } => Err(NoAnswer::Stated(why)),
         StepAnswer::Tier { tier, propensity } => tier_choice(route, eligible, tier, probability(propensity)),

@@ -87,6 +87,7 @@ pub(super) fn plan(
         turn,
         config_version: input.config_version,
         question: None,
+        to_encode: None,
         shadow: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::balance::Balance;
-use crate::caller::{AllowList, Fallbacks, Preferences, Sort};
+use crate::caller::{AllowList, Fallbacks, PinnedBy, Preferences, Sort};
 use crate::cel::Condition;
 use crate::decision::{NoAnswer, StepOutcome};
 use crate::fixture::{Case, available, deployment, fleet, tier, use_tier};
@@ -179,6 +179,12 @@ fn a_route_may_say_where_pins_are_honoured() {
     assert_eq!(case.legs(), ["data/huge"]);
     case.shape.images = 1;
     assert_eq!(case.decide().tier.as_deref(), Some("strong"), "the rule stands before the pin");
+    case.caller.pinned_by = PinnedBy::Key;
+    assert_eq!(case.legs(), ["data/huge"], "a key's pin stands before every rule");
+    let decision = case.decide();
+    assert_eq!((decision.decided_by.name(), decision.steps.len()), ("key-pin", 0));
+    case.caller.requirements = vec![Requirement::Zdr];
+    assert!(case.decide().plan.is_err(), "and never before the filter");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::sync::Arc;
 use trunkline_embed::{Bounds, Coverage, DIMENSIONS, Embedder, Embedding};
 
 /// Access to the text of one request.
@@ -15,6 +16,17 @@ pub trait Prompt {
 
     /// The text of the system prompt; empty when there is none.
     fn system_text(&self) -> Cow<'_, str>;
+
+    /// Whether the system prompt is at hand; where it is not, its text says nothing.
+    fn has_system_text(&self) -> bool {
+        true
+    }
+
+    /// What came of the wish to have the last turn encoded by the encoder of that name; `None` when nobody tried.
+    fn encoded(&self, encoder: &str) -> Option<Result<Arc<[f32]>, String>> {
+        let _ = encoder;
+        None
+    }
 }
 
 /// What of a text is embedded: about 1,500 words take 0.2 ms, and the meaning of longer ones is settled by then.

@@ -176,7 +176,7 @@ impl<'a> FeatureSource<'a> {
     /// The text of the system prompt; `None` when no text is at hand. Not kept: steps that read it take its hash.
     #[must_use]
     pub fn system_text(&self) -> Option<Cow<'a, str>> {
-        self.prompt.map(Prompt::system_text)
+        self.prompt.filter(|prompt| prompt.has_system_text()).map(Prompt::system_text)
     }
 
     /// The vector of the user's last turn; `None` when there is no text.

@@ -203,7 +203,7 @@ pub(super) fn answered(input: &StepInput<'_>, model: &Arc<ClassifierModel>) -> R
         Some(Err(why)) => Err(StepAnswer::NoAnswer { why: why.clone().into() }),
         None => match input.features.user_text() {
             None => Err(StepAnswer::NoAnswer { why: NO_TEXT.into() }),
-            Some(text) => Err(match may_see(input, model, text) {
+            Some(text) => Err(match may_see(input, model.deployment, &chat_shape(text)) {
                 Some(whom) => StepAnswer::Ask(Box::new(Question::new(input.step.clone(), model, whom, text))),
                 None => StepAnswer::NoAnswer {
                     why: "its classifier may not see this request, or takes no requests now".into(),
@@ -213,13 +213,21 @@ pub(super) fn answered(input: &StepInput<'_>, model: &Arc<ClassifierModel>) -> R
     }
 }
 
-/// The model's deployment, if the hard demands on this request let its text go there and it takes requests. What the caller
-/// would like to be served by says nothing about who may sort the request.
-fn may_see(input: &StepInput<'_>, model: &ClassifierModel, text: &str) -> Option<EligibleDeployment> {
-    let decide = input.decide;
+fn chat_shape(text: &str) -> Shape {
     let mut shape = Shape::new(Dialect::OpenAi, Operation::Chat);
     shape.text_bytes = text.len().min(LONGEST_TEXT) as u64;
     shape.messages = 2;
+    shape
+}
+
+/// A deployment that is asked beside, if the hard demands on this request let its text go there and it takes requests. What the
+/// caller would like to be served by says nothing about who may sort the request.
+pub(super) fn may_see(
+    input: &StepInput<'_>,
+    deployment: DeploymentIndex,
+    shape: &Shape,
+) -> Option<EligibleDeployment> {
+    let decide = input.decide;
     let preferences = &decide.caller.preferences;
     let caller = Caller {
         requirements: decide.caller.requirements.clone(),
@@ -232,9 +240,8 @@ fn may_see(input: &StepInput<'_>, model: &ClassifierModel, text: &str) -> Option
     };
     let demands =
         RouteDemands { require: &decide.route.require, allow: &[], deny: &[], max_price: &PriceCap::NONE };
-    let filtered =
-        filter(decide.fleet, &[model.deployment], &shape, &caller, &demands, decide.views, decide.now);
-    let entry = filtered.eligible.find(model.deployment)?;
+    let filtered = filter(decide.fleet, &[deployment], shape, &caller, &demands, decide.views, decide.now);
+    let entry = filtered.eligible.find(deployment)?;
     entry.view().availability.is_usable().then(|| entry.deployment())
 }
 

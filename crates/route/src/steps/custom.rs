@@ -8,7 +8,7 @@ use crate::features::FeatureSource;
 use crate::filter::Eligible;
 use crate::plan::EligibleDeployment;
 use crate::policy::TierPosition;
-use crate::steps::{Bandit, ClassifierModel, GivenAnswer, Question};
+use crate::steps::{Bandit, ClassifierModel, GivenAnswer, Intents, Question, TextToEncode};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
@@ -29,6 +29,11 @@ pub trait DecideStep: Send + Sync + fmt::Debug {
 
     /// The model it may ask, where it asks one.
     fn asks(&self) -> Option<&ClassifierModel> {
+        None
+    }
+
+    /// The examples it reads, where it has any.
+    fn intents(&self) -> Option<&Intents> {
         None
     }
 
@@ -95,6 +100,8 @@ pub enum StepAnswer {
     },
     /// It must ask somebody first; until then the next step decides.
     Ask(Box<Question>),
+    /// It needs the vector of a text first; until then the next step decides.
+    Encode(Box<TextToEncode>),
     /// Deployments in order of preference.
     Ranking {
         /// The order, best first; at least one.

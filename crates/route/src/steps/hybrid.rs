@@ -4,7 +4,7 @@
 //! certain is not, and one unlike all examples is left to the next step.
 
 use super::classifier::{ClassifierModel, answered};
-use super::semantic::{Intents, LabelTiers, NO_TEXT, OUT_OF_SCOPE, tier_of};
+use super::semantic::{Intents, LabelTiers, OUT_OF_SCOPE, tier_of};
 use super::{DecideStep, StepAnswer, StepInput};
 use std::sync::Arc;
 
@@ -32,15 +32,20 @@ impl DecideStep for Hybrid {
         Some(&self.model)
     }
 
+    fn intents(&self) -> Option<&Intents> {
+        Some(&self.intents)
+    }
+
     fn decide(&self, input: &StepInput<'_>) -> StepAnswer {
-        let Some(reading) = self.intents.read(input) else {
-            return StepAnswer::NoAnswer { why: NO_TEXT.into() };
+        let reading = match self.intents.read(input) {
+            Ok(reading) => reading,
+            Err(otherwise) => return otherwise,
         };
         if !reading.is_in_scope() {
             return StepAnswer::NoAnswer { why: OUT_OF_SCOPE.into() };
         }
         if f64::from(reading.probability) >= self.sure {
-            let label = &self.intents.classifier.labels()[reading.label];
+            let label = &self.intents.labels()[reading.label];
             return tier_of(&self.tiers, reading.label, label);
         }
         match answered(input, &self.model) {

@@ -8,6 +8,7 @@ mod bandit;
 mod classifier;
 mod complexity;
 mod custom;
+mod encoder;
 mod experiment;
 mod hybrid;
 mod semantic;
@@ -19,9 +20,13 @@ pub use classifier::{
 };
 pub use complexity::{Complexity, ComplexityBy, ComplexityHead, Score};
 pub use custom::{DecideStep, Measures, ScoredDeployment, StepAnswer, StepInput};
+pub use encoder::{
+    EncodeBy, EncodedIntents, Encoder, LONGEST_ENCODED, TextToEncode, TextVector, embedding_shape,
+    encoded_part,
+};
 pub use experiment::{Arm, Experiment, SplitBy};
 pub use hybrid::Hybrid;
-pub use semantic::{Intents, LabelTiers, Semantic};
+pub use semantic::{Intents, LabelTiers, Learned, Semantic};
 
 use crate::cel::Condition;
 use crate::fleet::DeploymentIndex;

@@ -3,7 +3,7 @@
 //! Owns the mapping from labels to tiers and what is no answer: no text, a text unlike all examples, a class nobody mapped, a
 //! guess that is not sure enough. Must not learn anything: the classifier was trained when the configuration was read.
 
-use super::{DecideStep, StepAnswer, StepInput};
+use super::{DecideStep, EncodedIntents, StepAnswer, StepInput};
 use crate::policy::TierPosition;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -11,25 +11,57 @@ use std::sync::Arc;
 use trunkline_embed::classify::{Classifier, Reader, Reading};
 use trunkline_model::id::Name;
 
-/// A set of labelled examples, learned; shared by all steps that name it.
-#[derive(Clone, Debug)]
+/// A set of labelled examples; shared by all steps that name it.
+#[derive(Debug)]
 pub struct Intents {
     /// Its name in the configuration.
     pub name: Name,
-    /// What was learned.
-    pub classifier: Classifier,
+    /// What is learned of them.
+    pub learned: Learned,
+}
+
+/// What is learned of examples.
+#[derive(Debug)]
+pub enum Learned {
+    /// By the static table, when the configuration was read.
+    Static(Classifier),
+    /// By a larger encoder, once it gave the vectors.
+    Encoded(EncodedIntents),
 }
 
 impl Intents {
-    /// The class of the user's last turn; `None` when there is no text.
-    pub(super) fn read(&self, input: &StepInput<'_>) -> Option<Reading> {
+    /// The labels, in order.
+    #[must_use]
+    pub fn labels(&self) -> &[Box<str>] {
+        match &self.learned {
+            Learned::Static(classifier) => classifier.labels(),
+            Learned::Encoded(examples) => examples.labels(),
+        }
+    }
+
+    /// The examples, where a larger encoder is asked.
+    #[must_use]
+    pub const fn encoded(&self) -> Option<&EncodedIntents> {
+        match &self.learned {
+            Learned::Static(_) => None,
+            Learned::Encoded(examples) => Some(examples),
+        }
+    }
+
+    /// The class of the user's last turn, or what keeps it from being told.
+    pub(super) fn read(&self, input: &StepInput<'_>) -> Result<Reading, StepAnswer> {
         thread_local! {
             // Buffers grow once per thread.
             static READER: RefCell<Reader> = RefCell::new(Reader::bundled());
         }
-        let text = input.features.user_text()?;
-        let reading = READER.with_borrow_mut(|reader| self.classifier.classify(text, reader));
-        let label = |at: usize| Name::from(&*self.classifier.labels()[at]);
+        let reading = READER.with_borrow_mut(|reader| match &self.learned {
+            Learned::Static(classifier) => match input.features.user_text() {
+                Some(text) => Ok(classifier.classify(text, reader)),
+                None => Err(StepAnswer::NoAnswer { why: NO_TEXT.into() }),
+            },
+            Learned::Encoded(examples) => examples.read(input, reader),
+        })?;
+        let label = |at: usize| Name::from(&*self.labels()[at]);
         input.measure(label(reading.label), reading.probability.into());
         if reading.runner_up != reading.label {
             input.measure(label(reading.runner_up), reading.runner_up_probability.into());
@@ -38,7 +70,7 @@ impl Intents {
         if let Some(threshold) = reading.threshold {
             input.measure("scope threshold".into(), threshold.into());
         }
-        Some(reading)
+        Ok(reading)
     }
 }
 
@@ -74,14 +106,19 @@ impl DecideStep for Semantic {
         "semantic"
     }
 
+    fn intents(&self) -> Option<&Intents> {
+        Some(&self.intents)
+    }
+
     fn decide(&self, input: &StepInput<'_>) -> StepAnswer {
-        let Some(reading) = self.intents.read(input) else {
-            return StepAnswer::NoAnswer { why: NO_TEXT.into() };
+        let reading = match self.intents.read(input) {
+            Ok(reading) => reading,
+            Err(otherwise) => return otherwise,
         };
         if !reading.is_in_scope() {
             return StepAnswer::NoAnswer { why: OUT_OF_SCOPE.into() };
         }
-        let label = &self.intents.classifier.labels()[reading.label];
+        let label = &self.intents.labels()[reading.label];
         if f64::from(reading.probability) < self.sure {
             let why = format!("`{label}` is not sure enough: below {}", self.sure);
             return StepAnswer::NoAnswer { why: why.into() };

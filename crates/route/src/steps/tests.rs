@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use std::borrow::Cow;
 use std::time::Duration;
 use trunkline_embed::classify::{Classifier, Example, Training};
+use trunkline_model::dialect::Operation;
 use trunkline_model::facts::Requirement;
 
 struct Text<'a>(&'a str);
@@ -92,7 +93,7 @@ fn intents() -> Arc<Intents> {
         .collect();
     let labels = vec!["billing".into(), "legal".into()];
     let classifier = Classifier::train(labels, &examples, &Training::default()).expect("examples");
-    Arc::new(Intents { name: "intents".into(), classifier })
+    Arc::new(Intents { name: "intents".into(), learned: Learned::Static(classifier) })
 }
 
 fn model() -> Arc<ClassifierModel> {
@@ -400,4 +401,107 @@ proptest! {
         prop_assert_eq!(restored.view(), revised.view());
         prop_assert!(!ArmStatistics::new(3, discount).restore(&revised.saved()));
     }
+}
+
+/// A text with what came of encoding it.
+struct Encoded(&'static str, Option<Result<TextVector, String>>);
+
+impl Prompt for Encoded {
+    fn last_user_text(&self) -> Cow<'_, str> {
+        self.0.into()
+    }
+
+    fn system_text(&self) -> Cow<'_, str> {
+        "".into()
+    }
+
+    fn encoded(&self, encoder: &str) -> Option<Result<TextVector, String>> {
+        assert_eq!(encoder, "big");
+        self.1.clone()
+    }
+}
+
+/// Examples of two labels for an encoder of three components, which `trained` tells apart by the first two.
+fn encoded_intents(by: EncodeBy, trained: bool) -> Arc<Intents> {
+    let encoder = Encoder {
+        name: "big".into(),
+        by,
+        identity: [1; 16],
+        timeout: Duration::from_secs(1),
+        keep: Duration::from_secs(60),
+    };
+    let texts: Vec<String> = (0..12).map(|number| format!("text {number}")).collect();
+    let examples: Vec<Example<'_>> =
+        texts.iter().enumerate().map(|(at, text)| Example { text, label: at % 2 }).collect();
+    let labels = vec!["billing".into(), "legal".into()];
+    let encoded = EncodedIntents::new(Arc::new(encoder), labels, &examples, Training::default()).unwrap();
+    if trained {
+        let side = |at| if at % 2 == 0 { vec![1.0, 0.0, 0.1] } else { vec![0.0, 1.0, 0.1] };
+        let vectors: Vec<TextVector> = (0..12).map(|at| side(at).into()).collect();
+        encoded.train(&vectors).unwrap();
+    }
+    Arc::new(Intents { name: "intents".into(), learned: Learned::Encoded(encoded) })
+}
+
+#[derive(Debug)]
+struct InProcess;
+
+impl trunkline_embed::Encode for InProcess {
+    fn dimensions(&self) -> usize {
+        3
+    }
+
+    fn encode(&self, _: &str) -> Vec<f32> {
+        vec![1.0, 0.0, 0.0]
+    }
+}
+
+#[test]
+fn a_step_says_which_text_it_would_have_encoded_and_decides_by_the_vector() {
+    let step = |by, trained| {
+        let intents = encoded_intents(by, trained);
+        case(vec![custom(Semantic { intents, tiers: vec![Some(CHEAP), Some(STRONG)], sure: 0.5 })])
+    };
+    let local = || EncodeBy::Local(Arc::new(InProcess));
+    let decide = |case: &Case, given: Option<Result<Vec<f32>, String>>| {
+        let given = given.map(|given| given.map(TextVector::from));
+        decide_with(&DecideInput { prompt: Some(&Encoded("which clause", given)), ..case.input() }, &[])
+    };
+    let mut told = Vec::new();
+    let untrained = decide(&step(local(), false), None);
+    assert!(untrained.to_encode.is_none(), "a vector would tell nothing");
+    told.push(story(&untrained));
+    let trained = step(local(), true);
+    let wish = decide(&trained, None);
+    let wanted = wish.to_encode.as_deref().expect("a wish");
+    assert_eq!((&*wanted.encoder.name, wanted.text.as_str()), ("big", "which clause"));
+    assert!(wanted.whom.is_none(), "nobody is asked for what is here");
+    told.push(story(&wish));
+    told.push(story(&decide(&trained, Some(Ok(vec![0.0, 2.0, 0.1])))));
+    told.push(story(&decide(&trained, Some(Err("the encoder gave no vector: it is down".to_owned())))));
+    told.push(story(&decide(&trained, Some(Ok(vec![1.0])))));
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn a_text_goes_to_no_encoder_that_may_not_see_it() {
+    let remote = EncodeBy::Deployment { deployment: DeploymentIndex(3), dimensions: None };
+    let intents = encoded_intents(remote, true);
+    let mut case =
+        case(vec![custom(Semantic { intents, tiers: vec![Some(CHEAP), Some(STRONG)], sure: 0.5 })]);
+    let mut all: Vec<_> = case.fleet.iter().map(|(_, deployment)| deployment.clone()).collect();
+    for (at, deployment) in all.iter_mut().enumerate() {
+        deployment.facts.zdr = Some(at < 3);
+    }
+    all[3].operations = vec![Operation::Embeddings];
+    case.fleet = Arc::new(crate::fleet::Fleet::new(all));
+    let decide = |case: &Case| {
+        decide_with(&DecideInput { prompt: Some(&Encoded("which clause", None)), ..case.input() }, &[])
+    };
+    let wanted = decide(&case).to_encode.expect("a wish");
+    assert_eq!(wanted.whom.map(|whom| whom.index()), Some(DeploymentIndex(3)));
+    case.caller.requirements = vec![Requirement::Zdr];
+    let decision = decide(&case);
+    assert!(decision.to_encode.is_none(), "{}", story(&decision));
+    assert!(story(&decision).contains("its encoder may not see this request"), "{}", story(&decision));
 }

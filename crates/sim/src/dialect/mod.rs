@@ -46,7 +46,7 @@ pub enum DialectName {
     Gemini,
     /// Mistral chat completions, embeddings and models.
     Mistral,
-    /// Bedrock Converse, its stream, token counting and embeddings.
+    /// Bedrock Converse, its stream, token counting, embeddings and rerank.
     Converse,
     /// Cohere chat, embed, rerank and models.
     Cohere,

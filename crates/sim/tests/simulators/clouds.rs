@@ -117,3 +117,47 @@ async fn tokens_are_given_for_proofs_alone() {
     assert_eq!(ask(forged).await.json()["error"], "invalid_grant");
     assert_eq!(ask("grant_type=password").await.status, 400);
 }
+
+#[tokio::test]
+async fn vertex_makes_vectors_in_its_own_forms() {
+    let simulator = start(DialectName::Gemini).await;
+    let ask = |model: &str, method: &str, body: Value| {
+        let path = format!("{PLACE}/google/models/{model}:{method}");
+        let simulator = &simulator;
+        async move { send(simulator, post(&path, &body, BEARER)).await.unwrap() }
+    };
+    let instances = json!({"instances": [{"content": "one two", "task_type": "CLUSTERING"}, {"content": "three"}],
+        "parameters": {"outputDimensionality": 4}});
+    let answer = ask("text-embedding-005", "predict", instances).await.json();
+    assert_eq!(answer["metadata"]["billableCharacterCount"], 11);
+    let first = &answer["predictions"][0]["embeddings"];
+    assert_eq!(first["values"].as_array().map(Vec::len), Some(4));
+    assert!(first["statistics"]["token_count"].is_f64(), "{first}");
+    let content = json!({"parts": [{"text": "one two"}]});
+    let settings = json!({"outputDimensionality": 4, "taskType": "CLUSTERING"});
+    let batch =
+        json!({"requests": [{"content": content, "embedContentConfig": settings}, {"content": content}]});
+    let answer = ask("gemini-embedding-001", "batchEmbedContents", batch).await.json();
+    let lengths: Vec<_> = answer["embeddings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["values"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(lengths, [4, 3072]);
+    assert!(answer["usageMetadata"]["promptTokenCount"].as_u64() > Some(0), "{answer}");
+    let named = json!({"requests": [{"model": "models/gemini-embedding-001", "content": content}]});
+    let mut told = Vec::new();
+    for (model, method, body) in [
+        ("gemini-embedding-001", "batchEmbedContents", named.clone()),
+        ("text-embedding-005", "batchEmbedContents", named),
+        ("gemini-embedding-001", "predict", json!({"instances": [{"content": "a"}]})),
+        ("text-embedding-005", "predict", json!({"instances": []})),
+        ("text-embedding-005", "predict", json!({"instances": [{"text": "a"}]})),
+        ("text-embedding-005", "predict", json!({"instances": [{"content": "a"}], "requests": []})),
+    ] {
+        let answer = ask(model, method, body).await;
+        told.push(format!("{model}:{method} {} {}", answer.status, answer.json()["error"]["message"]));
+    }
+    insta::assert_snapshot!(told.join("\n"));
+}

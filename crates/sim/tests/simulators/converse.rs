@@ -205,3 +205,53 @@ async fn keys_are_checked() {
     let forged = "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host;x-amz-date, Signature=00";
     assert_eq!(ask(forged).await, "403 InvalidSignatureException");
 }
+
+fn ranking(arn: &str) -> Value {
+    let source = |text: &str| json!({"type": "INLINE", "inlineDocumentSource": {"type": "TEXT", "textDocument": {"text": text}}});
+    json!({
+        "queries": [{"type": "TEXT", "textQuery": {"text": "weather in Oslo"}}],
+        "sources": [source("the weather in Oslo"), source("how to bake bread"), source("Oslo weather today")],
+        "rerankingConfiguration": {"type": "BEDROCK_RERANKING_MODEL", "bedrockRerankingConfiguration": {
+            "modelConfiguration": {"modelArn": arn}, "numberOfResults": 2}},
+    })
+}
+
+#[tokio::test]
+async fn documents_are_ordered_for_models_named_by_their_arn() {
+    let simulator = start(DialectName::Converse).await;
+    let arn = "arn:aws:bedrock:us-east-1::foundation-model/amazon.rerank-v1:0";
+    let answer = send(&simulator, post("/rerank", &ranking(arn), BEDROCK)).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let body = answer.json();
+    let order: Vec<_> =
+        body["results"].as_array().unwrap().iter().map(|result| result["index"].clone()).collect();
+    assert_eq!(order, [0, 2]);
+    let mut told = Vec::new();
+    let mut wrong = vec![ranking("amazon.rerank-v1:0")];
+    for (pointer, value) in [
+        ("/queries/0/type", json!("IMAGE")),
+        ("/sources/1/inlineDocumentSource/textDocument/text", json!("")),
+        ("/sources", json!([])),
+        ("/rerankingConfiguration/bedrockRerankingConfiguration/numberOfResults", json!(0)),
+    ] {
+        let mut body = ranking(arn);
+        *body.pointer_mut(pointer).unwrap() = value;
+        wrong.push(body);
+    }
+    wrong.push(with(ranking(arn), "documents", json!(["a"])));
+    for body in wrong {
+        let answer = send(&simulator, post("/rerank", &body, BEDROCK)).await.unwrap();
+        told.push(format!("{} {}", answer.status, answer.json()["message"]));
+    }
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[tokio::test]
+async fn the_sister_service_takes_no_api_keys() {
+    let config = SimConfig::new(DialectName::Converse).with_keys(&["sim-key", "AKID:secret"]);
+    let simulator = Simulator::start(config).await.unwrap();
+    let arn = "arn:aws:bedrock:us-east-1::foundation-model/amazon.rerank-v1:0";
+    let answer = send(&simulator, post("/rerank", &ranking(arn), BEDROCK)).await.unwrap();
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    assert!(answer.header("x-amzn-errortype").starts_with("AccessDeniedException"));
+}

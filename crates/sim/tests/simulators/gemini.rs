@@ -44,6 +44,36 @@ async fn a_stream_is_events_or_an_array() {
 }
 
 #[tokio::test]
+async fn log_probabilities_come_with_the_text_they_are_of() {
+    let simulator = start(DialectName::Gemini).await;
+    let contents = json!([{"role": "user", "parts": [{"text": "a b c [[sim: echo]]"}]}]);
+    let body = json!({"contents": contents, "generationConfig": {"responseLogprobs": true, "logprobs": 2, "seed": 1}});
+    let plain = ask(&simulator, "gemini-2.0-flash", body.clone()).await.json();
+    let candidate = &plain["candidates"][0];
+    let tokens = candidate["logprobsResult"]["chosenCandidates"].as_array().unwrap();
+    let token = |entry: &Value| entry["token"].as_str().unwrap().to_owned();
+    assert_eq!(tokens.iter().map(token).collect::<String>(), "a b c");
+    let alternatives = candidate["logprobsResult"]["topCandidates"].as_array().unwrap();
+    assert_eq!(alternatives.len(), tokens.len());
+    assert!(alternatives.iter().all(|step| step["candidates"].as_array().unwrap().len() == 2));
+    assert!(candidate["avgLogprobs"].as_f64().unwrap() < 0.0);
+    let request = post("/v1/models/gemini-2.0-flash:streamGenerateContent", &body, GOOGLE);
+    let chunks = send(&simulator, request).await.unwrap().json();
+    let streamed = |chunk: &Value| chunk["candidates"][0]["logprobsResult"]["chosenCandidates"].clone();
+    let streamed: Vec<Value> = chunks
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(streamed)
+        .filter_map(|list| list.as_array().cloned())
+        .flatten()
+        .collect();
+    assert_eq!(&streamed, tokens);
+    let alone = ask(&simulator, "gemini-2.0-flash", json!({"generationConfig": {"logprobs": 2}})).await;
+    assert_eq!(alone.status, 400);
+}
+
+#[tokio::test]
 async fn an_error_inside_an_array_keeps_it_whole() {
     let simulator = start(DialectName::Gemini).await;
     for fault in ["quota-before-first-token", "quota-mid-stream=1"] {

@@ -3,7 +3,7 @@
 //! Owns their schema, reads, writes and retention. Must not know queues or threads. Ids are kept as their 16 bytes, most
 //! significant first: they sort by the arrival of the request, so that retention needs no further index.
 
-use super::{StoredArms, StoredPrompt};
+use super::{StoredAccount, StoredArms, StoredPrompt};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
 use std::time::Duration;
@@ -17,9 +17,13 @@ const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS feedback (
     id BLOB PRIMARY KEY, given INTEGER NOT NULL, key TEXT, score REAL, label TEXT, comment TEXT
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS feedback_given ON feedback (given);
 CREATE TABLE IF NOT EXISTS prompts (id BLOB PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS arms (
     route TEXT NOT NULL, step TEXT NOT NULL, saved INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (route, step)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS accounts (
+    kind TEXT NOT NULL, name TEXT NOT NULL, day INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 ";
@@ -100,6 +104,16 @@ pub(super) fn all(
     Ok(())
 }
 
+/// What was given at or after a time in Unix milliseconds, oldest first, so many at the most.
+pub(super) fn given_since(connection: &Connection, since: u64, most: u32) -> rusqlite::Result<Vec<Feedback>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, given, key, score, label, comment FROM feedback WHERE given >= ?1 ORDER BY given LIMIT ?2",
+    )?;
+    let since = i64::try_from(since).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![since, most], read)?;
+    rows.collect()
+}
+
 pub(super) fn put_prompt(connection: &Connection, prompt: &StoredPrompt) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("INSERT OR REPLACE INTO prompts VALUES (?1, ?2)")?;
     statement.execute(params![key(prompt.id), prompt.body])?;
@@ -132,6 +146,28 @@ pub(super) fn arms(connection: &Connection) -> rusqlite::Result<Vec<StoredArms>>
     rows.collect()
 }
 
+pub(super) fn put_account(connection: &Connection, account: &StoredAccount) -> rusqlite::Result<()> {
+    let mut statement =
+        connection.prepare_cached("INSERT OR REPLACE INTO accounts VALUES (?1, ?2, ?3, ?4)")?;
+    let day = i64::try_from(account.day).unwrap_or(i64::MAX);
+    statement.execute(params![account.kind, account.name, day, account.state])?;
+    Ok(())
+}
+
+pub(super) fn accounts(connection: &Connection) -> rusqlite::Result<Vec<StoredAccount>> {
+    let mut statement =
+        connection.prepare("SELECT kind, name, day, state FROM accounts ORDER BY kind, name")?;
+    let rows = statement.query_map([], |row| {
+        Ok(StoredAccount {
+            kind: row.get(0)?,
+            name: row.get(1)?,
+            day: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+            state: row.get(3)?,
+        })
+    })?;
+    rows.collect()
+}
+
 /// Moves what is in the write-ahead log into the file itself, as far as no reader holds it.
 pub(super) fn publish(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
@@ -143,6 +179,8 @@ pub(super) fn retain(connection: &Connection, oldest: u64, max_bytes: u64) -> ru
         connection.execute(&format!("DELETE FROM {table} WHERE id < ?1"), [first_key(oldest)])?;
     }
     connection.execute("DELETE FROM arms WHERE saved < ?1", [i64::try_from(oldest).unwrap_or(i64::MAX)])?;
+    let oldest_day = i64::try_from(oldest / 86_400_000).unwrap_or(i64::MAX);
+    connection.execute("DELETE FROM accounts WHERE day < ?1", [oldest_day])?;
     // Prompts first: they are large, and most of them nobody ever scores.
     for table in ["prompts", "feedback"] {
         let statement =

@@ -1,4 +1,5 @@
-//! What is learned from beyond the record: feedback, prompts as far as a route keeps them, and what bandits made of it.
+//! What is learned from beyond the record: feedback, prompts as far as a route keeps them, what bandits made of it, and what was
+//! spent under daily caps.
 //!
 //! Owns it, in memory or in an SQLite file beside the log, and the one thread that writes that file. Must not know what feedback
 //! is good for. It is a file of its own because two writers of one file would wait for each other, and because it is written
@@ -56,6 +57,19 @@ pub struct StoredArms {
     /// When, in Unix milliseconds.
     pub saved: u64,
     /// What it learned, in a form of whoever reads it.
+    pub state: String,
+}
+
+/// What one account said of a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAccount {
+    /// What kind of account it is.
+    pub kind: String,
+    /// Whose it is.
+    pub name: String,
+    /// Its day, in days since the Unix epoch.
+    pub day: u64,
+    /// What it said, in a form of whoever reads it.
     pub state: String,
 }
 
@@ -142,6 +156,19 @@ impl Learning {
         }
     }
 
+    /// Feedback given at or after a time in Unix milliseconds, oldest first, so much at the most: also what another process brought in.
+    /// Without a file there is none. Reads the database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn given_since(&self, since: u64, most: u32) -> Result<Vec<Feedback>, StoreError> {
+        match &*self.inner {
+            Inner::Memory(_) => Ok(Vec::new()),
+            Inner::Sqlite { path, reader, .. } => database::given_since(&reader.lock(), since, most)
+                .map_err(|source| StoreError::Database { path: path.clone(), source }),
+        }
+    }
+
     /// Keeps a prompt of a request. Never waits for a database; what is kept in memory only would serve nobody, so without a
     /// file nothing is kept.
     pub fn keep_prompt(&self, prompt: StoredPrompt) {
@@ -170,6 +197,28 @@ impl Learning {
         match &*self.inner {
             Inner::Memory(_) => Ok(Vec::new()),
             Inner::Sqlite { path, reader, .. } => database::arms(&reader.lock())
+                .map_err(|source| StoreError::Database { path: path.clone(), source }),
+        }
+    }
+
+    /// Keeps what accounts say, in place of what they said before. Never waits; false when it was not taken. Without a file
+    /// nothing is kept.
+    #[must_use]
+    pub fn keep_accounts(&self, accounts: Vec<StoredAccount>) -> bool {
+        match &*self.inner {
+            Inner::Memory(_) => true,
+            Inner::Sqlite { writer, .. } => writer.accounts(accounts),
+        }
+    }
+
+    /// What accounts had said. Reads the database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
+        match &*self.inner {
+            Inner::Memory(_) => Ok(Vec::new()),
+            Inner::Sqlite { path, reader, .. } => database::accounts(&reader.lock())
                 .map_err(|source| StoreError::Database { path: path.clone(), source }),
         }
     }
@@ -236,6 +285,14 @@ impl LearningFile {
     /// When the database cannot be read.
     pub fn arms(&self) -> Result<Vec<StoredArms>, StoreError> {
         database::arms(&self.connection).map_err(|source| self.failed(source))
+    }
+
+    /// What accounts had said when they were last kept.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
+        database::accounts(&self.connection).map_err(|source| self.failed(source))
     }
 
     /// The kept prompt of a request, as its bytes.

@@ -144,3 +144,50 @@ fn what_bandits_learned_is_there_after_a_restart() {
     let states: Vec<String> = learning.arms().unwrap().into_iter().map(|arms| arms.state).collect();
     assert_eq!(states, ["two"]);
 }
+
+#[test]
+fn accounts_say_after_a_restart_what_they_said_last_and_old_days_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let account = |name: &str, day: u64, state: &str| StoredAccount {
+        kind: "shadow".to_owned(),
+        name: name.to_owned(),
+        day,
+        state: state.to_owned(),
+    };
+    let today = now() / 86_400_000;
+    let learning = Learning::open(&settings(folder.path())).unwrap();
+    assert_eq!(learning.accounts().unwrap(), []);
+    assert!(
+        learning.keep_accounts(vec![account("main", today - 1, "one"), account("old", today - 9, "old")])
+    );
+    assert!(learning.keep_accounts(vec![account("main", today, "two")]));
+    drop(learning);
+    let learning = Learning::open(&settings(folder.path())).unwrap();
+    let kept = [account("main", today, "two"), account("old", today - 9, "old")];
+    let told = learning.accounts().unwrap();
+    assert!(told == kept || told == kept[..1], "the old one may be gone already: {told:?}");
+    let beside = LearningFile::beside(&folder.path().join("log.db")).unwrap().unwrap();
+    assert_eq!(beside.accounts().unwrap()[0], kept[0]);
+    drop(learning);
+    let connection = database::open(&learning_file(&folder.path().join("log.db"))).unwrap();
+    database::retain(&connection, now() - 86_400_000, u64::MAX).unwrap();
+    assert_eq!(database::accounts(&connection).unwrap(), kept[..1]);
+    assert!(Learning::in_memory().keep_accounts(vec![account("main", today, "two")]));
+}
+
+#[test]
+fn what_was_given_lately_is_found_whoever_brought_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = Learning::open(&settings(folder.path())).unwrap();
+    let other = Learning::open(&settings(folder.path())).unwrap();
+    let at = now();
+    for (number, given) in [(1, 500), (2, 700), (3, 600)] {
+        other.give(Feedback { given, ..feedback(RequestId::new(at, number), 1.0) }).unwrap();
+    }
+    let given = |since, most| -> Vec<u64> {
+        own.given_since(since, most).unwrap().into_iter().map(|feedback| feedback.given).collect()
+    };
+    assert_eq!(given(0, 10), [500, 600, 700]);
+    assert_eq!(given(600, 10), [600, 700]);
+    assert_eq!(given(0, 2), [500, 600]);
+}

@@ -4,7 +4,7 @@
 //! outcome; a thread that is gone or a queue that is full is an error for whoever asks, not a loss later.
 
 use super::prompts::Waiting;
-use super::{LearningSettings, NotKept, StoredArms, StoredPrompt, database};
+use super::{LearningSettings, NotKept, StoredAccount, StoredArms, StoredPrompt, database};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -28,6 +28,7 @@ enum Order {
     Feedback(Feedback, SyncSender<Outcome>),
     Flush(SyncSender<Outcome>),
     Arms(Vec<StoredArms>),
+    Accounts(Vec<StoredAccount>),
     /// Prompts are waiting.
     Wake,
     Close,
@@ -67,6 +68,11 @@ impl Writer {
     /// Whether there was room.
     pub(super) fn arms(&self, arms: Vec<StoredArms>) -> bool {
         self.orders.try_send(Order::Arms(arms)).is_ok()
+    }
+
+    /// Whether there was room.
+    pub(super) fn accounts(&self, accounts: Vec<StoredAccount>) -> bool {
+        self.orders.try_send(Order::Accounts(accounts)).is_ok()
     }
 
     pub(super) fn wake(&self) {
@@ -154,6 +160,11 @@ fn write(connection: &Connection, batch: &[Order], prompts: &[StoredPrompt]) -> 
             Order::Arms(all) => {
                 for arms in all {
                     database::put_arms(&transaction, arms)?;
+                }
+            }
+            Order::Accounts(all) => {
+                for account in all {
+                    database::put_account(&transaction, account)?;
                 }
             }
             Order::Flush(_) | Order::Wake | Order::Close => {}

@@ -7,6 +7,7 @@
 use crate::configuration::{self, Origin};
 use anyhow::{Context, bail};
 use clap::Args;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,11 +19,12 @@ use trunkline_model::id::{Name, RequestId};
 use trunkline_model::moment::Moment;
 use trunkline_model::record::RequestRecord;
 use trunkline_route::balance::Rotation;
-use trunkline_route::caller::Caller;
+use trunkline_route::caller::{Caller, PinnedBy};
 use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::explain::{Explanation, Recalled};
-use trunkline_route::features::WallClock;
+use trunkline_route::features::{Prompt, WallClock};
 use trunkline_route::policy::Route;
+use trunkline_route::steps::{EncodeBy, Intents, StepKind, TextVector, encoded_part};
 use trunkline_route::view::AllFresh;
 use trunkline_store::{LearningFile, Query, search_file};
 use trunkline_wire::codec::PathParts;
@@ -76,6 +78,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let id = RequestId::new(unix * 1_000, rand::random());
     let prompt = BodyPrompt::new(dialect, Operation::Chat, &envelope, &body);
+    let vectors = encoded_here(&route, &prompt);
+    let prompt = EncodedHere { prompt, vectors };
     let past = options.decision.map(|id| past(&snapshot, id)).transpose()?;
     let mut input = DecideInput {
         id,
@@ -144,6 +148,45 @@ fn recall_bandits(snapshot: &Snapshot) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A request's text with the vectors that models in process gave.
+struct EncodedHere<'a> {
+    prompt: BodyPrompt<'a>,
+    vectors: Vec<(Name, TextVector)>,
+}
+
+impl Prompt for EncodedHere<'_> {
+    fn last_user_text(&self) -> Cow<'_, str> {
+        self.prompt.last_user_text()
+    }
+
+    fn system_text(&self) -> Cow<'_, str> {
+        self.prompt.system_text()
+    }
+
+    fn encoded(&self, encoder: &str) -> Option<Result<TextVector, String>> {
+        self.vectors.iter().find(|(name, _)| **name == *encoder).map(|(_, vector)| Ok(Arc::clone(vector)))
+    }
+}
+
+/// Learns the examples that models in process read, and encodes the text by them. Deployments are not asked.
+fn encoded_here(route: &Route, prompt: &BodyPrompt<'_>) -> Vec<(Name, TextVector)> {
+    let mut vectors: Vec<(Name, TextVector)> = Vec::new();
+    for step in route.steps() {
+        let StepKind::Custom(custom) = &step.kind else { continue };
+        let Some(examples) = custom.intents().and_then(Intents::encoded) else { continue };
+        let EncodeBy::Local(model) = &examples.encoder.by else { continue };
+        let learned: Vec<TextVector> = examples.texts().map(|text| model.encode(text).into()).collect();
+        if let Err(error) = examples.train(&learned) {
+            eprintln!("warning: the examples of the step `{}` cannot be learned: {error}", step.name);
+        }
+        if vectors.iter().all(|(name, _)| *name != examples.encoder.name) {
+            let vector = model.encode(encoded_part(&prompt.last_user_text())).into();
+            vectors.push((Name::clone(&examples.encoder.name), vector));
+        }
+    }
+    vectors
+}
+
 fn find_route(snapshot: &Snapshot, model: &str) -> anyhow::Result<Arc<Route>> {
     if let Some(route) = snapshot.routes.find(model) {
         return Ok(Arc::clone(route));
@@ -164,6 +207,9 @@ fn caller(snapshot: &Snapshot, options: &Options) -> anyhow::Result<Caller> {
         caller.allow = key.allow.clone();
         caller.requirements.clone_from(&key.requirements);
         caller.tags.clone_from(&key.tags);
+        if let Some(pin) = &key.pin {
+            (caller.pin, caller.pinned_by) = (Some(Name::clone(pin)), PinnedBy::Key);
+        }
     }
     Ok(caller)
 }

@@ -1,7 +1,8 @@
 //! `trunkline feedback`: what was said of answers, brought in from a file, and the examples that its labels make.
 //!
 //! Owns reading the file and finding the requests; the form is the one of `POST /v1/feedback`. A file with a mistake changes
-//! nothing: half of an import is hard to repair. Safe beside a running gateway, which does not notice at once.
+//! nothing: half of an import is hard to repair. Safe beside a running gateway, which
+//! notices within seconds.
 
 use super::from_log::Stretch;
 use super::{log, outcome};

@@ -1,35 +1,62 @@
-//! `trunkline providers`: who is known, who is configured.
+//! `trunkline providers`: who is known, who is configured, what they serve.
 
-use crate::configuration;
+use crate::configuration::{self, Origin};
 use clap::Args;
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use trunkline_providers::preset;
+use trunkline_providers::preset::{self, Endpoint};
 
 /// Options of `providers`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Only those whose key is in the environment.
+    /// Only those whose key is in the environment, or that the configuration names.
     #[arg(long)]
     configured: bool,
+    /// The configuration whose providers are looked for, a file or a folder.
+    #[arg(long, short, value_name = "FILE", env = "TRUNKLINE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Only those that serve this endpoint, for example `rerank`.
+    #[arg(long, value_name = "NAME", value_parser = endpoint)]
+    endpoint: Option<Endpoint>,
     /// Part of an id or name.
     filter: Option<String>,
+}
+
+fn endpoint(name: &str) -> Result<Endpoint, String> {
+    let found = Endpoint::ALL.iter().find(|endpoint| endpoint.name() == name);
+    let all = || Endpoint::ALL.map(Endpoint::name).join(", ");
+    found.copied().ok_or_else(|| format!("there is no endpoint `{name}`; there are {}", all()))
+}
+
+/// The names under which a configuration has providers, by preset.
+fn named(path: Option<&PathBuf>) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+    let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let Some(path) = path else { return Ok(names) };
+    let loaded = configuration::load(Origin::Path(path.clone()).sources()?)?;
+    for provider in &loaded.snapshot.providers {
+        names.entry(provider.preset.clone()).or_default().push(provider.name.to_string());
+    }
+    Ok(names)
 }
 
 /// Lists providers.
 ///
 /// # Errors
-/// None.
+/// A wrong configuration.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let is_set = |name: &str| configuration::environment(name).is_some_and(|value| !value.trim().is_empty());
     let detected = preset::detect(is_set);
+    let named = named(options.config.as_ref())?;
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header([
         "provider",
         "dialect",
         "key variable",
         "found",
         "base URL",
+        "endpoints",
     ]);
     let mut count = 0;
     for id in preset::ids() {
@@ -38,18 +65,29 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let wanted = options.filter.as_deref().is_none_or(|filter| {
             id.contains(filter) || preset.name.to_lowercase().contains(&filter.to_lowercase())
         });
-        if !wanted || (options.configured && found.is_none()) {
+        let serves = options.endpoint.is_none_or(|endpoint| preset.serves(endpoint));
+        let configured_as = named.get(id);
+        if !wanted || !serves || (options.configured && found.is_none() && configured_as.is_none()) {
             continue;
         }
         count += 1;
         let variable = preset.key.env.first().map_or("", String::as_str);
-        let state = match found {
-            Some(_) => "yes",
-            None if preset.key.required => "",
-            None => "no key needed",
+        let state = match (configured_as, found) {
+            (Some(names), _) => format!("as {}", names.join(", ")),
+            (None, Some(_)) => "yes".to_owned(),
+            (None, None) if preset.key.required => String::new(),
+            (None, None) => "no key needed".to_owned(),
         };
         let url = preset.base_url.as_deref().unwrap_or("(state `url`)");
-        table.add_row([id, preset.dialect.name(), variable, state, url]);
+        let endpoints: Vec<&str> = preset.served().map(Endpoint::name).collect();
+        table.add_row([
+            id,
+            preset.dialect.name(),
+            variable,
+            state.as_str(),
+            url,
+            endpoints.join(", ").as_str(),
+        ]);
     }
     println!("{table}\n{}", footer(count, trunkline_providers::bundled::VERSION));
     Ok(ExitCode::SUCCESS)

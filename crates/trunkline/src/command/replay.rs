@@ -9,7 +9,8 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use trunkline_lab::replay::{Settings, replay};
-use trunkline_store::Query;
+use trunkline_route::learned::{KeptPrompt, LONGEST_TEXT};
+use trunkline_store::{LearningFile, Query};
 
 /// Options of `replay`.
 #[derive(Debug, Args)]
@@ -51,7 +52,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let scores = from_log::scores(&options.log, &records, options.scores.as_deref())?;
     let bar = outcome::progress(records.len() as u64, "deciding again");
     let settings = Settings { listed: options.list, ..Settings::default() };
-    let found = replay(&records, &policy, &scores, &settings, &mut |done| bar.set_position(done));
+    let learning = LearningFile::beside(&options.log)?;
+    // A text that was cut when it was kept is not the one that was decided on.
+    let prompts = |id| match KeptPrompt::from_bytes(&learning.as_ref()?.prompt(id).ok()??) {
+        Ok(KeptPrompt::Text(text)) if text.len() + 4 <= LONGEST_TEXT => Some(text),
+        _ => None,
+    };
+    let found = replay(&records, &policy, &scores, &prompts, &settings, &mut |done| bar.set_position(done));
     bar.finish_and_clear();
     options.output.give(&found, &found.page())?;
     Ok(if found.replayed == 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })

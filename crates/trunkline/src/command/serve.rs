@@ -42,6 +42,10 @@ pub(crate) struct Options {
 const LOOK: Duration = Duration::from_secs(1);
 /// How often what bandits have learned is kept: a killed process forgets at most this much.
 const KEEP_LEARNED: Duration = Duration::from_secs(10);
+/// How often feedback is looked for that another process brought in.
+const HEAR: Duration = Duration::from_secs(5);
+/// How often what was spent under daily caps is kept: a killed process forgets at most this much.
+const KEEP_ACCOUNTS: Duration = Duration::from_secs(1);
 /// Changes of a file within this time are one change.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -90,24 +94,30 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
         "serving"
     );
     watch(&gateway, origin)?;
-    keep_learned(&gateway);
+    now_and_then(&gateway, KEEP_LEARNED, |gateway| gateway.keep_learned());
+    now_and_then(&gateway, KEEP_ACCOUNTS, |gateway| gateway.keep_accounts());
+    now_and_then(&gateway, HEAR, |gateway| {
+        let gateway = Arc::clone(gateway);
+        tokio::task::spawn_blocking(move || gateway.hear());
+    });
     let drained = server::run(Arc::clone(&gateway), listener, stop()).await;
     gateway.keep_learned();
+    gateway.keep_accounts();
     gateway.recorder.flush();
     gateway.responses.flush();
     gateway.learning.flush();
     Ok(if drained == Drained::Completely { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
-/// Keeps what is learned now and then, for as long as the process lives.
-fn keep_learned(gateway: &Arc<Gateway>) {
+/// Does something now and then, for as long as the process lives.
+fn now_and_then(gateway: &Arc<Gateway>, often: Duration, what: fn(&Arc<Gateway>)) {
     let gateway = Arc::clone(gateway);
     tokio::spawn(async move {
-        let mut due = tokio::time::interval(KEEP_LEARNED);
+        let mut due = tokio::time::interval(often);
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             due.tick().await;
-            gateway.keep_learned();
+            what(&gateway);
         }
     });
 }
@@ -252,5 +262,6 @@ async fn reload(gateway: &Arc<Gateway>, origin: &Origin) {
     snapshot.server.listen = before.snapshot.server.listen;
     let version = snapshot.version;
     gateway.reload(snapshot);
+    gateway.learn_examples();
     tracing::info!(config = %format_args!("{version:016x}"), "the configuration was reloaded");
 }

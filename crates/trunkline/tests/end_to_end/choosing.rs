@@ -161,7 +161,7 @@ async fn a_classifier_whose_money_is_spent_is_not_asked() {
     // A question can cost no more than some 0.00008 dollars, and costs less: a few of them fit.
     let routes = ROUTES.replace("judge/judge-model", "judge/gpt-5-nano\n    spend_cap: \"0.0001\"");
     let gateway = Gateway::start(&format!("providers:\n{providers}{routes}")).await;
-    let scene = Scene { gateway, judge, _models: models };
+    let mut scene = Scene { gateway, judge, _models: models };
     let mut tiers = Vec::new();
     for number in 0..12 {
         let text = format!("Prove number {number}. [[sim: only=gpt-5-nano say={{\"label\":\"hard\"}}]]");
@@ -179,6 +179,14 @@ async fn a_classifier_whose_money_is_spent_is_not_asked() {
     let strong = tiers.iter().filter(|tier| *tier == "strong").count();
     assert!(strong > 0 && strong < 12 && scene.judged() == strong as u64, "{tiers:?}");
     assert!(tiers[..strong].iter().all(|tier| tier == "strong"), "{tiers:?}");
+
+    scene.gateway.signal("TERM");
+    scene.gateway.ended().await;
+    scene.gateway = scene.gateway.again().await;
+    let text = "Prove one more. [[sim: only=gpt-5-nano say={\"label\":\"hard\"}]]";
+    let answer = scene.ask("asked", text, &[]).await;
+    assert_ne!(answer.header("x-trunkline-tier"), "strong");
+    assert_eq!(scene.judged(), strong as u64, "a restart earns no money");
 }
 
 #[tokio::test(flavor = "multi_thread")]

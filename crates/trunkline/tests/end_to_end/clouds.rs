@@ -2,6 +2,7 @@
 
 use crate::support::{Face, Gateway};
 use serde_json::json;
+use trunkline_model::money::CostConfidence;
 use trunkline_sim::{DialectName, SimConfig, Simulator};
 
 /// A key made for tests; it opens nothing.
@@ -132,4 +133,57 @@ async fn without_a_token_the_application_is_told_whose_fault_it_is() {
         "{}",
         answer.text()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vertex_makes_vectors_in_the_form_of_each_model() {
+    let simulator = started(&[DialectName::Gemini], &["sim-access-token"]).await;
+    let gateway = Gateway::start(&format!(
+        "providers:\n  cloud: {{ preset: vertex, url: \"{}/v1/projects/p/locations/us-central1\", key: sim-access-token }}\n",
+        simulator.base_url(),
+    ))
+    .await;
+    for (model, method, form) in [
+        ("text-embedding-005", "predict", "instances"),
+        ("text-multilingual-embedding-002", "predict", "instances"),
+        ("gemini-embedding-001", "batchEmbedContents", "requests"),
+    ] {
+        let name = format!("cloud/{model}");
+        let openai = json!({"model": name, "input": ["one", "two three"], "dimensions": 8});
+        let answer = gateway.post("/v1/embeddings", openai.to_string()).await;
+        assert_eq!(answer.status, 200, "{model}: {}", answer.text());
+        let vectors = answer.json()["data"].as_array().unwrap().clone();
+        assert_eq!(vectors[1]["embedding"].as_array().map(Vec::len), Some(8), "{model}");
+        let request = simulator.last_request().unwrap();
+        assert!(
+            request.path.ends_with(&format!("/publishers/google/models/{model}:{method}")),
+            "{}",
+            request.path
+        );
+        let sent: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(sent[form].as_array().map(Vec::len), Some(2), "{sent}");
+        let record = gateway.record(answer.id()).await;
+        assert!(record.usage.input > 0, "{record:?}");
+        assert_eq!(record.cost.confidence, CostConfidence::Exact, "{record:?}");
+        // A client of Gemini's asks in its own form, which the cloud does not take as it is.
+        let content = json!({"parts": [{"text": "one two"}]});
+        let requests =
+            json!([{"model": format!("models/{name}"), "content": content, "taskType": "CLUSTERING"}]);
+        let path = format!("/v1beta/models/{}:batchEmbedContents", name.replace('/', "%2F"));
+        let answer = gateway.post(&path, json!({"requests": requests}).to_string()).await;
+        assert_eq!(answer.status, 200, "{model}: {}", answer.text());
+        assert!(answer.json()["embeddings"][0]["values"].is_array(), "{}", answer.text());
+        let sent = String::from_utf8(simulator.last_request().unwrap().body.to_vec()).unwrap();
+        assert!(sent.contains("CLUSTERING") && !sent.contains("models/"), "{sent}");
+    }
+    // Eleven characters without blanks, at two hundredths and a half of a dollar for a million.
+    let answer = gateway
+        .post(
+            "/v1/embeddings",
+            json!({"model": "cloud/text-embedding-005", "input": "hello world x"}).to_string(),
+        )
+        .await;
+    let record = gateway.record(answer.id()).await;
+    assert_eq!(record.usage.media.characters, 11);
+    assert_eq!(record.cost.amount.map(|amount| amount.0), Some(275));
 }

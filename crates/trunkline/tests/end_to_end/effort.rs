@@ -1,4 +1,4 @@
-//! How deeply to reason, said by header, key, route, step or tier: what providers get, and what clients are told.
+//! How deeply to reason, said by header, key, route, step or tier, and pins of keys: what providers get, and what clients are told.
 
 use crate::support::{Answer, Gateway, KEY, provider, simulator};
 use http_body_util::Full;
@@ -185,4 +185,50 @@ async fn an_effort_that_contradicts_the_request_is_given_up_and_a_strict_request
     let request = request.header("x-trunkline-effort", "high").header("x-trunkline-strict", "true");
     let answer = scene.gateway.send(request.body(Full::from(body)).unwrap()).await;
     assert_eq!((answer.status, warnings(&answer)), (200, HEADER), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pinned_key_uses_its_deployment_whatever_is_asked() {
+    let route = "routes:\n  main:\n    tiers:\n      cheap: { deployments: [openai/gpt-5-mini] }\n      strong: { deployments: [openai/gpt-5] }\n    decide:\n      - { when: \"request.messages > 0\", use: strong }\n      - { pin: true }\n";
+    let keys = format!(
+        "keys:\n  app: {{ key: {KEY} }}\n  pinned: {{ key: sk-pinned-0123456789abcdef, pin: openai/gpt-5-mini }}\n"
+    );
+    let scene = Scene::new(route, &keys).await;
+    let ask = async |key: &str, pin: Option<&str>, strict: bool| {
+        let mut request = scene.gateway.builder("/v1/chat/completions");
+        if let Some(pin) = pin {
+            request = request.header("x-trunkline-pin", pin);
+        }
+        if strict {
+            request = request.header("x-trunkline-strict", "true");
+        }
+        let body = json!({"model": "main", "messages": [{"role": "user", "content": "hi"}]});
+        let mut request = request.body(Full::from(body.to_string())).unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+        scene.gateway.send(request).await
+    };
+    let (key, mini) = ("sk-pinned-0123456789abcdef", "openai/gpt-5-mini");
+    assert_eq!(ask(KEY, None, false).await.header("x-trunkline-model"), "gpt-5", "the first step decides");
+    assert_eq!(ask(KEY, Some(mini), false).await.header("x-trunkline-model"), "gpt-5", "before the pin");
+    let answer = ask(key, None, true).await;
+    assert_eq!((answer.status, answer.header("x-trunkline-model")), (200, "gpt-5-mini"), "{}", answer.text());
+    assert_eq!(warnings(&answer), "");
+    let decision = answer.header("x-trunkline-decision").to_owned();
+    for same in [mini, "gpt-5-mini"] {
+        assert_eq!(warnings(&ask(key, Some(same), false).await), "", "the same deployment in other words");
+    }
+    let answer = ask(key, Some("openai/gpt-5"), false).await;
+    assert_eq!(answer.header("x-trunkline-model"), "gpt-5-mini");
+    assert_eq!(warnings(&answer), "pin set to openai/gpt-5-mini by the key");
+    let answer = ask(key, Some("openai/gpt-5"), true).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    insta::assert_snapshot!(answer.shown());
+
+    let path = format!("/v1/decisions/{decision}");
+    let mut request = scene.gateway.builder(&path).body(Full::default()).unwrap();
+    *request.method_mut() = http::Method::GET;
+    request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+    let told = scene.gateway.send(request).await.json();
+    assert_eq!(told["decision"]["decided_by"], "key-pin", "{told}");
+    assert_eq!(told["decision"]["plan"]["legs"], json!([mini]), "nothing stands in for it: {told}");
 }

@@ -291,6 +291,30 @@ async fn a_bandit_hears_feedback_and_remembers_it_over_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_running_bandit_hears_what_is_imported() {
+    let scene = Scene::new(BANDIT).await;
+    let mut lines = String::new();
+    for _ in 0..30 {
+        let decision = scene.drawn("hello").await;
+        let score = if decision["tier"] == "strong" { 1 } else { 0 };
+        lines += &format!("{}\n", json!({"decision": id(&decision), "score": score}));
+    }
+    scene.gateway.records(30).await;
+    std::fs::write(scene.file("said.jsonl"), lines).unwrap();
+    let (imported, output) =
+        scene.trunkline(&["feedback", "import", "said.jsonl", "--config", "trunkline.yaml"]);
+    assert!(imported && output.contains("feedback on 30 requests"), "{output}");
+    let heard = eventually("the bandit hears it", async || {
+        let decision = scene.decided("hello").await;
+        let quality = decision["steps"][0]["measures"]["cheap quality"].as_f64().unwrap();
+        (quality < 0.01).then_some(decision)
+    })
+    .await;
+    let measured = |name: &str| heard["steps"][0]["measures"][name].as_f64().unwrap();
+    assert!(measured("strong quality") > 0.99 && measured("outcomes seen") == 30.0, "{heard}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_past_decision_can_be_made_again_by_server_and_command_line() {
     let scene = Scene::new(BANDIT).await;
     let mut drawn = Vec::new();

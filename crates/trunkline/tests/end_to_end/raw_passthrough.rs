@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use trunkline_model::money::CostConfidence;
-use trunkline_sim::{DialectName, Fault};
+use trunkline_sim::{DialectName, Fault, Headroom, SimConfig, Simulator};
 
 fn request(gateway: &Gateway, method: Method, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     let mut request = gateway.builder(path).body(Full::new(body.into())).unwrap();
@@ -161,6 +161,134 @@ async fn signed_providers_work() {
     assert!(received.headers["authorization"].to_str().unwrap().starts_with("AWS4-HMAC-SHA256"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_is_what_is_sent() {
+    let config = SimConfig::new(DialectName::Converse).with_keys(&["AKIDSIM:the-secret"]);
+    let sim = Simulator::start(config).await.unwrap();
+    let gateway = passing(&format!(
+        "  be: {{ preset: bedrock, url: \"{url}\", region: us-east-1, access_key: AKIDSIM, secret_key: the-secret }}\n  \
+         wrong: {{ preset: bedrock, url: \"{url}\", region: us-east-1, access_key: AKIDSIM, secret_key: not-the-secret }}\n",
+        url = sim.base_url()
+    ))
+    .await;
+    let model = "anthropic.claude-sonnet-4-5-20250929-v1%3A0";
+    let body = r#"{ "messages":[{"role":"user","content":[ {"text":"gr\u00fc\u00dfe"}]}]}"#;
+    for (path, body) in [
+        (format!("model/{model}/converse?b=2&a=1%20x"), body.to_owned()),
+        (format!("model/{model}/converse-stream"), body.to_owned()),
+        (format!("model/{model}/count-tokens"), format!("{{\"input\":{{\"converse\":{body}}}}}")),
+    ] {
+        let target = format!("/passthrough/be/{path}");
+        let answer = gateway.send(request(&gateway, Method::POST, &target, body.clone())).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let received = sim.last_request().unwrap();
+        assert_eq!(received.body, body, "{path}");
+        assert_eq!(received.headers.get_all("authorization").iter().count(), 1);
+        let query = path.split_once('?').map(|(_, query)| query);
+        assert_eq!(received.query.as_deref(), query, "{path}");
+    }
+    // The path names the model, so the record does too.
+    let target = format!("/passthrough/be/model/{model}/converse");
+    let answer = gateway.send(request(&gateway, Method::POST, &target, body)).await;
+    let record = gateway.record(answer.id()).await;
+    assert_eq!(record.model.as_deref(), Some("anthropic.claude-sonnet-4-5-20250929-v1:0"), "{record:?}");
+    let target = format!("/passthrough/wrong/model/{model}/converse");
+    let refused = gateway.send(request(&gateway, Method::POST, &target, body)).await;
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert!(!gateway.log().contains("not-the-secret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_tokens_are_put_on_and_shown_to_nobody() {
+    let tokens = Simulator::start(SimConfig::new(DialectName::Tokens)).await.unwrap();
+    let config = SimConfig::new(DialectName::Gemini).with_keys(&["sim-access-token"]);
+    let sim = Simulator::start(config).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("account.json");
+    let account = json!({"type": "service_account", "client_email": "robot@p.example", "private_key_id": "k",
+        "private_key": include_str!("../../../providers/src/signing/token/test_key.pem"),
+        "token_uri": format!("{}/token", tokens.base_url())});
+    std::fs::write(&file, account.to_string()).unwrap();
+    let gateway = passing(&format!(
+        "  cloud: {{ preset: vertex, url: \"{}/v1/projects/p/locations/global\", identity: {{ file: \"{}\" }}, models: [gemini-3.5-flash] }}\n",
+        sim.base_url(),
+        file.display(),
+    ))
+    .await;
+    let body = json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}).to_string();
+    let model = "publishers/google/models/gemini-3.5-flash";
+    for (method, status) in [("generateContent", 200), ("streamGenerateContent?alt=sse", 200), ("fly", 404)] {
+        let target = format!("/passthrough/cloud/{model}:{method}");
+        let mut passed = request(&gateway, Method::POST, &target, body.clone());
+        passed.headers_mut().insert("x-goog-api-key", KEY.parse().unwrap());
+        let answer = gateway.send(passed).await;
+        assert_eq!(answer.status, status, "{method}: {}", answer.text());
+        let received = sim.last_request().unwrap();
+        assert_eq!(received.headers["authorization"], "Bearer sim-access-token");
+        assert!(!received.headers.contains_key("x-goog-api-key"));
+        assert!(
+            received.path.starts_with("/v1/projects/p/locations/global/publishers/"),
+            "{}",
+            received.path
+        );
+        assert!(!answer.text().contains("sim-access-token"));
+        let record = gateway.record(answer.id()).await;
+        if status == 200 {
+            assert_eq!(record.model.as_deref(), Some("gemini-3.5-flash"), "{record:?}");
+            assert!(record.usage.input > 0 && record.cost.amount.is_some(), "{record:?}");
+        }
+    }
+    assert_eq!(tokens.requests().len(), 1, "one token serves them all");
+    assert!(!gateway.log().contains("sim-access-token"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_wants_rest_is_left_alone_by_routes_too() {
+    let (first, second) = (simulator(DialectName::OpenAi).await, simulator(DialectName::OpenAi).await);
+    let gateway = Gateway::start(&format!(
+        "keys: {{ app: {{ key: {KEY}, passthrough: [\"*\"] }} }}\nproviders:\n{}{}routes:\n  \
+         both: {{ tiers: {{ one: {{ deployments: [oa/gpt-4.1-mini] }}, two: {{ deployments: [ob/gpt-4.1-mini] }} }} }}\n",
+        provider("oa", DialectName::OpenAi, &first.base_url()),
+        provider("ob", DialectName::OpenAi, &second.base_url())
+    ))
+    .await;
+    let ask = || async {
+        let body = json!({"model": "both", "messages": [{"role": "user", "content": "Hi"}]});
+        let answer = gateway.post("/v1/chat/completions", body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.header("x-trunkline-provider").to_owned()
+    };
+    let path = "/passthrough/oa/chat/completions";
+    assert_eq!(ask().await, "oa");
+    // What is left of the limits is learnt of passed answers too.
+    first.script(|script| {
+        let told = Headroom { limit_requests: 100, remaining_requests: 20, ..Headroom::default() };
+        script.limits.announce = Some(Headroom { reset_requests_ms: 3_600_000, ..told });
+    });
+    let passed = gateway.send(request(&gateway, Method::POST, path, chat())).await;
+    assert_eq!(passed.status, 200, "{}", passed.text());
+    let metrics = gateway.get("/metrics").await;
+    let metrics = metrics.text();
+    let headroom = metrics.lines().find(|line| {
+        line.starts_with("trunkline_deployment_headroom{") && line.contains("\"oa/gpt-4.1-mini\"")
+    });
+    let left: f64 = headroom.and_then(|line| line.rsplit(' ').next()?.parse().ok()).expect("a figure");
+    assert!((0.19..0.3).contains(&left), "{headroom:?}");
+    first.fail_with(Fault::RateLimitedRetryAfter(3_600));
+    let refused = gateway.send(request(&gateway, Method::POST, path, chat())).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "3600"), "{}", refused.text());
+    let before = first.requests().len();
+    first.heal();
+    assert_eq!(ask().await, "ob");
+    assert_eq!(first.requests().len(), before, "it is not asked before its time");
+    // A path that names no model says nothing of any.
+    second.fail_with(Fault::RateLimitedRetryAfter(3_600));
+    let listed = gateway.get("/passthrough/ob/models").await;
+    assert_eq!(listed.status, 429, "{}", listed.text());
+    second.heal();
+    assert_eq!(ask().await, "ob");
+}
+
 /// A provider that does what a test tells it, byte by byte.
 struct Scripted {
     listener: TcpListener,
@@ -219,6 +347,29 @@ async fn neither_way_waits_for_the_whole() {
     let record = gateway.records(1).await.remove(0);
     assert_eq!((record.status, record.request_bytes, record.response_bytes), (201, 11, 6));
     assert_eq!((record.outcome.name(), record.cost.confidence), ("served", CostConfidence::Unknown));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_shorter_than_it_says_is_not_whole() {
+    let scripted = Scripted::start().await;
+    let gateway = scripted.gateway().await;
+    let mut client = TcpStream::connect(gateway.address()).await.unwrap();
+    client.write_all(b"GET /passthrough/oa/files/a.bin HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut upstream = scripted.accept().await;
+    read_until(&mut upstream, "\r\n\r\n").await;
+    upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\na part of it").await.unwrap();
+    let head = read_until(&mut client, "a part of it").await.to_ascii_lowercase();
+    // The length goes on, or the end of the last chunk does not come: either way the client can tell.
+    assert!(
+        head.contains("content-length: 100\r\n") || head.contains("transfer-encoding: chunked"),
+        "{head}"
+    );
+    drop(upstream);
+    let mut rest = Vec::new();
+    let _ = timeout(PATIENCE, client.read_to_end(&mut rest)).await.expect("the connection closes");
+    assert!(!String::from_utf8_lossy(&rest).contains("0\r\n\r\n"), "{:?}", String::from_utf8_lossy(&rest));
+    let record = gateway.records(1).await.remove(0);
+    assert_eq!((record.outcome.name(), record.response_bytes), ("broken_off", 12), "{record:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use crate::support::{Gateway, simulator};
 use serde_json::{Value, json};
 use trunkline_model::money::CostConfidence;
-use trunkline_sim::{DialectName, Fault};
+use trunkline_sim::{DialectName, Fault, SimConfig, Simulator};
 
 const DOCUMENTS: [&str; 3] = ["the weather in Oslo", "how to bake bread", "Oslo weather today"];
 
@@ -102,4 +102,76 @@ async fn mistakes_are_told_in_the_client_s_form() {
         told.push(format!("{} {}: {}", answer.status, body["code"], body["message"]));
     }
     insta::assert_snapshot!(told.join("\n"));
+}
+
+/// A gateway in front of Bedrock that signs, and Cohere to stand in for it.
+async fn signing_gateway(bedrock: &Simulator, cohere: &Simulator) -> Gateway {
+    Gateway::start(&format!(
+        "providers:\n  bedrock: {{ url: \"{}\", region: eu-west-3, access_key: AKIDTEST, secret_key: the-secret }}\n  \
+         keyed: {{ preset: bedrock, url: \"{}\", key: k }}\n  co: {{ preset: cohere, url: \"{}\", key: k }}\n\
+         routes:\n  order: {{ tiers: {{ first: {{ deployments: [\"bedrock/cohere.rerank-v3-5:0\"] }}, second: {{ deployments: [co/rerank-v3.5] }} }} }}\n",
+        bedrock.base_url(),
+        bedrock.base_url(),
+        cohere.base_url(),
+    ))
+    .await
+}
+
+async fn bedrock() -> Simulator {
+    let config = SimConfig::new(DialectName::Converse).with_keys(&["AKIDTEST:the-secret"]);
+    Simulator::start(config).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bedrock_orders_documents_for_signed_requests() {
+    let (bedrock, cohere) = (bedrock().await, simulator(DialectName::Cohere).await);
+    let gateway = signing_gateway(&bedrock, &cohere).await;
+    let mut asked = body("bedrock/cohere.rerank-v3-5:0");
+    asked["return_documents"] = json!(true);
+    let answer = gateway.post("/v2/rerank", asked.to_string()).await;
+    assert_eq!((answer.status, order(&answer.json())), (200, vec![0, 2]), "{}", answer.text());
+    assert!(answer.header("x-trunkline-warnings").contains("return_documents"), "{:?}", answer.headers);
+    assert_eq!(
+        answer.json()["meta"]["billed_units"],
+        Value::Null,
+        "what the provider does not count is not made up"
+    );
+    let sent = bedrock.last_request().unwrap();
+    assert_eq!(sent.path, "/rerank");
+    let sent: Value = serde_json::from_slice(&sent.body).unwrap();
+    assert_eq!(
+        sent["rerankingConfiguration"]["bedrockRerankingConfiguration"]["modelConfiguration"]["modelArn"],
+        "arn:aws:bedrock:eu-west-3::foundation-model/cohere.rerank-v3-5:0"
+    );
+    let record = gateway.record(answer.id()).await;
+    // One search of two dollars for a thousand; the answer does not say so.
+    let amount = record.cost.amount.map(|amount| amount.0);
+    assert_eq!((amount, record.cost.confidence), (Some(2_000_000), CostConfidence::Estimated), "{record:?}");
+    let many: Vec<String> = (0..101).map(|number| format!("document {number}")).collect();
+    let answer = gateway
+        .post(
+            "/v1/rerank",
+            json!({"model": "bedrock/amazon.rerank-v1:0", "query": "q", "documents": many}).to_string(),
+        )
+        .await;
+    assert_eq!((answer.status, order(&answer.json()).len()), (200, 101), "{}", answer.text());
+    let record = gateway.record(answer.id()).await;
+    assert_eq!((record.usage.searches, record.cost.amount.map(|amount| amount.0)), (2, Some(2_000_000)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_bedrock_does_not_take_goes_elsewhere_and_keys_are_not_tried() {
+    let (bedrock, cohere) = (bedrock().await, simulator(DialectName::Cohere).await);
+    let gateway = signing_gateway(&bedrock, &cohere).await;
+    let asked = json!({"model": "order", "query": "weather in Oslo", "documents": ["", "Oslo weather"]});
+    let answer = gateway.post("/v1/rerank", asked.to_string()).await;
+    assert_eq!((answer.status, answer.header("x-trunkline-provider")), (200, "co"), "{}", answer.text());
+    assert_eq!(bedrock.requests().len(), 0);
+    bedrock.fail_with(Fault::RateLimited);
+    let answer = gateway.post("/v1/rerank", body("order").to_string()).await;
+    assert_eq!((answer.status, answer.header("x-trunkline-provider")), (200, "co"), "{}", answer.text());
+    let keyed = gateway.post("/v1/rerank", body("keyed/cohere.rerank-v3-5:0").to_string()).await;
+    assert_eq!(keyed.status, 503, "{}", keyed.text());
+    assert!(keyed.text().contains("rerank"), "{}", keyed.text());
+    assert_eq!(bedrock.requests().len(), 1);
 }

@@ -96,3 +96,150 @@ async fn state_is_taken_out_with_a_warning_when_its_maker_is_gone() {
         }
     }
 }
+
+/// A conversation of a client of Gemini's own protocol with a call, and then its result.
+fn gemini_call() -> Value {
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+    json!({
+        "contents": [{"role": "user", "parts": [{"text": "Use get_weather"}]}],
+        "tools": [{"functionDeclarations": [{"name": "get_weather", "parameters": schema}]}],
+    })
+}
+
+fn gemini_result(body: &Value, answer: &Answer) -> Value {
+    let mut body = body.clone();
+    let result = json!({"functionResponse": {"name": "get_weather", "response": {"degrees": 21}}});
+    let contents = body["contents"].as_array_mut().unwrap();
+    contents.extend([
+        answer.json()["candidates"][0]["content"].clone(),
+        json!({"role": "user", "parts": [result]}),
+    ]);
+    body
+}
+
+/// The same with a client of OpenAI's protocol.
+fn openai_call() -> Value {
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+    json!({
+        "model": "both",
+        "messages": [{"role": "user", "content": "Use get_weather"}],
+        "tools": [{"type": "function", "function": {"name": "get_weather", "parameters": schema}}],
+    })
+}
+
+fn openai_result(body: &Value, answer: &Answer) -> Value {
+    let mut body = body.clone();
+    let said = answer.json()["choices"][0]["message"].clone();
+    let id = said["tool_calls"][0]["id"].clone();
+    let result = json!({"role": "tool", "tool_call_id": id, "content": "21 degrees"});
+    body["messages"].as_array_mut().unwrap().extend([said, result]);
+    body
+}
+
+const GEMINI: &str = "/v1beta/models/both:generateContent";
+const OPENAI: &str = "/v1/chat/completions";
+
+/// Gemini refuses a call without its signature, so what is taken out must be put in place by what it accepts instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_sealed_by_one_gemini_account_is_answered_by_another() {
+    type Next = fn(&Value, &Answer) -> Value;
+    let clients: [(&str, Value, Next); 2] =
+        [(GEMINI, gemini_call(), gemini_result), (OPENAI, openai_call(), openai_result)];
+    for (path, body, next) in clients {
+        let (first, second, providers) = two(DialectName::Gemini).await;
+        let name = "gemini-3.5-flash";
+        let gateway = Gateway::start(&format!(
+            "{providers}routes:\n  both:\n    tiers: {{ one: {{ deployments: [first/{name}] }}, two: {{ deployments: [second/{name}] }} }}\n    fallback: {{ error: [two] }}\n"
+        ))
+        .await;
+        let opening = gateway.post(path, body.to_string()).await;
+        assert_eq!(opening.header("x-trunkline-provider"), "first", "{}", opening.text());
+        let further = next(&body, &opening);
+        assert!(further.to_string().contains("ignature"), "{further}");
+        let own = gateway.post(path, further.to_string()).await;
+        assert_eq!((own.status, own.header("x-trunkline-provider")), (200, "first"), "{}", own.text());
+        let warned = own.headers.get("x-trunkline-warnings").map(|value| value.to_str().unwrap().to_owned());
+        assert!(!warned.unwrap_or_default().contains("another provider"), "its own state passes");
+        drop(first);
+        let answer = gateway.post(path, further.to_string()).await;
+        assert_eq!(
+            (answer.status, answer.header("x-trunkline-provider")),
+            (200, "second"),
+            "{}",
+            answer.text()
+        );
+        let warnings = answer.header("x-trunkline-warnings");
+        let sent = String::from_utf8(second.last_request().unwrap().body.to_vec()).unwrap();
+        assert!(
+            warnings.contains("made by another provider than the one that answers now"),
+            "{path}: {warnings}; {sent}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_sealed_by_gemini_is_answered_by_a_provider_of_another_protocol() {
+    let gemini = Simulator::start(SimConfig::new(DialectName::Gemini)).await.unwrap();
+    let anthropic = Simulator::start(SimConfig::new(DialectName::Anthropic)).await.unwrap();
+    let gateway = Gateway::start(&format!(
+        "providers:\n{}{}routes:\n  both:\n    tiers: {{ one: {{ deployments: [first/gemini-3.5-flash] }}, two: {{ deployments: [second/{}] }} }}\n    fallback: {{ error: [two] }}\n",
+        provider("first", DialectName::Gemini, &gemini.base_url()),
+        provider("second", DialectName::Anthropic, &anthropic.base_url()),
+        model(DialectName::Anthropic),
+    ))
+    .await;
+    let body = gemini_call();
+    let opening = gateway.post(GEMINI, body.to_string()).await;
+    assert_eq!(opening.header("x-trunkline-provider"), "first", "{}", opening.text());
+    drop(gemini);
+    let answer = gateway.post(GEMINI, gemini_result(&body, &opening).to_string()).await;
+    assert_eq!((answer.status, answer.header("x-trunkline-provider")), (200, "second"), "{}", answer.text());
+    let sent = String::from_utf8(anthropic.last_request().unwrap().body.to_vec()).unwrap();
+    assert!(!sent.contains("ignature"), "{sent}");
+    assert!(answer.header("x-trunkline-warnings").contains("dropped"), "{:?}", answer.headers);
+}
+
+/// Another replica, or this one after a restart, does not remember who made what; the maker is found by asking.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_remembers_nothing_finds_the_maker() {
+    for (dialect, name) in [
+        (DialectName::Anthropic, model(DialectName::Anthropic)),
+        (DialectName::Converse, model(DialectName::Converse)),
+        (DialectName::Gemini, "gemini-3.5-flash"),
+    ] {
+        let (_first, second, providers) = two(dialect).await;
+        let gateway = async |order: [&str; 2]| {
+            Gateway::start(&format!(
+                "{providers}routes:\n  both:\n    tiers: {{ one: {{ deployments: [{}/{name}] }}, two: {{ deployments: [{}/{name}] }} }}\n",
+                order[0], order[1]
+            ))
+            .await
+        };
+        let (one, another) = (gateway(["first", "second"]).await, gateway(["second", "first"]).await);
+        let (path, further) = if dialect == DialectName::Gemini {
+            let body = gemini_call();
+            let opening = one.post(GEMINI, body.to_string()).await;
+            (GEMINI, gemini_result(&body, &opening))
+        } else {
+            let body = thinking(Face::Anthropic, "Hello");
+            let opening = one.post(Face::Anthropic.path(), body.to_string()).await;
+            (Face::Anthropic.path(), further(Face::Anthropic, &body, &opening))
+        };
+        let answer = another.post(path, further.to_string()).await;
+        assert_eq!(
+            (answer.status, answer.header("x-trunkline-provider")),
+            (200, "first"),
+            "{dialect:?}: {}",
+            answer.text()
+        );
+        assert_eq!(second.requests().len(), 1, "it was asked, and could not read it");
+        // Where nobody can read it, the provider's own words are told.
+        let nobody = Gateway::start(&format!(
+            "{providers}routes:\n  both: {{ tiers: {{ one: {{ deployments: [second/{name}] }} }} }}\n"
+        ))
+        .await;
+        let refused = nobody.post(path, further.to_string()).await;
+        assert_eq!(refused.status, 400, "{dialect:?}: {}", refused.text());
+        assert!(refused.text().to_lowercase().contains("signature"), "{dialect:?}: {}", refused.text());
+    }
+}

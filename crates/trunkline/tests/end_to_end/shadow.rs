@@ -6,6 +6,7 @@ use std::process::Command;
 use trunkline_model::money::NanoDollars;
 use trunkline_model::record::{AttemptKind, Outcome, RequestRecord};
 use trunkline_sim::{DialectName, Fault, Simulator};
+use trunkline_store::LearningFile;
 
 /// What serves, and a candidate of another dialect that gets copies on these terms.
 struct Scene {
@@ -188,6 +189,30 @@ async fn a_cap_without_room_sends_no_copy() {
         }
         assert!(scene.candidate.requests().is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_process_had_set_aside_stays_spent() {
+    // Room for one copy of a thousand tokens and not for two.
+    let mut scene = Scene::new("share: 100%, spend_per_day: \"0.02\"", DialectName::Anthropic).await;
+    scene.candidate.fail_with(Fault::HangBeforeHeaders);
+    scene.ask(Face::Anthropic, "Where to?", false).await;
+    scene.candidate.wait_until(|counters| counters.requests == 1).await;
+    let database = scene.gateway.database();
+    let kept = eventually("the account is kept", async || {
+        let accounts = LearningFile::beside(&database).unwrap()?.accounts().unwrap();
+        accounts
+            .into_iter()
+            .find(|account| account.kind == "shadow" && !account.state.contains("\"spent\":0"))
+    })
+    .await;
+    assert_eq!(kept.name, "main");
+    scene.gateway.signal("KILL");
+    scene.gateway.ended().await;
+    scene.gateway = scene.gateway.again().await;
+    scene.ask(Face::Anthropic, "Where to?", false).await;
+    scene.counted(&copies("capped", 1)).await;
+    assert_eq!(scene.candidate.requests().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

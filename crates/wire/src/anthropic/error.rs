@@ -4,6 +4,7 @@
 //! failure. The provider's type decides before the status: inside a stream there is no status, and proxies change it.
 
 use crate::json_text::JsonText;
+use crate::sealed;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use trunkline_model::error::ClientError;
@@ -60,6 +61,8 @@ fn classify(kind: &str, message: &str, status: Option<u16>) -> FailureClass {
             FailureClass::ContextTooLong
         }
         "invalid_request_error" if says("content filtering policy") => FailureClass::ContentRefused,
+        // Whoever made the state takes it.
+        "invalid_request_error" if sealed::is_refused(message) => FailureClass::Unsupported,
         // A proxy or an older version may use this type for other statuses.
         "invalid_request_error" => match status {
             Some(401 | 402 | 403 | 404 | 429) => class_of_status(status.unwrap_or_default()),

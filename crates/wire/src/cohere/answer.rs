@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::json::Json;
-use trunkline_model::usage::Usage;
+use trunkline_model::usage::{Unbilled, Usage};
 
 /// Reads whole answers.
 #[derive(Default)]
@@ -92,23 +92,44 @@ pub(super) struct Counts {
     cached_tokens: Option<f64>,
 }
 
+/// Counts of one kind. Searches are only ever billed.
 #[derive(Deserialize)]
-struct Tokens {
+pub(super) struct Tokens {
     #[serde(default)]
     input_tokens: Option<f64>,
     #[serde(default)]
     output_tokens: Option<f64>,
+    #[serde(default)]
+    search_units: Option<f64>,
 }
 
 impl Counts {
-    /// The disjoint classes of what went through the model; what is billed only where that is not told.
-    pub(super) fn classes(&self) -> Option<Usage> {
-        let tokens = self.tokens.as_ref().or(self.billed_units.as_ref())?;
-        let count =
-            |number: Option<f64>| number.filter(|number| *number >= 0.0).map_or(0, |number| number as u64);
-        let (input, output) = (count(tokens.input_tokens), count(tokens.output_tokens));
-        Some(Usage::from_inclusive(input, count(self.cached_tokens), output, 0))
+    /// The same of answers that tell it in a `meta`.
+    pub(super) const fn of_meta(billed_units: Option<Tokens>, tokens: Option<Tokens>) -> Self {
+        Self { billed_units, tokens, cached_tokens: None }
     }
+
+    /// The disjoint classes of what went through the model, and what of them is not billed.
+    pub(super) fn classes(&self) -> Option<Usage> {
+        let billed = self.billed_units.as_ref();
+        let told = self.tokens.as_ref().or(billed)?;
+        let (input, output) = (count(told.input_tokens), count(told.output_tokens));
+        // What is not told to be billed otherwise is billed.
+        let charged_input =
+            billed.and_then(|billed| billed.input_tokens).map_or(input, |number| count(Some(number)));
+        let charged_output =
+            billed.and_then(|billed| billed.output_tokens).map_or(output, |number| count(Some(number)));
+        let (input, output) = (input.max(charged_input), output.max(charged_output));
+        Some(Usage {
+            searches: billed.map_or(0, |billed| count(billed.search_units)),
+            unbilled: Unbilled { prompt: input - charged_input, completion: output - charged_output },
+            ..Usage::from_inclusive(input, count(self.cached_tokens), output, 0)
+        })
+    }
+}
+
+fn count(number: Option<f64>) -> u64 {
+    number.filter(|number| *number >= 0.0).map_or(0, |number| number as u64)
 }
 
 /// Reads a finish reason.

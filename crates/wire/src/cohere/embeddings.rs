@@ -3,7 +3,7 @@
 //! Owns the purpose of vectors, which Cohere insists on being told, and vectors by type: numbers are asked for, and the client's
 //! side writes whatever it was asked for.
 
-use super::answer::not_an_answer;
+use super::answer::{Counts, Tokens, not_an_answer};
 use super::{REFUSED, UNKNOWN, Warnings, unsupported};
 use crate::codec::{Decode, EncodeError, Encoded, Frame, Profile};
 use crate::write::{Object, array, string};
@@ -13,7 +13,6 @@ use std::borrow::Cow;
 use trunkline_model::event::Event;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::request::{EmbeddingInput, EmbeddingRequest};
-use trunkline_model::usage::Usage;
 
 /// What Cohere knows besides, under its own names.
 const EXTRAS: &[&str] = &["max_tokens", "priority", "truncate"];
@@ -99,17 +98,11 @@ struct ByType {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Meta {
+struct Meta {
     #[serde(default)]
-    billed_units: Option<Units>,
+    billed_units: Option<Tokens>,
     #[serde(default)]
-    tokens: Option<Units>,
-}
-
-#[derive(Deserialize)]
-struct Units {
-    #[serde(default)]
-    input_tokens: Option<f64>,
+    tokens: Option<Tokens>,
 }
 
 /// Reads answers.
@@ -129,10 +122,8 @@ impl Decode for Decoder {
         for (index, values) in vectors.into_iter().enumerate() {
             events.push(Event::Embedding { index: index as u32, values });
         }
-        let counted = answer.meta.and_then(|meta| meta.tokens.or(meta.billed_units)?.input_tokens);
-        if let Some(input) = counted.filter(|input| *input >= 0.0) {
-            events.push(Event::Usage(Usage { input: input as u64, ..Usage::default() }));
-        }
+        let usage = answer.meta.and_then(|meta| Counts::of_meta(meta.billed_units, meta.tokens).classes());
+        events.extend(usage.map(Event::Usage));
         events.push(Event::End);
         self.has_ended = true;
         Ok(())

@@ -9,7 +9,7 @@ use crate::write::{Object, array};
 use bytes::BytesMut;
 use trunkline_model::dialect::Delivery;
 use trunkline_model::error::ClientError;
-use trunkline_model::event::{Delta, Event, Finish};
+use trunkline_model::event::{Delta, Event, Finish, PartKind};
 use trunkline_model::usage::Usage;
 
 /// Writes answers for a client.
@@ -19,6 +19,8 @@ pub(crate) struct Encoder {
     id: String,
     model: String,
     created: u64,
+    /// Parts that hold thoughts, which a text that goes on has no place for: choice and part.
+    thoughts: Vec<(u32, u32)>,
     /// Of a whole answer.
     choices: Vec<Choice>,
     usage: Option<Usage>,
@@ -40,6 +42,7 @@ impl Encoder {
             model: context.model.clone(),
             created: context.created,
             context,
+            thoughts: Vec::new(),
             choices: Vec::new(),
             usage: None,
             tally: None,
@@ -115,7 +118,13 @@ impl Encode for Encoder {
                 }
                 self.created = created.unwrap_or(self.created);
             }
-            Event::Delta { choice, delta: Delta::Text(text), .. } if !text.is_empty() => {
+            Event::PartStart { choice, part, kind: PartKind::Thinking } => {
+                self.thoughts.push((*choice, *part))
+            }
+            Event::PartEnd { choice, part } => self.thoughts.retain(|open| open != &(*choice, *part)),
+            Event::Delta { choice, part, delta: Delta::Text(text) }
+                if !text.is_empty() && !self.thoughts.contains(&(*choice, *part)) =>
+            {
                 self.text(*choice, text, out);
             }
             Event::Finish { choice, reason, .. } => self.finished(*choice, *reason, out),

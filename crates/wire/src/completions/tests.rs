@@ -6,7 +6,7 @@ use crate::scan;
 use crate::testing::context;
 use bytes::BytesMut;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
-use trunkline_model::event::{Delta, Event, Finish};
+use trunkline_model::event::{Delta, Event, Finish, PartKind};
 use trunkline_model::usage::Usage;
 
 fn look(body: &str) -> crate::codec::Envelope {
@@ -61,6 +61,10 @@ fn written(delivery: Delivery) -> String {
     let mut out = BytesMut::new();
     let events = [
         Event::Start { id: String::new(), model: "served".to_owned(), created: Some(7) },
+        // Thoughts are no part of a text that goes on.
+        Event::PartStart { choice: 0, part: 9, kind: PartKind::Thinking },
+        Event::Delta { choice: 0, part: 9, delta: Delta::Text("They want a greeting.".to_owned()) },
+        Event::PartEnd { choice: 0, part: 9 },
         Event::Delta { choice: 0, part: 0, delta: Delta::Text("Hi \"you\"".to_owned()) },
         Event::Delta { choice: 0, part: 1, delta: Delta::Text("!".to_owned()) },
         Event::Finish { choice: 0, reason: Finish::Length, native: String::new(), stop_sequence: None },

@@ -5,6 +5,7 @@
 //! as the type of an exception message in a stream.
 
 use crate::anthropic::error::{class_of_status, contains_ignoring_case};
+use crate::sealed;
 use serde::Deserialize;
 use trunkline_model::failure::{Failure, FailureClass};
 
@@ -66,7 +67,7 @@ fn classify(name: &str, message: &str, status: Option<u16>) -> FailureClass {
         return if says("per day") { FailureClass::QuotaExhausted } else { FailureClass::RateLimited };
     }
     if is("ValidationException") {
-        return validation(&says);
+        return validation(message, &says);
     }
     let table = [
         ("ServiceQuotaExceededException", FailureClass::QuotaExhausted),
@@ -97,7 +98,7 @@ fn classify(name: &str, message: &str, status: Option<u16>) -> FailureClass {
 }
 
 /// One name for everything that is wrong with a request, also for what another deployment might take.
-fn validation(says: &dyn Fn(&str) -> bool) -> FailureClass {
+fn validation(message: &str, says: &dyn Fn(&str) -> bool) -> FailureClass {
     let too_long = [
         "input is too long",
         "prompt is too long",
@@ -112,6 +113,9 @@ fn validation(says: &dyn Fn(&str) -> bool) -> FailureClass {
         FailureClass::NotFound
     } else if says("content filtering policy") {
         FailureClass::ContentRefused
+    } else if sealed::is_refused(message) {
+        // Whoever made the state takes it.
+        FailureClass::Unsupported
     } else {
         FailureClass::BadRequest
     }

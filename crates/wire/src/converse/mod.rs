@@ -1,4 +1,4 @@
-//! The Bedrock Converse dialect, provider side: Converse, ConverseStream, CountTokens, and embeddings through InvokeModel.
+//! The Bedrock Converse dialect, provider side: Converse, ConverseStream, CountTokens, embeddings through InvokeModel, Rerank.
 //!
 //! Owns everything that is spelled this dialect's way. Must not know how requests are signed or where they go. No client speaks
 //! it here, so that side refuses. What the dialect leaves to each family of models (`additionalModelRequestFields`) is chosen
@@ -15,6 +15,7 @@ mod media;
 mod observe;
 mod reasoning;
 mod request_encode;
+mod rerank;
 mod tools;
 mod turns;
 mod usage;
@@ -51,10 +52,7 @@ pub fn encode_request(request: &Request, profile: &Profile, _: Delivery) -> Resu
         // Plain and streamed differ in the path alone.
         Request::Chat(chat) => request_encode::encode(chat, profile),
         Request::Embeddings(embeddings) => embeddings::encode(embeddings, profile),
-        Request::Rerank(_) => Err(EncodeError::Unsupported {
-            feature: "rerank".to_owned(),
-            reason: "the dialect orders no documents".to_owned(),
-        }),
+        Request::Rerank(request) => rerank::encode(request, profile),
     }
 }
 
@@ -69,7 +67,7 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match (operation, delivery) {
         (Operation::CountTokens, _) => Box::new(answer_plain::CountDecoder::default()),
-        (Operation::Rerank, _) => Box::new(crate::rerank::Decoder::default()),
+        (Operation::Rerank, _) => Box::new(rerank::RerankDecoder::default()),
         (Operation::Embeddings, _) => Box::new(embeddings::VectorDecoder::default()),
         (_, Delivery::Stream) => Box::new(answer_decode::StreamDecoder::default()),
         (_, Delivery::Plain) => Box::new(answer_plain::PlainDecoder::default()),

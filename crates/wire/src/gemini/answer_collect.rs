@@ -4,7 +4,7 @@
 //! once, as the text it will be sent as.
 
 use super::answer_encode::{keep_extra, write_tail};
-use super::answer_part::{Candidate, candidate, is_logprobs};
+use super::answer_part::{Candidate, candidate};
 use super::{error, usage};
 use crate::codec::{Encode, EncodeContext};
 use crate::json_text::JsonText;
@@ -56,14 +56,12 @@ impl Encode for PlainEncoder {
             Event::PartEnd { choice, .. } => self.candidate(*choice).part_end(),
             Event::Finish { choice, reason, native, .. } => self.candidate(*choice).finish(*reason, native),
             Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Logprobs { choice, json } if is_logprobs(json) => {
-                self.candidate(*choice).logprobs = Some(json.clone());
-            }
+            Event::Logprobs { choice, json } => self.candidate(*choice).logprobs.push(json),
             Event::Extra { name, json } => {
                 keep_extra(name, json, &mut self.candidates, &mut self.fields, Delivery::Plain);
             }
             // What other dialects know only has no place here.
-            Event::Logprobs { .. } | Event::Embedding { .. } | Event::Ranked { .. } | Event::End => {}
+            Event::Embedding { .. } | Event::Ranked { .. } | Event::End => {}
         }
     }
 

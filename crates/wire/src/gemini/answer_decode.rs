@@ -6,6 +6,7 @@
 //! chunk: the finish is told when the body ends, and a body that ends before every candidate has one was cut.
 
 use super::error::ErrorObject;
+use super::logprobs;
 use super::state;
 use super::usage::WireUsage;
 use super::{MAX_CHOICES, MAX_PARTS};
@@ -232,11 +233,12 @@ impl Decoder {
             }
             None => return Err(Failure::new(FailureClass::Malformed, "the answer has too many candidates")),
         };
+        // Before the text that they are of, so that encoders can send both at once.
+        if let Some(json) = candidate.logprobs_result.and_then(logprobs::canonical) {
+            events.push(Event::Logprobs { choice: index, json });
+        }
         for part in candidate.content.and_then(|content| content.parts).unwrap_or_default() {
             self.part(place, part, events)?;
-        }
-        if let Some(logprobs) = candidate.logprobs_result {
-            events.push(Event::Logprobs { choice: index, json: Json::from_raw(logprobs.to_owned()) });
         }
         let fields =
             [candidate.grounding_metadata, candidate.citation_metadata, candidate.url_context_metadata];

@@ -5,7 +5,7 @@
 //! with the finish reason, as clients know it. The framing is in two functions, for the form as a JSON array to come.
 
 use super::answer_decode::CANDIDATE_FIELDS;
-use super::answer_part::{Candidate, candidate, is_logprobs, is_part};
+use super::answer_part::{Candidate, candidate, is_part};
 use super::{error, usage};
 use crate::codec::{Encode, EncodeContext};
 use crate::json_text::JsonText;
@@ -47,6 +47,7 @@ impl StreamEncoder {
         out.extend_from_slice(&candidate.parts);
         out.extend_from_slice(b"],\"role\":\"model\"},\"index\":");
         out.extend_from_slice(itoa::Buffer::new().format(index).as_bytes());
+        candidate.logprobs.write(out);
         out.extend_from_slice(b"}]");
         candidate.parts.clear();
         out.extend_from_slice(&self.tail);
@@ -70,14 +71,12 @@ impl Encode for StreamEncoder {
             Event::PartEnd { choice, .. } => self.candidate(*choice).part_end(),
             Event::Finish { choice, reason, native, .. } => self.candidate(*choice).finish(*reason, native),
             Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Logprobs { choice, json } if is_logprobs(json) => {
-                self.candidate(*choice).logprobs = Some(json.clone());
-            }
+            Event::Logprobs { choice, json } => self.candidate(*choice).logprobs.push(json),
             Event::Extra { name, json } => {
                 keep_extra(name, json, &mut self.candidates, &mut self.fields, Delivery::Stream)
             }
             // What other dialects know only has no place here.
-            Event::Logprobs { .. } | Event::Embedding { .. } | Event::Ranked { .. } | Event::End => {}
+            Event::Embedding { .. } | Event::Ranked { .. } | Event::End => {}
         }
     }
 

@@ -5,6 +5,7 @@
 //! stream every text is a part of its own, so a signature that follows its text is written on an empty part after it.
 
 use super::answer_decode::{OTHER_PARTS, finish};
+use super::logprobs::Pending;
 use super::state;
 use crate::carried::Place;
 use crate::json_text::JsonText;
@@ -41,7 +42,7 @@ pub(super) struct Candidate {
     open: Open,
     opaque: Option<Opaque>,
     finish: Option<&'static str>,
-    pub(super) logprobs: Option<Json>,
+    pub(super) logprobs: Pending,
 }
 
 impl Candidate {
@@ -53,7 +54,7 @@ impl Candidate {
             open: Open::None,
             opaque: None,
             finish: None,
-            logprobs: None,
+            logprobs: Pending::default(),
         }
     }
 
@@ -138,12 +139,11 @@ impl Candidate {
     }
 
     /// Writes what a finished candidate says beside its content.
-    pub(super) fn write_ending(&self, out: &mut BytesMut) {
+    pub(super) fn write_ending(&mut self, out: &mut BytesMut) {
         out.field("finishReason", self.finish.unwrap_or("STOP"));
         out.field_unsigned("index", u64::from(self.index));
-        if let Some(logprobs) = &self.logprobs {
-            out.field_raw("logprobsResult", logprobs.text());
-        }
+        self.logprobs.write_mean(out);
+        self.logprobs.write(out);
     }
 }
 
@@ -159,11 +159,6 @@ pub(super) fn candidate(candidates: &mut Vec<Candidate>, index: u32, delivery: D
 /// Whether an extra is a part of this dialect.
 pub(super) fn is_part(name: &str, json: &Json) -> bool {
     OTHER_PARTS.contains(&name) && json.text().contains(name)
-}
-
-/// Whether log-probabilities are in this dialect's form.
-pub(super) fn is_logprobs(json: &Json) -> bool {
-    json.text().contains("\"chosenCandidates\"") || json.text().contains("\"topCandidates\"")
 }
 
 fn write_text(text: &str, thought: bool, signature: Option<&str>, out: &mut BytesMut) {

@@ -1,21 +1,24 @@
 //! Gemini embeddings: `embedContent` and `batchEmbedContents`, both ways.
 //!
-//! Owns the dialect's third operation. Providers are always asked in batch; a client is answered in the form it asked in,
+//! Owns the dialect's third operation. Providers are asked in batch (older models of Vertex AI by `predict`); a client is answered in the form it asked in,
 //! which only its body tells: one `content`, or a list of `requests`. Must not touch vectors beyond their spelling.
 
 use super::answer_decode::whole;
 use super::error::{self, ErrorObject};
+use super::predict::{self, Metadata, Prediction};
 use super::request_decode::{camel, model};
 use super::usage::{self, WireUsage};
 use crate::anthropic::malformed;
 use crate::codec::{
-    BadRequest, Decode, EmbeddingForm, Encode, EncodeContext, EncodeError, Encoded, Envelope, Frame,
-    PathParts, Profile,
+    BadRequest, Decode, EmbeddingForm, EmbeddingsBy, Encode, EncodeContext, EncodeError, Encoded, Envelope,
+    Frame, PathParts, Profile,
 };
 use crate::json_text::JsonText;
 use crate::tree::At;
 use bytes::BytesMut;
 use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::ClientError;
 use trunkline_model::event::Event;
@@ -107,8 +110,11 @@ fn one(item: &At<'_>, request: &mut EmbeddingRequest, first: bool) -> Result<(),
     Ok(())
 }
 
-/// Writes the body of `batchEmbedContents`.
+/// Writes the body of `batchEmbedContents`, or of what the target takes in its place.
 pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<Encoded, EncodeError> {
+    if profile.embeddings_by == EmbeddingsBy::Instances {
+        return predict::encode(request, profile);
+    }
     let mut warnings = Vec::new();
     let task = task(request, profile, &mut warnings);
     let dimensions = match request.dimensions {
@@ -146,7 +152,9 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
             });
         };
         out.open_object();
-        out.field("model", &model);
+        if profile.embeddings_by == EmbeddingsBy::NamedBatch {
+            out.field("model", &model);
+        }
         out.key("content");
         out.open_object();
         out.key("parts");
@@ -154,13 +162,17 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
         super::part_encode::write_text(text, &mut out);
         out.close_array();
         out.close_object();
-        if let Some(task) = &task {
-            out.field("taskType", task);
+        let settings = Settings { task: task.as_deref(), dimensions, own: &own };
+        match profile.embeddings_by {
+            EmbeddingsBy::PlainBatch if !settings.is_empty() => {
+                out.key("embedContentConfig");
+                out.open_object();
+                settings.write_inside(&mut out);
+                out.close_object();
+            }
+            EmbeddingsBy::PlainBatch => {}
+            EmbeddingsBy::NamedBatch | EmbeddingsBy::Instances => settings.write_beside(&mut out),
         }
-        if let Some(dimensions) = dimensions {
-            out.field_unsigned("outputDimensionality", u64::from(dimensions));
-        }
-        own.iter().for_each(|extra| out.field_raw(&extra.name, extra.value.text()));
         out.close_object();
     }
     out.close_array();
@@ -168,8 +180,68 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
     Ok(Encoded::new(out.freeze(), warnings))
 }
 
+/// Where a client puts settings in an object of their own.
+const CONFIG: &str = "embedContentConfig";
+
+/// What is said of vectors beside their content.
+struct Settings<'a> {
+    task: Option<&'a str>,
+    dimensions: Option<u32>,
+    /// Settings of the dialect without a canonical name.
+    own: &'a [&'a Extra],
+}
+
+impl Settings<'_> {
+    fn is_empty(&self) -> bool {
+        self.task.is_none() && self.dimensions.is_none() && self.own.is_empty()
+    }
+
+    /// Writes them as members of the request.
+    fn write_beside(&self, out: &mut BytesMut) {
+        self.write_named(out);
+        self.own.iter().for_each(|extra| out.field_raw(&extra.name, extra.value.text()));
+    }
+
+    /// Writes them as members of the configuration, with what the client wrote there; what it wrote beside goes first, as the
+    /// newer place repeats the older one.
+    fn write_inside(&self, out: &mut BytesMut) {
+        self.write_named(out);
+        let mut known: Vec<String> = Vec::new();
+        known.extend(self.task.map(|_| "taskType".to_owned()));
+        known.extend(self.dimensions.map(|_| "outputDimensionality".to_owned()));
+        let (inner, outer): (Vec<&Extra>, Vec<&Extra>) =
+            self.own.iter().copied().partition(|extra| extra.name == CONFIG);
+        for extra in outer {
+            out.field_raw(&extra.name, extra.value.text());
+            known.push(extra.name.clone());
+        }
+        for extra in inner {
+            let Ok(members) = extra.value.read::<BTreeMap<String, Box<RawValue>>>() else { continue };
+            for (name, value) in members {
+                if !known.contains(&camel(&name)) {
+                    out.foreign_key(&name);
+                    out.raw(value.get());
+                }
+            }
+        }
+    }
+
+    fn write_named(&self, out: &mut BytesMut) {
+        if let Some(task) = self.task {
+            out.field("taskType", task);
+        }
+        if let Some(dimensions) = self.dimensions {
+            out.field_unsigned("outputDimensionality", u64::from(dimensions));
+        }
+    }
+}
+
 /// What the vectors are for, in this dialect's words.
-fn task(request: &EmbeddingRequest, profile: &Profile, warnings: &mut Vec<Warning>) -> Option<String> {
+pub(super) fn task(
+    request: &EmbeddingRequest,
+    profile: &Profile,
+    warnings: &mut Vec<Warning>,
+) -> Option<String> {
     let given = request.task.as_deref()?;
     if profile.refuses("taskType") {
         warnings.push(Warning::dropped("input_type", "the target refuses it"));
@@ -195,6 +267,8 @@ fn task(request: &EmbeddingRequest, profile: &Profile, warnings: &mut Vec<Warnin
 struct WireVectors {
     embeddings: Option<Vec<WireVector>>,
     embedding: Option<WireVector>,
+    predictions: Option<Vec<Prediction>>,
+    metadata: Option<Metadata>,
     usage_metadata: Option<WireUsage>,
     error: Option<ErrorObject>,
 }
@@ -218,23 +292,27 @@ impl Decode for Decoder {
             return Err(error.into_failure(None));
         }
         let wrong = |what: &str| Failure::new(FailureClass::Malformed, what);
-        let vectors = match (answer.embeddings, answer.embedding) {
-            (Some(vectors), _) => vectors,
-            (None, Some(vector)) => vec![vector],
-            (None, None) => return Err(wrong("the provider's answer has no embeddings")),
+        let mut usage = answer.usage_metadata.and_then(|usage| usage.usage());
+        let values = |vector: WireVector| vector.values;
+        let vectors: Vec<Vec<f32>> = match (answer.embeddings, answer.embedding, answer.predictions) {
+            (Some(vectors), ..) => vectors.into_iter().map(values).collect(),
+            (None, Some(vector), _) => vec![values(vector)],
+            (None, None, Some(predictions)) => {
+                let (vectors, counted) = predict::read(predictions, answer.metadata.as_ref());
+                usage = usage.or(counted);
+                vectors
+            }
+            (None, None, None) => return Err(wrong("the provider's answer has no embeddings")),
         };
         if vectors.len() > MAX_VECTORS {
             return Err(wrong("the provider's answer has too many embeddings"));
         }
         self.seen = true;
         events.push(Event::Start { id: String::new(), model: String::new(), created: None });
-        for (index, vector) in vectors.into_iter().enumerate() {
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
-            events.push(Event::Embedding { index, values: vector.values });
+        for (index, values) in (0_u32..).zip(vectors) {
+            events.push(Event::Embedding { index, values });
         }
-        if let Some(usage) = answer.usage_metadata.and_then(|usage| usage.usage()) {
-            events.push(Event::Usage(usage));
-        }
+        events.extend(usage.map(Event::Usage));
         events.push(Event::End);
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use crate::anthropic::error::{class_of_status, contains_ignoring_case};
 use crate::json_text::JsonText;
+use crate::sealed;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use std::time::Duration;
@@ -122,6 +123,8 @@ fn classify(name: &str, reason: &str, message: &str, per_day: bool, status: Opti
     }
     match name {
         "INVALID_ARGUMENT" | "OUT_OF_RANGE" if exceeds_context(message) => FailureClass::ContextTooLong,
+        // Whoever made the state takes it.
+        "INVALID_ARGUMENT" if sealed::is_refused(message) => FailureClass::Unsupported,
         "INVALID_ARGUMENT" | "OUT_OF_RANGE" | "ALREADY_EXISTS" => FailureClass::BadRequest,
         // What this account may not do from here; another deployment may.
         "FAILED_PRECONDITION"

@@ -99,7 +99,9 @@ impl Decoder {
         }
         if let Some(logprobs) = choice.logprobs.filter(|raw| raw.get() != "null") {
             let json = Json::from_raw(logprobs.to_owned());
-            writer.events.push(Event::Logprobs { choice: writer.choice, json });
+            if is_canonical(&json) {
+                writer.events.push(Event::Logprobs { choice: writer.choice, json });
+            }
         }
         if let Some(message) = choice.delta.as_ref().or(choice.message.as_ref()) {
             writer.message(message)?;
@@ -119,6 +121,11 @@ impl Decoder {
             events.push(Event::End);
         }
     }
+}
+
+/// Whether log-probabilities are in the form of this endpoint; look-alikes have others, which would break the client's types.
+fn is_canonical(json: &Json) -> bool {
+    json.text().contains("\"content\"") || json.text().contains("\"refusal\"")
 }
 
 impl Decode for Decoder {

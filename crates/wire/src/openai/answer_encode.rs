@@ -107,11 +107,6 @@ fn write_redacted_block(out: &mut BytesMut, data: &str) {
     block.close();
 }
 
-/// Whether log-probabilities are in this dialect's form; another's would break the client's types.
-fn is_own_logprobs(json: &Json) -> bool {
-    json.text().contains("\"content\"") || json.text().contains("\"refusal\"")
-}
-
 /// Writes a stream.
 pub(super) struct StreamEncoder {
     context: EncodeContext,
@@ -130,7 +125,8 @@ struct StreamChoice {
     calls: u32,
     has_arguments: bool,
     thinking: String,
-    logprobs: Option<Json>,
+    /// Of the text that comes next.
+    logprobs: Vec<Json>,
 }
 
 impl StreamEncoder {
@@ -160,7 +156,7 @@ impl StreamEncoder {
             self.head.write(&mut object, "chat.completion.chunk");
             object.key("choices").extend_from_slice(b"[{\"index\":");
         }
-        let logprobs = self.choice(choice).logprobs.take();
+        let logprobs = std::mem::take(&mut self.choice(choice).logprobs);
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(&self.prefix);
         whole(out, choice);
@@ -169,7 +165,7 @@ impl StreamEncoder {
         delta(&mut object);
         object.close();
         out.extend_from_slice(b",\"logprobs\":");
-        out.extend_from_slice(logprobs.as_ref().map_or("null", Json::text).as_bytes());
+        write_logprobs(out, &logprobs);
         out.extend_from_slice(b",\"finish_reason\":");
         match finish {
             Some(finish) => string(out, finish_word(finish)),
@@ -189,7 +185,7 @@ impl StreamEncoder {
             return;
         }
         // Log-probabilities belong to the text that follows.
-        let logprobs = state.logprobs.take();
+        let logprobs = std::mem::take(&mut state.logprobs);
         self.chunk(choice, None, out, |delta| {
             delta.text("role", "assistant");
             delta.text("content", "");
@@ -321,19 +317,13 @@ impl Encode for StreamEncoder {
             Event::PartStart { choice, kind, .. } => self.part_start(*choice, kind, out),
             Event::Delta { choice, delta, .. } => self.delta(*choice, delta, out),
             Event::PartEnd { choice, .. } => self.part_end(*choice, out),
-            Event::Logprobs { choice, json } if is_own_logprobs(json) => {
-                self.choice(*choice).logprobs = Some(json.clone());
-            }
+            Event::Logprobs { choice, json } => self.choice(*choice).logprobs.push(json.clone()),
             Event::Finish { choice, reason, .. } => {
                 self.role(*choice, out);
                 self.chunk(*choice, Some(*reason), out, |_| {});
             }
             Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Logprobs { .. }
-            | Event::Embedding { .. }
-            | Event::Ranked { .. }
-            | Event::Extra { .. }
-            | Event::End => {}
+            Event::Embedding { .. } | Event::Ranked { .. } | Event::Extra { .. } | Event::End => {}
         }
     }
 
@@ -557,16 +547,10 @@ impl Encode for PlainEncoder {
             Event::PartStart { choice, kind, .. } => self.choice(*choice).part_start(kind),
             Event::Delta { choice, delta, .. } => self.choice(*choice).delta(delta),
             Event::PartEnd { choice, .. } => self.choice(*choice).kind = None,
-            Event::Logprobs { choice, json } if is_own_logprobs(json) => {
-                self.choice(*choice).logprobs.push(json.clone());
-            }
+            Event::Logprobs { choice, json } => self.choice(*choice).logprobs.push(json.clone()),
             Event::Finish { choice, reason, .. } => self.choice(*choice).finish = Some(*reason),
             Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Logprobs { .. }
-            | Event::Embedding { .. }
-            | Event::Ranked { .. }
-            | Event::Extra { .. }
-            | Event::End => {}
+            Event::Embedding { .. } | Event::Ranked { .. } | Event::Extra { .. } | Event::End => {}
         }
     }
 

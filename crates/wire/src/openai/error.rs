@@ -270,6 +270,8 @@ fn class_of_code(code: &str) -> Option<FailureClass> {
         | "exceed_context_size_error"
         | "string_above_max_length"
         | "context_window_exceeded" => Class::ContextTooLong,
+        // Whoever made the state takes it.
+        "invalid_encrypted_content" => Class::Unsupported,
         "request_too_large" | "request_entity_too_large" | "payload_too_large" => Class::RequestTooLarge,
         "content_filter"
         | "content_policy_violation"

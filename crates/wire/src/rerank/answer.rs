@@ -13,7 +13,7 @@ use trunkline_model::error::ClientError;
 use trunkline_model::event::{Event, Finish};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::json::Json;
-use trunkline_model::usage::Usage;
+use trunkline_model::usage::{Unbilled, Usage};
 
 /// The most documents of one answer.
 const RESULT_LIMIT: usize = 100_000;
@@ -68,17 +68,18 @@ struct Units {
 impl Answer<'_> {
     fn usage(&self) -> Option<Usage> {
         let count = |number: f64| if number >= 0.0 { number as u64 } else { 0 };
-        let units = |of: fn(&Units) -> Option<f64>| {
-            let meta = self.meta.as_ref()?;
-            [&meta.tokens, &meta.billed_units].into_iter().flatten().find_map(of).map(count)
-        };
-        let tokens = self.usage.as_ref().and_then(|usage| usage.total_tokens.or(usage.prompt_tokens));
-        let (input, searches) =
-            (tokens.or(units(|units| units.input_tokens)), units(|units| units.search_units));
-        if input.is_none() && searches.is_none() {
+        let meta = |of: fn(&Meta) -> Option<f64>| self.meta.as_ref().and_then(of).map(count);
+        let billed = meta(|meta| meta.billed_units.as_ref()?.input_tokens);
+        let went = self.usage.as_ref().and_then(|usage| usage.total_tokens.or(usage.prompt_tokens));
+        let went = went.or(meta(|meta| meta.tokens.as_ref()?.input_tokens)).or(billed);
+        let searches = meta(|meta| meta.billed_units.as_ref()?.search_units)
+            .or(meta(|meta| meta.tokens.as_ref()?.search_units));
+        if went.is_none() && searches.is_none() {
             return None;
         }
-        Some(Usage { input: input.unwrap_or(0), searches: searches.unwrap_or(0), ..Usage::default() })
+        let input = went.unwrap_or(0).max(billed.unwrap_or(0));
+        let unbilled = Unbilled { prompt: billed.map_or(0, |billed| input - billed), completion: 0 };
+        Some(Usage { input, searches: searches.unwrap_or(0), unbilled, ..Usage::default() })
     }
 }
 
@@ -217,8 +218,9 @@ impl Encode for Encoder {
             if usage.searches > 0 {
                 units.whole("search_units", usage.searches);
             }
-            if usage.input > 0 {
-                units.whole("input_tokens", usage.input);
+            let billed = usage.billed();
+            if billed.input > 0 {
+                units.whole("input_tokens", billed.input);
             }
             units.close();
         }

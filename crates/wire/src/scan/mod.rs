@@ -6,6 +6,7 @@
 
 mod anthropic;
 mod gemini;
+mod keys;
 mod openai;
 mod prompt;
 pub(crate) mod reader;
@@ -26,7 +27,8 @@ pub use text::{PromptText, prompt_text};
 ///
 /// # Errors
 /// What is wrong and where: a byte offset for syntax, a path for the essentials (model, stream, conversation) that are
-/// missing or of the wrong type. Everything else is left to the decoder or to the provider.
+/// missing or of the wrong type and for a key that stands twice in its object. Everything else is left to the decoder or to the
+/// provider.
 pub fn envelope(
     dialect: Dialect,
     operation: Operation,
@@ -51,8 +53,7 @@ pub(crate) fn utf8(body: &[u8]) -> Result<&str, BadRequest> {
     })
 }
 
-/// What the visitors of the dialects fill. The prompt is tallied by section, so that of a field given twice only the last
-/// counts, as everywhere.
+/// What the visitors of the dialects fill. The prompt is tallied by section.
 struct Facts {
     shape: Shape,
     has_model: bool,
@@ -82,7 +83,7 @@ impl Facts {
     }
 
     fn read(&mut self, text: &str) -> Result<Vec<Field>, Fault> {
-        let mut reader = Reader::new(text);
+        let mut reader = Reader::strict(text);
         reader.blanks();
         if reader.kind() != Kind::Object {
             return Err(reader.unexpected("`{`: the body is a JSON object"));

@@ -1,10 +1,12 @@
 //! A pull reader over JSON text that validates and never builds.
 //!
-//! Owns the grammar of RFC 8259: values are visited in place, by span. Must not know any dialect's keys. Strings are the
+//! Owns the grammar of RFC 8259: values are visited in place, by span. Must not know any dialect's keys. Whether a key may come
+//! twice is the caller's choice: answers are read as they are, requests are not. Strings are the
 //! bulk of every prompt, so they are skipped 64 bytes at a time; the three tests of a block (quote, backslash, control
 //! character) are vector instructions on any target: whether there is a hit is left to the compiler, where the hits are is
 //! what no compiler finds by itself.
 
+use super::keys::{Keys, repeated};
 use super::unescape::unescape;
 use crate::codec::BadRequest;
 use std::borrow::Cow;
@@ -79,12 +81,24 @@ pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: u32,
+    /// Whether a key that an object has twice is a mistake.
+    is_strict: bool,
 }
 
 impl<'a> Reader<'a> {
     /// Starts before the first byte.
     pub(crate) const fn new(text: &'a str) -> Self {
-        Self { text, at: 0, depth: 0 }
+        Self { text, at: 0, depth: 0, is_strict: false }
+    }
+
+    /// As `new`, for what must not have a key twice in any of its objects but the outermost, whose visitor sees them all.
+    pub(crate) const fn strict(text: &'a str) -> Self {
+        Self { text, at: 0, depth: 0, is_strict: true }
+    }
+
+    /// Starts at a byte.
+    pub(super) const fn at(text: &'a str, at: usize) -> Self {
+        Self { text, at, depth: 0, is_strict: false }
     }
 
     /// The offset of the next byte.
@@ -267,11 +281,18 @@ impl<'a> Reader<'a> {
         if self.byte() == Some(b'}') {
             return self.ascend();
         }
+        let mut keys = Keys::new();
         loop {
             if self.byte() != Some(b'"') {
                 return Err(self.unexpected("`\"` at the start of a key"));
             }
             let key = self.string()?;
+            if self.is_strict
+                && self.depth > 1
+                && let Some(before) = keys.note(self.text, key)
+            {
+                return Err(repeated(self.text, key, before));
+            }
             self.blanks();
             if self.byte() != Some(b':') {
                 return Err(self.unexpected("`:` after a key"));
@@ -421,7 +442,7 @@ fn syntax_error(text: &str, at: usize, expected: &str) -> Fault {
 
 /// Where escapes are, more are near: goes on block by block, each looked at once however many escapes it holds. Gives the
 /// offset of the first byte that is neither plain nor part of an escape, or of the last bytes too few for a block. `check` is
-/// asked for the end of the escape whose backslash is at an offset.
+/// asked for the end of the escape whose backslash is at an offset, where that is not one letter.
 pub(crate) fn pass_escapes<E>(
     bytes: &[u8],
     mut at: usize,
@@ -435,7 +456,10 @@ pub(crate) fn pass_escapes<E>(
             if bytes[found] != b'\\' {
                 return Ok(found);
             }
-            let after = check(found)?;
+            let after = match bytes.get(found + 1) {
+                Some(&letter) if SHORT_ESCAPES[usize::from(letter)] => found + 2,
+                _ => check(found)?,
+            };
             if after - at >= 64 {
                 next = after;
                 break;
@@ -446,6 +470,18 @@ pub(crate) fn pass_escapes<E>(
     }
     Ok(at)
 }
+
+/// What may follow a backslash and is the end of the escape: nearly all of them.
+const SHORT_ESCAPES: [bool; 256] = {
+    let mut table = [false; 256];
+    let letters = b"\"\\/bfnrt";
+    let mut index = 0;
+    while index < letters.len() {
+        table[letters[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 
 /// Length of the prefix without quote, backslash or control character: what needs no escape either.
 pub(crate) fn plain_prefix(bytes: &[u8]) -> usize {

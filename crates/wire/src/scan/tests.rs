@@ -167,7 +167,7 @@ fn opaque_state_is_seen_where_it_is_and_only_there() {
 }
 
 #[test]
-fn of_a_field_given_twice_the_last_counts() {
+fn of_a_top_level_field_given_twice_the_last_counts() {
     let body = r#"{"model":"a","messages":[{"content":"01234"},{"content":"01234"}],"model":"b","stream":true,"stream":false,"messages":[{"content":"0"}]}"#;
     let envelope = scan(Dialect::OpenAi, Operation::Chat, body).unwrap();
     assert_eq!(envelope.shape.model, "b");
@@ -175,6 +175,17 @@ fn of_a_field_given_twice_the_last_counts() {
     assert_eq!((envelope.shape.messages, envelope.shape.text_bytes), (1, 1));
     assert_eq!(envelope.fields.len(), 6);
     assert_eq!(&body[envelope.field(body.as_bytes(), "model").unwrap().value.clone()], "\"b\"");
+}
+
+#[test]
+fn a_field_given_twice_below_is_refused_with_its_path() {
+    let bodies = [
+        r#"{"model":"a","messages":[{"role":"user","content":"a","role":"system"}]}"#,
+        r#"{"model":"a","messages":[],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","type":"array"}}}]}"#,
+    ];
+    let told = bodies.map(|body| scan(Dialect::OpenAi, Operation::Chat, body).unwrap_err());
+    let shown: Vec<String> = told.iter().map(|error| format!("{:?} {}", error.path, error.message)).collect();
+    insta::assert_snapshot!(shown.join("\n"));
 }
 
 #[test]

@@ -3,25 +3,36 @@
 //! Owns gathering them from the file, the log and the configuration itself, and training. Every step that names them shares what was
 //! learned.
 
+use super::encoders::Encoders;
 use super::examples;
+use super::kinds::find;
 use crate::compile::Compiler;
 use crate::file::{File, IntentsHead, IntentsSettings};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use trunkline_route::classify::{Classifier, Example, Head, TrainError, Training};
-use trunkline_route::steps::Intents;
+use trunkline_route::steps::{EncodedIntents, Encoder, Intents, Learned};
 
 /// Examples of a label below which its class is guesswork.
 const FEW: usize = 3;
 
-pub(super) fn compile(file: &File, compiler: &mut Compiler<'_>) -> BTreeMap<String, Option<Arc<Intents>>> {
+pub(super) fn compile(
+    file: &File,
+    encoders: &Encoders,
+    compiler: &mut Compiler<'_>,
+) -> BTreeMap<String, Option<Arc<Intents>>> {
     file.intents
         .iter()
-        .map(|(name, settings)| (name.clone(), intents(name, settings, compiler).map(Arc::new)))
+        .map(|(name, settings)| (name.clone(), intents(name, settings, encoders, compiler).map(Arc::new)))
         .collect()
 }
 
-fn intents(name: &str, settings: &IntentsSettings, compiler: &mut Compiler<'_>) -> Option<Intents> {
+fn intents(
+    name: &str,
+    settings: &IntentsSettings,
+    encoders: &Encoders,
+    compiler: &mut Compiler<'_>,
+) -> Option<Intents> {
     let path = ["intents", name];
     let mut texts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (label, examples) in &settings.examples {
@@ -71,7 +82,14 @@ fn intents(name: &str, settings: &IntentsSettings, compiler: &mut Compiler<'_>) 
         let message = format!("the label `{label}` has {} example(s): that is guesswork", examples.len());
         compiler.warning(&path, message, Some("ten or more make a class".to_owned()));
     }
-    train(name, settings, &texts, compiler)
+    let encoder = match &settings.encoder {
+        None => None,
+        Some(written) => {
+            let found = find(&["intents", name, "encoder"], written, "encoders", encoders, compiler);
+            Some(found?)
+        }
+    };
+    train(name, settings, &texts, encoder, compiler)
 }
 
 /// Examples kept of the log at the most, the newest of them.
@@ -121,6 +139,7 @@ fn train(
     name: &str,
     settings: &IntentsSettings,
     texts: &BTreeMap<&str, Vec<&str>>,
+    encoder: Option<Arc<Encoder>>,
     compiler: &mut Compiler<'_>,
 ) -> Option<Intents> {
     let head = match settings.head.unwrap_or_default() {
@@ -135,8 +154,12 @@ fn train(
         .flat_map(|(label, texts)| texts.iter().map(move |text| Example { text, label }))
         .collect();
     let labels = texts.keys().map(|label| Box::from(*label)).collect();
-    match Classifier::train(labels, &examples, &training) {
-        Ok(classifier) => Some(Intents { name: name.into(), classifier }),
+    let learned = match encoder {
+        None => Classifier::train(labels, &examples, &training).map(Learned::Static),
+        Some(encoder) => EncodedIntents::new(encoder, labels, &examples, training).map(Learned::Encoded),
+    };
+    match learned {
+        Ok(learned) => Some(Intents { name: name.into(), learned }),
         Err(error) => {
             let path = ["intents", name, "keep"];
             let path = if matches!(error, TrainError::Keep { .. }) { &path[..] } else { &path[..2] };

@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trunkline_route::policy::TierPosition;
 use trunkline_route::steps::{
-    Arm, ArmStatistics, Bandit, ClassifierStep, Complexity, ComplexityBy, Experiment, Exploration, Hybrid,
-    LabelTiers, Semantic, SplitBy, StepKind,
+    Arm, ArmStatistics, Bandit, ClassifierStep, Complexity, ComplexityBy, EncodeBy, Experiment, Exploration,
+    Hybrid, Intents, LabelTiers, Semantic, SplitBy, StepKind,
 };
 
 pub(super) fn semantic(
@@ -29,7 +29,8 @@ pub(super) fn semantic(
 ) -> Option<StepKind> {
     let name = step.semantic.as_ref()?;
     let intents = find(&below(path, "semantic"), name, "intents", &around.named.intents, compiler)?;
-    let labels: Vec<&str> = intents.classifier.labels().iter().map(AsRef::as_ref).collect();
+    encoder_may_see(&below(path, "semantic"), &intents, around, compiler)?;
+    let labels: Vec<&str> = intents.labels().iter().map(AsRef::as_ref).collect();
     let awaited = awaited(name, around);
     let map = map(path, &step.map, &with(&labels, awaited), around.names, compiler)?;
     let sure = within(&below(path, "sure"), step.sure, 0.0..=1.0, compiler)?.unwrap_or(0.5);
@@ -67,7 +68,8 @@ pub(super) fn hybrid(
         compiler,
     );
     let (intents, model) = (intents?, model?);
-    let own: Vec<&str> = intents.classifier.labels().iter().map(AsRef::as_ref).collect();
+    encoder_may_see(&below(&place, "intents"), &intents, around, compiler)?;
+    let own: Vec<&str> = intents.labels().iter().map(AsRef::as_ref).collect();
     let asked: Vec<&str> = model.labels.iter().map(|label| &*label.label).collect();
     let all: Vec<&str> = own.iter().chain(&asked).copied().collect::<BTreeSet<_>>().into_iter().collect();
     let awaited = awaited(&settings.intents, around);
@@ -231,8 +233,8 @@ pub(super) fn experiment(
     Some(StepKind::Custom(Arc::new(Experiment { salt: settings.name.as_str().into(), by, arms })))
 }
 
-/// What a step names under a setting at the top.
-fn find<T>(
+/// What a step or a setting names under a setting at the top.
+pub(super) fn find<T>(
     path: &[&str],
     name: &str,
     top: &str,
@@ -248,6 +250,29 @@ fn find<T>(
             None
         }
     }
+}
+
+/// An encoder that the route's own demands keep from every request would never be asked.
+fn encoder_may_see(
+    path: &[&str],
+    intents: &Intents,
+    around: &Surroundings<'_>,
+    compiler: &mut Compiler<'_>,
+) -> Option<()> {
+    let Some(EncodeBy::Deployment { deployment, .. }) =
+        intents.encoded().map(|examples| &examples.encoder.by)
+    else {
+        return Some(());
+    };
+    let deployment = around.fleet.fleet.deployment(*deployment);
+    let unmet = around.require.iter().find(|demand| !demand.is_satisfied_by(&deployment.facts));
+    let Some(unmet) = unmet else { return Some(()) };
+    let message = format!(
+        "this step can never answer: the route requires `{unmet}`, which its encoder `{}` is not known to satisfy",
+        deployment.id
+    );
+    compiler.error(path, message, Some("state it under `data`, or name another encoder".to_owned()));
+    None
 }
 
 /// Labels of examples that the log may bring at any time: they may be mapped before they are there.

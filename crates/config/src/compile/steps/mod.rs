@@ -1,10 +1,11 @@
 //! Steps beside rules: what they are made of and what is wrong with that.
 //!
-//! Owns the meaning of `intents`, `classifiers` and the steps that name them, of `complexity`, `bandit`, `experiment` and of a
+//! Owns the meaning of `intents`, `encoders`, `classifiers` and the steps that name them, of `complexity`, `bandit`, `experiment` and of a
 //! route's `shadow`. Must not read files: their bytes come through [`crate::Inputs::files`]. A step that could never answer is a
 //! mistake here, with its place.
 
 mod classifiers;
+mod encoders;
 mod examples;
 mod intents;
 mod kinds;
@@ -31,8 +32,9 @@ pub(super) struct Named {
 
 /// Compiles what steps name.
 pub(super) fn named(file: &File, fleet: &CompiledFleet, compiler: &mut Compiler<'_>) -> Named {
+    let encoders = encoders::compile(file, fleet, compiler);
     let named = Named {
-        intents: intents::compile(file, compiler),
+        intents: intents::compile(file, &encoders, compiler),
         classifiers: classifiers::compile(file, fleet, compiler),
         awaited: file.intents.iter().map(|(name, of)| (name.clone(), of.from_log.clone())).collect(),
     };

@@ -88,9 +88,9 @@ fn pack(
     if !is_self_contained(admitted, line) || must_not_be_kept(admitted) {
         return None;
     }
-    let decision = planning::decide(gateway, admitted, case, &[]);
+    let decision = planning::decide(gateway, admitted, case, &[], &Vec::new());
     // Asking a model costs money and belongs into the record of the request it is asked for.
-    if decision.question.is_some() {
+    if decision.question.is_some() || decision.to_encode.is_some() {
         return None;
     }
     planning::note(admitted, &decision, case);

@@ -193,7 +193,13 @@ fn begin(
     case.record.provider = Some(Arc::clone(&deployment.provider));
     case.record.model = Some(Arc::clone(&deployment.model));
     let entry = deployment.entry.as_ref();
-    case.begin(NUMBER, &deployment.id, AttemptKind::Batch, entry, estimated_input);
+    case.begin(
+        NUMBER,
+        &deployment.id,
+        AttemptKind::Batch,
+        entry,
+        Usage { input: estimated_input, ..Usage::default() },
+    );
     case.serve_as(NUMBER, ServiceTier::Batch);
 }
 

@@ -1,4 +1,4 @@
-//! The Bedrock Converse dialect: Converse, ConverseStream, CountTokens, and embeddings through InvokeModel.
+//! The Bedrock Converse dialect: Converse, ConverseStream, CountTokens, embeddings through InvokeModel, and Rerank.
 //!
 //! Owns paths, credentials and headers; requests are read in `request` and `turns`, answers written in `answer`, binary messages
 //! in `message`, signatures verified in `signature`. Source: the service's model (`bedrock-runtime` 2023-09-30), its user guide
@@ -10,6 +10,7 @@ mod embeddings;
 mod error;
 pub(crate) mod message;
 mod request;
+mod rerank;
 mod signature;
 mod turns;
 
@@ -30,10 +31,14 @@ enum Endpoint {
     ConverseStream,
     CountTokens,
     Invoke,
+    Rerank,
 }
 
-/// The endpoint and the model, which is percent-encoded in the path.
+/// The endpoint and the model, which is percent-encoded in the path; one endpoint has it in the body.
 fn endpoint(inbound: &Inbound) -> Option<(Endpoint, &str)> {
+    if inbound.path == "/rerank" {
+        return Some((Endpoint::Rerank, ""));
+    }
     let (_, rest) = inbound.path.split_once("/model/")?;
     let (model, verb) = rest.rsplit_once('/')?;
     let endpoint = match verb {
@@ -52,7 +57,10 @@ impl Dialect for Converse {
     }
 
     fn model(&self, inbound: &Inbound) -> Option<String> {
-        endpoint(inbound).map(|(_, model)| decode(model))
+        match endpoint(inbound)? {
+            (Endpoint::Rerank, _) => rerank::model(inbound),
+            (_, model) => Some(decode(model)),
+        }
     }
 
     fn credential(&self, inbound: &Inbound) -> Option<String> {
@@ -70,6 +78,9 @@ impl Dialect for Converse {
         }
         if inbound.bearer().is_none() {
             signature::verify(inbound, &context.config.keys, context.stamp.now)?;
+        }
+        if endpoint == Endpoint::Rerank {
+            return rerank::answer(inbound, body(inbound)?, context);
         }
         let model = decode(raw);
         if raw.contains([':', '/']) {
@@ -93,6 +104,7 @@ impl Dialect for Converse {
                 Ok(Output::json(StatusCode::OK, &json!({"inputTokens": request.prompt.tokens()}), 0))
             }
             Endpoint::Invoke => embeddings::invoke(body, &model),
+            Endpoint::Rerank => Err(Refusal::UnknownPath),
         }
     }
 

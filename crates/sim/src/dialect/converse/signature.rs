@@ -44,6 +44,11 @@ pub(super) fn key_id(inbound: &Inbound) -> Option<&str> {
     claim(inbound).map(|claim| claim.id)
 }
 
+/// The region that was signed for.
+pub(super) fn region(inbound: &Inbound) -> Option<&str> {
+    claim(inbound).map(|claim| claim.region)
+}
+
 /// Checks the signature. `keys` are `ID:SECRET`; those without a secret are bearer keys.
 pub(super) fn verify(inbound: &Inbound, keys: &[String], now: SystemTime) -> Result<(), Refusal> {
     let refuse = |code: &'static str, message: String| Refusal::parameter("", Some(code), message);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::super::{Context, Output, Piece};
 use super::Framing;
 use super::contents::{Contents, THOUGHT};
+use super::logprobs;
 use crate::chance::{ALPHANUMERIC, Chance};
 use crate::opaque::seal;
 use crate::tokens;
@@ -45,7 +46,11 @@ pub(super) fn stream(request: &Contents, framing: Framing, context: &Context<'_>
             let Some(part) = parts.next() else { continue };
             tokens += part.tokens;
             said += if part.thought { 0 } else { part.tokens };
-            candidates.push(json!({"content": {"parts": [part.value], "role": "model"}, "index": index}));
+            let mut candidate = json!({"content": {"parts": [part.value], "role": "model"}, "index": index});
+            if let (Some(alternatives), Some(text)) = (request.logprobs, &part.said) {
+                candidate["logprobsResult"] = logprobs::result(text, alternatives);
+            }
+            candidates.push(candidate);
         }
         if candidates.is_empty() {
             break;
@@ -64,6 +69,8 @@ struct Part {
     value: Value,
     tokens: u64,
     thought: bool,
+    /// The text of the answer itself that it holds.
+    said: Option<String>,
 }
 
 fn finish(turn: &Turn) -> &'static str {
@@ -131,6 +138,10 @@ impl<'a> Writer<'a> {
             };
         }
         decorate(&mut candidate, turn);
+        if let Some(alternatives) = self.request.logprobs.filter(|_| !turn.text.is_empty()) {
+            candidate["avgLogprobs"] = json!(logprobs::mean(&turn.text));
+            candidate["logprobsResult"] = logprobs::result(&turn.text, alternatives);
+        }
         candidate
     }
 
@@ -139,15 +150,17 @@ impl<'a> Writer<'a> {
         let mut parts = Vec::new();
         if self.request.thoughts_shown {
             for (piece, tokens) in tokens::pieces(&turn.reasoning, size) {
-                parts.push(Part { value: json!({"text": piece, "thought": true}), tokens, thought: true });
+                let value = json!({"text": piece, "thought": true});
+                parts.push(Part { value, tokens, thought: true, said: None });
             }
         }
         for (piece, tokens) in tokens::pieces(&turn.text, size) {
-            parts.push(Part { value: json!({"text": piece}), tokens, thought: false });
+            let said = Some(piece.to_owned());
+            parts.push(Part { value: json!({"text": piece}), tokens, thought: false, said });
         }
         for (call, value) in turn.calls.iter().zip(self.calls(turn)) {
             let tokens = tokens::count(&call.name) + tokens::count(&call.arguments.to_string());
-            parts.push(Part { value, tokens, thought: false });
+            parts.push(Part { value, tokens, thought: false, said: None });
         }
         parts
     }
@@ -164,6 +177,9 @@ impl<'a> Writer<'a> {
             last["content"] = json!({"parts": [part], "role": "model"});
         }
         decorate(&mut last, turn);
+        if self.request.logprobs.is_some() && !turn.text.is_empty() {
+            last["avgLogprobs"] = json!(logprobs::mean(&turn.text));
+        }
         last
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::super::{Context, Refusal};
 use super::models::Generation;
-use super::{check, member, member_of};
+use super::{check, logprobs, member, member_of};
 use crate::opaque;
 use crate::turn::{Choice, Format, Offer, Prompt, ToolOutcome};
 
@@ -19,6 +19,8 @@ pub(super) struct Contents {
     pub(super) generation: Generation,
     pub(super) candidates: usize,
     pub(super) thoughts_shown: bool,
+    /// Alternatives to each token, where log-probabilities are wanted.
+    pub(super) logprobs: Option<usize>,
 }
 
 /// The seal on thought signatures; it covers the name of the function called.
@@ -62,13 +64,14 @@ pub(super) fn read(
         ));
     }
     let thoughts_shown = thinking(config, &mut prompt, generation)?;
+    let logprobs = logprobs::wanted(config)?;
     if prompt.tokens() > context.config.context_tokens {
         return Err(Refusal::ContextTooLong {
             limit: context.config.context_tokens,
             tokens: prompt.tokens(),
         });
     }
-    Ok(Contents { prompt, generation, candidates, thoughts_shown })
+    Ok(Contents { prompt, generation, candidates, thoughts_shown, logprobs })
 }
 
 fn parts(content: &Value) -> &[Value] {

@@ -8,6 +8,7 @@ mod check;
 mod contents;
 mod embeddings;
 mod error;
+mod logprobs;
 mod models;
 
 use bytes::Bytes;
@@ -26,6 +27,8 @@ struct Target<'a> {
     version: &'a str,
     model: &'a str,
     method: &'a str,
+    /// The cloud's own service, whose requests for vectors differ.
+    cloud: bool,
 }
 
 /// Takes `/v1beta/models/NAME:METHOD` apart; a list has no name, a lookup no method.
@@ -37,7 +40,7 @@ fn target(path: &str) -> Option<Target<'_>> {
         let versioned = place.starts_with("/v1/projects/") || place.starts_with("/v1beta1/projects/");
         let located = versioned && place.contains("/locations/");
         let (model, method) = named.split_once(':')?;
-        return located.then_some(Target { version: "v1", model, method });
+        return located.then_some(Target { version: "v1", model, method, cloud: true });
     }
     let (version, rest) = path.strip_prefix('/')?.split_once('/')?;
     let named = rest.strip_prefix("models").or_else(|| rest.strip_prefix("tunedModels"))?;
@@ -46,7 +49,7 @@ fn target(path: &str) -> Option<Target<'_>> {
     }
     let named = named.strip_prefix('/').unwrap_or(named);
     let (model, method) = named.split_once(':').unwrap_or((named, ""));
-    Some(Target { version, model, method })
+    Some(Target { version, model, method, cloud: false })
 }
 
 /// How a stream is framed.
@@ -137,6 +140,13 @@ impl Dialect for Gemini {
                     0,
                 ))
             }
+            // The cloud serves its older models for texts by `predict`, and those alone.
+            "predict" if target.cloud && !target.model.contains("gemini") => embeddings::predict(body),
+            "embedContent" | "batchEmbedContents" if target.cloud && !target.model.contains("gemini") => {
+                Err(Refusal::UnknownModel(target.model.to_owned()))
+            }
+            "embedContent" if target.cloud => embeddings::cloud_one(body),
+            "batchEmbedContents" if target.cloud => embeddings::cloud_batch(body),
             "embedContent" => embeddings::one(body, target.model),
             "batchEmbedContents" => embeddings::batch(body, target.model),
             _ => Err(Refusal::UnknownPath),

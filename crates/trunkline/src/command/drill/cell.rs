@@ -3,7 +3,8 @@
 //! Owns a gateway of its own for each request, so that no breaker, waiting time or rejected credential of one cell shows in
 //! another. The gateway is the real one over loopback HTTP; only the addresses of providers are played.
 
-use super::client::{self, Endpoint, Exchange};
+use super::client::{self, Asked, Exchange};
+use super::endpoint::Endpoint;
 use super::judge::{Seen, judge};
 use super::stage::{Line, Part, Stage, tls};
 use super::strike::{self, Expected, Reach};
@@ -34,7 +35,6 @@ use trunkline_route::policy::Route;
 use trunkline_route::view::AllFresh;
 use trunkline_sim::{Fault, Simulator, Tls};
 use trunkline_store::{Query, Recorder};
-use trunkline_wire::dispatch;
 
 /// How long the client waits beyond the whole request's own deadline.
 const GRACE: Duration = Duration::from_secs(5);
@@ -113,8 +113,7 @@ impl Sheet {
         delivery: Delivery,
     ) -> anyhow::Result<Self> {
         let body = endpoint.body(&route.name, delivery);
-        let path = endpoint.path_parts(&route.name, delivery);
-        let envelope = dispatch::envelope(endpoint.dialect(), endpoint.operation(), &body, &path)?;
+        let envelope = endpoint.envelope(&route.name, delivery, &body)?;
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let prompt = BodyPrompt::new(endpoint.dialect(), endpoint.operation(), &envelope, &body);
         let decision = decide(&DecideInput {
@@ -174,7 +173,9 @@ impl Sheet {
         let house = House::open(self, stage, recorder, fault, struck).await?;
         let limit = self.route.timeouts.total + GRACE;
         let target = self.endpoint.target(&self.route.name, self.delivery);
-        let exchange = client::ask(house.address, &target, self.body.clone(), limit).await;
+        let content_type = self.endpoint.content_type();
+        let asked = Asked { target: &target, content_type, body: self.body.clone() };
+        let exchange = client::ask(house.address, asked, limit).await;
         let record = record(recorder, house.since, &exchange, &self.route.name).await?;
         Ok((exchange, record))
     }
@@ -188,7 +189,7 @@ impl Sheet {
         record: &RequestRecord,
     ) -> Cell {
         let seen = judge(self.endpoint, self.delivery, exchange);
-        let expected = strike::expected(fault, self.delivery, &self.plan, struck);
+        let expected = strike::expected(fault, self.endpoint, self.delivery, &self.plan, struck);
         let (verdict, reason) = self.verdict(stage, &seen, expected, struck);
         let is_struck =
             |name: &Name| stage.snapshot.fleet.find(name).is_some_and(|index| struck.contains(&index));
@@ -233,12 +234,13 @@ impl Sheet {
     ) -> (Verdict, Option<String>) {
         let reason = match (seen, expected) {
             (Seen::Answer, _) => return (Verdict::Survived, None),
-            (Seen::ErrorStatus { .. } | Seen::ErrorEvent { .. }, Expected::Error) => {
+            (Seen::ErrorStatus { .. } | Seen::ErrorEvent { .. } | Seen::BrokenOff, Expected::Error) => {
                 return (Verdict::Visible, None);
             }
             (Seen::Silent { what }, _) => format!("silent truncation: {what}"),
             (Seen::Untyped { what }, _) => what.clone(),
             (Seen::Hang, _) => "the client waited in vain".to_owned(),
+            (Seen::BrokenOff, Expected::Answer) => "the sound broke off in the middle".to_owned(),
             (Seen::ErrorStatus { message, .. } | Seen::ErrorEvent { message, .. }, Expected::Answer) => {
                 let standing = strike::standing(&self.plan, struck);
                 match standing.first() {

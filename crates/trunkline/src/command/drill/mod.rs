@@ -5,6 +5,7 @@
 
 mod cell;
 mod client;
+mod endpoint;
 mod judge;
 mod report;
 mod sample;
@@ -15,7 +16,7 @@ use crate::configuration::Origin;
 use anyhow::Context;
 use cell::{Cell, Sheet};
 use clap::Args;
-use client::Endpoint;
+use endpoint::Endpoint;
 use report::Summary;
 use serde::Serialize;
 use stage::Stage;
@@ -126,7 +127,8 @@ async fn drill(options: &Options, sources: &[Source]) -> anyhow::Result<Findings
     }
     let faults = if options.faults.is_empty() { Fault::ALL.to_vec() } else { options.faults.clone() };
     if !options.json {
-        introduce(&stage, options.patience, sheets.len() * faults.len());
+        let shown = |sheet: &Arc<Sheet>| faults.iter().filter(|fault| sheet.endpoint.shows(**fault)).count();
+        introduce(&stage, options.patience, sheets.iter().map(shown).sum());
     }
     let settings = Settings { memory_records: 100_000, ..Settings::new(StoreKind::Memory) };
     let recorder = Recorder::open(settings)?;
@@ -152,7 +154,7 @@ async fn play(
     let mut playing = JoinSet::new();
     let mut all = Vec::new();
     for sheet in sheets {
-        for fault in faults {
+        for fault in faults.iter().filter(|fault| sheet.endpoint.shows(**fault)) {
             all.push((Arc::clone(sheet), *fault));
         }
     }

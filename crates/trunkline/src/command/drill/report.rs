@@ -90,6 +90,7 @@ fn saw(cell: &Cell) -> String {
         }
         Seen::ErrorStatus { status, code, .. } => format!("{status} {code}, {attempts}"),
         Seen::ErrorEvent { code, .. } => format!("error event {code}, {attempts}"),
+        Seen::BrokenOff => format!("sound that broke off, {attempts}"),
         Seen::Silent { .. } => format!("SILENT TRUNCATION, {attempts}"),
         Seen::Untyped { .. } => format!("something untyped, {attempts}"),
         Seen::Hang => format!("nothing, {attempts}"),

@@ -1,7 +1,8 @@
 //! The configuration that is drilled when none is named.
 //!
-//! Owns one text: three providers, one of each dialect, in two tiers that stand in for each other. Each provider is the first
-//! choice of one route, so that the drill breaks each dialect once under both client protocols.
+//! Owns one text: three providers of conversations, one of each dialect, in tiers that stand in for each other. Each of them is the
+//! first choice of one route, so that the drill breaks each dialect once under every client protocol. A route each is for vectors,
+//! judgements, pictures, hearing, speaking and the order of documents.
 
 /// The configuration.
 pub(super) const CONFIGURATION: &str = r#"# The configuration `trunkline drill` plays without --config.
@@ -9,6 +10,11 @@ providers:
   openai: { key: "${OPENAI_API_KEY}" }
   anthropic: { key: "${ANTHROPIC_API_KEY}" }
   gemini: { key: "${GEMINI_API_KEY}" }
+  # The same models at another address with another key.
+  openai-eu: { preset: openai, url: "https://eu.api.openai.com/v1", key: "${OPENAI_EU_API_KEY}" }
+  mistral: { key: "${MISTRAL_API_KEY}" }
+  cohere: { key: "${COHERE_API_KEY}" }
+  voyage: { key: "${VOYAGE_API_KEY}" }
 
 routes:
   # A cheap and a strong tier; either stands in for the other, and a third provider for both.
@@ -39,4 +45,24 @@ routes:
     tiers:
       main: { deployments: [openai/text-embedding-3-small] }
       spare: { deployments: [gemini/gemini-embedding-001] }
+  judging:
+    tiers:
+      main: { deployments: [openai/omni-moderation-latest] }
+      spare: { deployments: [mistral/mistral-moderation-2603] }
+  pictures:
+    tiers:
+      main: { deployments: [openai/gpt-image-2] }
+      spare: { deployments: [openai-eu/gpt-image-2] }
+  hearing:
+    tiers:
+      main: { deployments: [openai/gpt-transcribe] }
+      spare: { deployments: [openai-eu/gpt-transcribe] }
+  speaking:
+    tiers:
+      main: { deployments: [openai/gpt-4o-mini-tts] }
+      spare: { deployments: [openai-eu/gpt-4o-mini-tts] }
+  ordering:
+    tiers:
+      main: { deployments: [cohere/rerank-v3.5] }
+      spare: { deployments: [voyage/rerank-2.5] }
 "#;

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_config::{Inputs, KeyRing, Loaded, Routes, Snapshot, Source, Store};
+use trunkline_model::dialect::Operation;
 use trunkline_model::id::Name;
 use trunkline_model::secret::Secret;
 use trunkline_providers::upstream::Account;
@@ -163,6 +164,7 @@ fn load(sources: &[Source], every_line: Option<Line>) -> anyhow::Result<(Loaded,
             base_url: format!("{scheme}://{}{path}", part.host),
             key: Some(Secret::new(format!("drill-key-{}", part.account))),
             signing: None,
+            region: account.region.clone(),
             headers: account.headers.clone(),
             http2_cleartext: account.http2_cleartext && line == Line::Clear,
         };
@@ -217,6 +219,11 @@ fn dialects(snapshot: &Snapshot, parts: &[Part]) -> HashMap<String, Vec<DialectN
         let spoken = dialects.entry(part.origin.clone()).or_default();
         if !spoken.contains(&dialect) {
             spoken.push(dialect);
+        }
+        // Pictures, sound and judgements have one form, whatever a provider's conversations are held in.
+        let relays = upstream.operations().into_iter().any(Operation::is_relayed);
+        if relays && !spoken.contains(&DialectName::OpenAi) {
+            spoken.push(DialectName::OpenAi);
         }
     }
     dialects

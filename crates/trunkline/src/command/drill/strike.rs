@@ -3,6 +3,7 @@
 //! Owns the reach of each fault (a provider, an account, a model) and the least that must come of it. Must not play anything.
 //! A fault reaches as far as it does in life: an outage takes a provider down, a quota an account, a retired model itself.
 
+use super::endpoint::Endpoint;
 use super::stage::Stage;
 use trunkline_model::dialect::Delivery;
 use trunkline_route::fleet::DeploymentIndex;
@@ -85,6 +86,7 @@ pub(super) const fn is_slow(fault: Fault) -> bool {
 /// The least a client may expect.
 pub(super) fn expected(
     fault: Fault,
+    endpoint: Endpoint,
     delivery: Delivery,
     plan: &Plan,
     struck: &[DeploymentIndex],
@@ -97,6 +99,8 @@ pub(super) fn expected(
         // Larger windows come first, so that only what stands before the one that was too small can help.
         Fault::ContextTooLong => answer_if(plan.on_context_length.first().is_some_and(healthy)),
         Fault::ContentFiltered => answer_if(plan.on_content_filter.iter().any(healthy)),
+        // Pictures and sound begin at once: by any byte the client may have something of them.
+        Fault::CutAtByte(_) => answer_if(!(delivery.is_stream() && endpoint.operation().is_relayed())),
         // What the client has seen cannot be taken back.
         _ => answer_if(!(delivery.is_stream() && fault.phase() == Phase::AfterFirstToken)),
     }

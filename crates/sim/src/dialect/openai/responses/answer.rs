@@ -299,7 +299,11 @@ impl Story {
                 self.frame("response.custom_tool_call_input.done", &at, json!({"input": text}));
             }
         }
-        self.frame("response.output_item.done", &place, json!({"item": item.whole}));
+        // State that only the vendor reads is a part of the answer: it comes back in the next request.
+        let sealed = item.whole.get("encrypted_content").and_then(Value::as_str);
+        let kind =
+            if sealed.is_some_and(|sealed| !sealed.is_empty()) { PieceKind::Token } else { PieceKind::Frame };
+        self.tell(kind, 0, "response.output_item.done", joined(&place, json!({"item": item.whole})));
     }
 }
 
