@@ -200,6 +200,8 @@ pub struct DataSettings {
 pub struct ModelSettings {
     /// Dollars per million tokens.
     pub price: Option<PriceSettings>,
+    /// The same for requests that go through the provider's own batch API.
+    pub batch_price: Option<PriceSettings>,
     /// Prompt and answer together, in tokens.
     pub context_window: Option<u64>,
     /// The longest answer, in tokens.

@@ -20,8 +20,9 @@ mod sqlite;
 
 pub use batches::{
     BatchCounts, BatchQuery, BatchStats, BatchStatus, BatchStoreError, BatchStoreSettings, BatchTimes,
-    Batches, ClaimedLine, Deletion, FilePiece, FileQuery, HandedLine, HandoverState, HandoverStats, LineEnd,
-    NewLine, PutBack, ResultFiles, Results, Return, StoredBatch, StoredFile, StoredHandover,
+    BatchUsage, Batches, ClaimedLine, Deletion, FilePiece, FileQuery, HandedLine, HandedResult,
+    HandoverState, HandoverStats, LineEnd, LineUsage, NewLine, PutBack, ResultFiles, Results, Return,
+    StoredBatch, StoredFile, StoredHandover,
 };
 pub use learning::{
     Learning, LearningFile, LearningSettings, NotKept, StoredAccount, StoredArms, StoredPrompt, learning_file,

@@ -7,7 +7,7 @@ use crate::snapshot::ProviderSummary;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trunkline_model::capability::{Capability, Support};
-use trunkline_model::catalogue::{Catalogue, Kind, ModelEntry, Rates, TokenClass};
+use trunkline_model::catalogue::{Catalogue, Kind, ModelEntry, Rates, Schedule, ServiceTier, TokenClass};
 use trunkline_model::facts::DataFacts;
 use trunkline_model::id::Name;
 use trunkline_model::money::PricePerMillion;
@@ -294,7 +294,20 @@ fn apply(entry: &mut ModelEntry, id: &str, settings: &ModelSettings, compiler: &
     entry.context_window = settings.context_window.or(entry.context_window);
     entry.max_output_tokens = settings.max_output_tokens.or(entry.max_output_tokens);
     if let Some(price) = &settings.price {
-        apply_prices(entry, id, price, compiler);
+        apply_prices(
+            entry.prices.service_mut(ServiceTier::Standard),
+            &["models", id, "price"],
+            price,
+            compiler,
+        );
+    }
+    if let Some(price) = &settings.batch_price {
+        apply_prices(
+            entry.prices.service_mut(ServiceTier::Batch),
+            &["models", id, "batch_price"],
+            price,
+            compiler,
+        );
     }
     for (name, supported) in &settings.capabilities {
         match Capability::ALL.iter().find(|capability| capability.as_str() == name) {
@@ -313,7 +326,13 @@ fn apply(entry: &mut ModelEntry, id: &str, settings: &ModelSettings, compiler: &
     }
 }
 
-fn apply_prices(entry: &mut ModelEntry, id: &str, price: &PriceSettings, compiler: &mut Compiler<'_>) {
+fn apply_prices(
+    schedule: &mut Schedule,
+    path: &[&str; 3],
+    price: &PriceSettings,
+    compiler: &mut Compiler<'_>,
+) {
+    let [models, id, field] = *path;
     let stated = [
         ("input", &price.input, TokenClass::Input),
         ("output", &price.output, TokenClass::Output),
@@ -323,7 +342,7 @@ fn apply_prices(entry: &mut ModelEntry, id: &str, price: &PriceSettings, compile
     ];
     let mut rates = Rates::default();
     for (name, text, class) in stated {
-        let value = compiler.read(&["models", id, "price", name], text.as_ref(), |text| {
+        let value = compiler.read(&[models, id, field, name], text.as_ref(), |text| {
             PricePerMillion::from_decimal_str(text).map_err(|error| format!("failed to {error}"))
         });
         if value.is_some() {
@@ -331,6 +350,6 @@ fn apply_prices(entry: &mut ModelEntry, id: &str, price: &PriceSettings, compile
         }
     }
     // A price in the configuration speaks for every context length: the catalogue's tiers are no longer this account's.
-    entry.prices.standard.base = entry.prices.standard.base.overlaid_with(&rates);
-    entry.prices.standard.above.clear();
+    schedule.base = schedule.base.overlaid_with(&rates);
+    schedule.above.clear();
 }

@@ -2,6 +2,7 @@
 
 use crate::support::{errors, loaded};
 use insta::assert_snapshot;
+use trunkline_model::catalogue::{ServiceTier, TokenClass};
 
 #[test]
 fn unknown_settings_name_the_nearest() {
@@ -38,6 +39,25 @@ fn prices_may_be_numbers_and_keep_their_digits() {
     let index = snapshot.fleet.find("openai/gpt-5").unwrap();
     let entry = snapshot.fleet.deployment(index).entry.clone().unwrap();
     assert_snapshot!(format!("{:?}", entry.prices.standard.base));
+}
+
+#[test]
+fn prices_for_batches_are_stated_apart() {
+    let text = "providers: { groq: { key: k } }\nmodels:\n  groq/llama-3.3-70b-versatile: { batch_price: { input: 0.295, output: 0.395 } }\n";
+    let snapshot = loaded(text).snapshot;
+    let index = snapshot.fleet.find("groq/llama-3.3-70b-versatile").unwrap();
+    let prices = snapshot.fleet.deployment(index).entry.clone().unwrap().prices.clone();
+    let rate = |class, service| prices.rate(class, service, 0).map(|rate| rate.price.to_string());
+    assert_eq!(rate(TokenClass::Input, ServiceTier::Batch).as_deref(), Some("$0.295/M"));
+    assert_eq!(rate(TokenClass::Output, ServiceTier::Batch).as_deref(), Some("$0.395/M"));
+    assert_ne!(
+        rate(TokenClass::Input, ServiceTier::Standard).as_deref(),
+        Some("$0.295/M"),
+        "the usual one stays"
+    );
+    assert_snapshot!(errors(
+        "providers: { groq: { key: k } }\nmodels: { groq/llama-3.3-70b-versatile: { batch_price: { input: cheap } } }\n"
+    ));
 }
 
 #[test]

@@ -21,8 +21,8 @@ use std::collections::HashSet;
 use trunkline_model::catalogue::Date;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_store::{
-    BatchCounts, BatchQuery, BatchStatus, BatchStoreError, BatchTimes, Batches, Deletion, LineEnd, NewLine,
-    StoredBatch,
+    BatchCounts, BatchQuery, BatchStatus, BatchStoreError, BatchTimes, BatchUsage, Batches, Deletion,
+    LineEnd, NewLine, StoredBatch,
 };
 
 /// Where lines go.
@@ -67,6 +67,7 @@ pub(super) async fn create(visit: &Visit, body: Incoming) -> Result<Response<Ans
         status: BatchStatus::Validating,
         times: BatchTimes { created, expires: created + WINDOW, ..BatchTimes::default() },
         counts: BatchCounts::default(),
+        usage: BatchUsage::default(),
         input_file: None,
         output_file: None,
         error_file: None,

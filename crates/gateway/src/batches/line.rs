@@ -23,8 +23,10 @@ use std::time::Duration;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::{Name, RequestId};
+use trunkline_model::usage::Usage;
 use trunkline_route::view::Views;
-use trunkline_store::{ClaimedLine, LineEnd};
+use trunkline_store::{ClaimedLine, LineEnd, LineUsage};
+use trunkline_wire::relayed;
 
 /// How often a line is sent that fails in a way that may pass.
 const MOST_ATTEMPTS: u32 = 3;
@@ -42,8 +44,8 @@ pub(super) struct Order {
 /// What came of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It has its result.
-    Done(LineEnd, Vec<u8>),
+    /// It has its result, and its tokens where the answer tells them.
+    Done(LineEnd, Vec<u8>, Option<LineUsage>),
     /// It goes back into the queue, and with it all lines to the same target.
     Later {
         /// For at least so long.
@@ -242,7 +244,19 @@ async fn read(dialect: Dialect, id: RequestId, response: Response<AnswerBody>) -
 
 fn done(order: &Order, line: &ClaimedLine, id: RequestId, answer: &Answer) -> Outcome {
     let end = if answer.status == 200 { LineEnd::Succeeded } else { LineEnd::Errored };
-    Outcome::Done(end, written(order, line, id, answer.status, &answer.body))
+    let usage = relayed::usage_told(&answer.body).filter(|_| end == LineEnd::Succeeded);
+    let result = written(order, line, id, answer.status, &answer.body);
+    Outcome::Done(end, result, usage.as_ref().map(line_usage))
+}
+
+/// Tokens as batches tell them.
+pub(super) const fn line_usage(usage: &Usage) -> LineUsage {
+    LineUsage {
+        input: usage.prompt(),
+        cached: usage.cache_read,
+        output: usage.output.saturating_add(usage.reasoning),
+        reasoning: usage.reasoning,
+    }
 }
 
 /// The line of results of a line that was answered.

@@ -15,7 +15,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::time::Duration;
 use trunkline_model::error::{ClientError, ErrorCode};
-use trunkline_store::{BatchCounts, BatchQuery, BatchStatus, BatchTimes, LineEnd, ResultFiles, StoredBatch};
+use trunkline_store::{
+    BatchCounts, BatchQuery, BatchStatus, BatchTimes, BatchUsage, LineEnd, ResultFiles, StoredBatch,
+};
 
 /// The shortest and longest time a batch may be given. The vendor takes `24h` only; so does every client that knows no other.
 const WINDOWS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
@@ -69,6 +71,7 @@ pub(super) async fn create(visit: &Visit, body: Incoming) -> Result<Response<Ans
         status: BatchStatus::Validating,
         times: BatchTimes { created, expires: created + time.as_secs().max(1), ..BatchTimes::default() },
         counts: BatchCounts::default(),
+        usage: BatchUsage::default(),
         input_file: Some(found.id),
         output_file: None,
         error_file: None,
@@ -128,7 +131,7 @@ fn object(batch: &StoredBatch) -> Value {
     let ended = |status: BatchStatus| times.ended.filter(|_| batch.status == status);
     let finalizing = times.ended.filter(|_| batch.status != BatchStatus::Failed);
     let errors: Option<Value> = batch.errors.as_deref().and_then(|errors| serde_json::from_str(errors).ok());
-    json!({
+    let mut object = json!({
         "id": batch.id,
         "object": "batch",
         "endpoint": details.endpoint,
@@ -155,6 +158,25 @@ fn object(batch: &StoredBatch) -> Value {
             "failed": batch.counts.errored + batch.counts.expired,
         },
         "metadata": details.metadata,
+    });
+    if let Some(usage) = usage(batch) {
+        object["usage"] = usage;
+    }
+    object
+}
+
+/// The tokens of a batch that is over; `None` when those of any answer are not known, since less than all would be taken for all.
+fn usage(batch: &StoredBatch) -> Option<Value> {
+    let BatchUsage { metered, sum } = batch.usage;
+    let is_known = batch.status.is_over() && metered > 0 && metered == batch.counts.succeeded;
+    is_known.then(|| {
+        json!({
+            "input_tokens": sum.input,
+            "input_tokens_details": {"cached_tokens": sum.cached},
+            "output_tokens": sum.output,
+            "output_tokens_details": {"reasoning_tokens": sum.reasoning},
+            "total_tokens": sum.input.saturating_add(sum.output),
+        })
     })
 }
 

@@ -201,7 +201,7 @@ impl Reading<'_> {
 mod tests {
     use super::*;
     use crate::batches::details::OPENAI;
-    use trunkline_store::{BatchCounts, BatchStatus, BatchTimes, StoredFile};
+    use trunkline_store::{BatchCounts, BatchStatus, BatchTimes, BatchUsage, StoredFile};
 
     fn line(name: usize) -> String {
         format!(
@@ -236,6 +236,7 @@ mod tests {
             status: BatchStatus::Validating,
             times: BatchTimes::default(),
             counts: BatchCounts::default(),
+            usage: BatchUsage::default(),
             input_file: Some("file-1".to_owned()),
             output_file: None,
             error_file: None,

@@ -376,10 +376,12 @@ async fn send(gateway: Arc<Gateway>, order: Arc<Order>, line: ClaimedLine) -> En
     });
     let queue = &gateway.queue;
     let held = match outcome {
-        Outcome::Done(end, result) => {
+        Outcome::Done(end, result, usage) => {
             write(
                 &gateway.batches,
-                move |store, result: &Vec<u8>| store.finish_line(&line.batch, line.number, end, result),
+                move |store, result: &Vec<u8>| {
+                    store.finish_line(&line.batch, line.number, end, result, usage)
+                },
                 result,
             )
             .await;

@@ -4,13 +4,15 @@
 
 use super::files::forget;
 use super::{
-    BatchCounts, BatchStats, BatchStatus, BatchStoreError, BatchTimes, Batches, StoredBatch, signed, unsigned,
+    BatchCounts, BatchStats, BatchStatus, BatchStoreError, BatchTimes, BatchUsage, Batches, LineUsage,
+    StoredBatch, signed, unsigned,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 const COLUMNS: &str =
     "id, owner, kind, status, created, expires, started, cancelling, ended, total, succeeded, errored,
-    canceled, expired, input_file, output_file, error_file, details, errors";
+    canceled, expired, input_file, output_file, error_file, details, errors, metered, input_tokens, cached_tokens,
+    output_tokens, reasoning_tokens";
 
 /// Which batches are listed, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -228,6 +230,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredBatch> {
             errored: number(11)?,
             canceled: number(12)?,
             expired: number(13)?,
+        },
+        usage: BatchUsage {
+            metered: number(19)?,
+            sum: LineUsage {
+                input: number(20)?,
+                cached: number(21)?,
+                output: number(22)?,
+                reasoning: number(23)?,
+            },
         },
         input_file: row.get(14)?,
         output_file: row.get(15)?,

@@ -5,7 +5,7 @@
 //! when. A handover outlives its lines until what it left at the provider is deleted.
 
 use super::queue::finish;
-use super::{BatchStoreError, Batches, ClaimedLine, LineEnd, signed, unsigned};
+use super::{BatchStoreError, Batches, ClaimedLine, LineEnd, LineUsage, signed, unsigned};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -69,6 +69,19 @@ pub struct HandedLine {
     pub line: ClaimedLine,
     /// What was noted when it was handed over; a text of the caller's.
     pub note: String,
+}
+
+/// The result of a line that came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandedResult {
+    /// The line's number.
+    pub number: u64,
+    /// How it ended.
+    pub end: LineEnd,
+    /// Its result.
+    pub result: Vec<u8>,
+    /// Its tokens, where they are known.
+    pub usage: Option<LineUsage>,
 }
 
 /// How lines come back from a handover without a result.
@@ -266,18 +279,18 @@ impl Batches {
     pub fn finish_handed(
         &self,
         handover: &StoredHandover,
-        results: &[(u64, LineEnd, Vec<u8>)],
+        results: &[HandedResult],
     ) -> Result<Vec<u64>, BatchStoreError> {
         let connection = self.writer();
         let write = || {
             let transaction = connection.unchecked_transaction()?;
             let mut written = Vec::new();
-            for (number, end, result) in results {
+            for HandedResult { number, end, result, usage } in results {
                 let is_open = "SELECT EXISTS (SELECT 1 FROM lines
                     WHERE batch = ?1 AND number = ?2 AND handover = ?3 AND state = 1)";
                 let values = params![handover.batch, signed(*number), handover.id];
                 if transaction.prepare_cached(is_open)?.query_row(values, |row| row.get::<_, bool>(0))? {
-                    finish(&transaction, &handover.batch, *number, *end, result)?;
+                    finish(&transaction, &handover.batch, *number, *end, result, *usage)?;
                     written.push(*number);
                 }
             }

@@ -16,7 +16,7 @@ mod schema;
 
 pub use book::{BatchQuery, Deletion};
 pub use files::{FilePiece, FileQuery};
-pub use handover::{HandedLine, HandoverState, HandoverStats, Return, StoredHandover};
+pub use handover::{HandedLine, HandedResult, HandoverState, HandoverStats, Return, StoredHandover};
 pub use queue::{PutBack, ResultFiles};
 
 use crate::recorder::StoreKind;
@@ -192,6 +192,28 @@ impl BatchCounts {
     }
 }
 
+/// Tokens of answers, as batches tell them: both sums with the parts named beside them in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineUsage {
+    /// Tokens that went in.
+    pub input: u64,
+    /// Of those, read from a cache.
+    pub cached: u64,
+    /// Tokens that came out.
+    pub output: u64,
+    /// Of those, reasoning.
+    pub reasoning: u64,
+}
+
+/// Tokens of all lines of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchUsage {
+    /// How many lines it is the sum of: of the answers of others nobody told their tokens.
+    pub metered: u64,
+    /// The sum.
+    pub sum: LineUsage,
+}
+
 /// When a batch became what, in Unix seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchTimes {
@@ -222,6 +244,8 @@ pub struct StoredBatch {
     pub times: BatchTimes,
     /// Its counts.
     pub counts: BatchCounts,
+    /// Its tokens.
+    pub usage: BatchUsage,
     /// The file its lines come from.
     pub input_file: Option<String>,
     /// The file of its answers, when it is over.
@@ -419,8 +443,13 @@ impl Batches {
         if !path.exists() {
             return Ok(None);
         }
-        let connection = schema::read(&path);
-        let writer = connection.map_err(|source| BatchStoreError::Database { path: path.clone(), source })?;
+        let failed = |source| BatchStoreError::Database { path: path.clone(), source };
+        let mut writer = schema::read(&path).map_err(failed)?;
+        if !schema::is_current(&writer).map_err(failed)? {
+            // Nothing newer than what is looked at has written to it.
+            drop(schema::open(&path).map_err(failed)?);
+            writer = schema::read(&path).map_err(failed)?;
+        }
         Ok(Some(Self::of(path, writer, None, 0, None)))
     }
 

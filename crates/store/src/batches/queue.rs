@@ -7,8 +7,8 @@
 use super::book::find;
 use super::handover::forget_gathered;
 use super::{
-    BatchStatus, BatchStoreError, Batches, ClaimedLine, LineEnd, NewLine, Results, StoredBatch, signed,
-    unsigned,
+    BatchStatus, BatchStoreError, Batches, ClaimedLine, LineEnd, LineUsage, NewLine, Results, StoredBatch,
+    signed, unsigned,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, params};
@@ -173,7 +173,7 @@ impl Batches {
         written.map(|_| ()).map_err(|source| self.failed(source))
     }
 
-    /// Writes the result of a line that was handed out. Its request is forgotten.
+    /// Writes the result of a line that was handed out, and its tokens where they are known. Its request is forgotten.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -183,11 +183,12 @@ impl Batches {
         number: u64,
         end: LineEnd,
         result: &[u8],
+        usage: Option<LineUsage>,
     ) -> Result<(), BatchStoreError> {
         let connection = self.writer();
         let finish = || {
             let transaction = connection.unchecked_transaction()?;
-            finish(&transaction, batch, number, end, result)?;
+            finish(&transaction, batch, number, end, result, usage)?;
             transaction.commit()
         };
         finish().map_err(|source| self.failed(source))
@@ -218,7 +219,7 @@ impl Batches {
                     rows.collect::<rusqlite::Result<Vec<_>>>()?
                 };
                 for (number, custom_id) in &lines {
-                    finish(&transaction, batch, *number, end, &result(*number, custom_id))?;
+                    finish(&transaction, batch, *number, end, &result(*number, custom_id), None)?;
                 }
                 transaction.commit()?;
                 Ok(lines.len())
@@ -328,6 +329,7 @@ pub(super) fn finish(
     number: u64,
     end: LineEnd,
     result: &[u8],
+    usage: Option<LineUsage>,
 ) -> rusqlite::Result<()> {
     let size =
         "SELECT coalesce(length(request), 0) FROM lines WHERE batch = ?1 AND number = ?2 AND state < 2";
@@ -347,6 +349,12 @@ pub(super) fn finish(
         format!("UPDATE batches SET {column} = {column} + 1, bytes = max(0, bytes + ?2 - ?3) WHERE id = ?1");
     let values = params![batch, signed(result.len() as u64), request];
     connection.prepare_cached(&count)?.execute(values)?;
+    if let Some(LineUsage { input, cached, output, reasoning }) = usage {
+        let add = "UPDATE batches SET metered = metered + 1, input_tokens = input_tokens + ?2, cached_tokens = cached_tokens + ?3,
+            output_tokens = output_tokens + ?4, reasoning_tokens = reasoning_tokens + ?5 WHERE id = ?1";
+        let values = params![batch, signed(input), signed(cached), signed(output), signed(reasoning)];
+        connection.prepare_cached(add)?.execute(values)?;
+    }
     Ok(())
 }
 

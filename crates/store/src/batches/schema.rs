@@ -43,10 +43,15 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 ";
 
 /// What databases of before lack, column by column.
-const LATER: [(&str, &str, &str); 3] = [
+const LATER: [(&str, &str, &str); 8] = [
     ("lines", "way", "INTEGER NOT NULL DEFAULT 0"),
     ("lines", "handover", "TEXT"),
     ("lines", "note", "TEXT"),
+    ("batches", "metered", "INTEGER NOT NULL DEFAULT 0"),
+    ("batches", "input_tokens", "INTEGER NOT NULL DEFAULT 0"),
+    ("batches", "cached_tokens", "INTEGER NOT NULL DEFAULT 0"),
+    ("batches", "output_tokens", "INTEGER NOT NULL DEFAULT 0"),
+    ("batches", "reasoning_tokens", "INTEGER NOT NULL DEFAULT 0"),
 ];
 
 /// Indexes over columns that databases of before lack.
@@ -95,8 +100,7 @@ pub(super) fn in_memory() -> rusqlite::Result<Connection> {
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
     for (table, column, form) in LATER {
-        let is_there = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
-        if !connection.query_row(is_there, [table, column], |row| row.get::<_, bool>(0))? {
+        if !has(connection, table, column)? {
             connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {form}"))?;
         }
     }
@@ -106,6 +110,21 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
         [],
     )?;
     Ok(())
+}
+
+fn has(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<bool> {
+    let is_there = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
+    connection.query_row(is_there, [table, column], |row| row.get(0))
+}
+
+/// Whether a database has every column there is today.
+pub(super) fn is_current(connection: &Connection) -> rusqlite::Result<bool> {
+    for (table, column, _) in LATER {
+        if !has(connection, table, column)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Forgets what was not finished; nobody else may be in the middle of anything.

@@ -16,6 +16,7 @@ fn batch(id: &str, owner: &str) -> StoredBatch {
         status: BatchStatus::Validating,
         times: BatchTimes { created: 100, expires: 200, ..BatchTimes::default() },
         counts: BatchCounts::default(),
+        usage: BatchUsage::default(),
         input_file: None,
         output_file: None,
         error_file: None,
@@ -134,16 +135,16 @@ fn every_line_is_handed_out_once_and_its_result_is_kept_once() {
         assert_eq!(first.iter().map(|line| line.number).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(claim(&batches, 3).iter().map(|line| line.number).collect::<Vec<_>>(), [4, 5]);
         assert!(claim(&batches, 3).is_empty());
-        batches.finish_line("b", 1, LineEnd::Succeeded, b"one").unwrap();
-        batches.finish_line("b", 1, LineEnd::Errored, b"again").unwrap();
-        batches.finish_line("b", 2, LineEnd::Errored, b"two").unwrap();
+        batches.finish_line("b", 1, LineEnd::Succeeded, b"one", None).unwrap();
+        batches.finish_line("b", 1, LineEnd::Errored, b"again", None).unwrap();
+        batches.finish_line("b", 2, LineEnd::Errored, b"two", None).unwrap();
         batches.put_back("b", 3, PutBack { not_before: 2_000, attempted: true }).unwrap();
         assert!(claim(&batches, 3).is_empty(), "not before its time");
         let third = batches.claim(2_000, &names(&["b"]), &HashSet::new(), &HashSet::new(), 3).unwrap();
         assert_eq!((third[0].number, third[0].attempts, third[0].interrupted), (3, 1, 0));
         for number in 3..=5 {
             assert!(!batches.conclude("b", 150, None).unwrap());
-            batches.finish_line("b", number, LineEnd::Succeeded, b"more").unwrap();
+            batches.finish_line("b", number, LineEnd::Succeeded, b"more", None).unwrap();
         }
         let files =
             ResultFiles { output: "file-o".to_owned(), errors: "file-e".to_owned(), expires: Some(900) };
@@ -190,7 +191,7 @@ fn a_process_that_was_killed_loses_nothing_and_repeats_only_what_was_under_way()
     let batches = opened(folder.path());
     started(&batches, "b", 4);
     claim(&batches, 2);
-    batches.finish_line("b", 1, LineEnd::Succeeded, b"one").unwrap();
+    batches.finish_line("b", 1, LineEnd::Succeeded, b"one", None).unwrap();
     batches
         .create(&StoredBatch { input_file: Some("file-1".to_owned()), ..batch("checked", "ann") })
         .unwrap();
@@ -252,7 +253,7 @@ fn a_cancelled_batch_waits_for_what_is_under_way() {
     let name = |number: u64, name: &str| format!("{number} {name}").into_bytes();
     batches.give_up("b", LineEnd::Canceled, name).unwrap();
     assert!(!batches.conclude("b", 130, None).unwrap());
-    batches.finish_line("b", 1, LineEnd::Succeeded, b"one").unwrap();
+    batches.finish_line("b", 1, LineEnd::Succeeded, b"one", None).unwrap();
     assert!(batches.conclude("b", 130, None).unwrap());
     let over = batches.cancel("ann", "b", 140).unwrap().unwrap();
     assert_eq!((over.status, over.times.ended), (BatchStatus::Cancelled, Some(130)));
@@ -296,7 +297,7 @@ fn of_two_processes_that_overlap_one_drains_the_queue() {
     let after = opened(folder.path());
     assert!(!after.take_over().unwrap(), "the other one is still there");
     assert_eq!(after.interrupt().unwrap(), 0);
-    before.finish_line("b", 1, LineEnd::Succeeded, b"one").unwrap();
+    before.finish_line("b", 1, LineEnd::Succeeded, b"one", None).unwrap();
     assert_eq!(after.batch("ann", "b").unwrap().unwrap().counts.succeeded, 1);
     drop(before);
     assert!(after.take_over().unwrap());
@@ -352,7 +353,14 @@ fn lines_that_are_handed_over_get_their_results_once_or_come_back() {
     let found: Vec<_> = found.iter().map(|handed| (handed.line.number, handed.note.as_str())).collect();
     assert_eq!(found, [(1, "note 1"), (2, "note 2")]);
     let results = |numbers: &[u64]| -> Vec<_> {
-        numbers.iter().map(|number| (*number, LineEnd::Succeeded, b"done".to_vec())).collect()
+        let usage = Some(LineUsage { input: 10, cached: 4, output: 3, reasoning: 1 });
+        let result = |number: &u64| HandedResult {
+            number: *number,
+            end: LineEnd::Succeeded,
+            result: b"done".to_vec(),
+            usage,
+        };
+        numbers.iter().map(result).collect()
     };
     assert_eq!(batches.finish_handed(&made, &results(&[1])).unwrap(), [1]);
     assert_eq!(batches.finish_handed(&made, &results(&[1, 2, 4])).unwrap(), [2], "once, and only its own");
@@ -365,7 +373,14 @@ fn lines_that_are_handed_over_get_their_results_once_or_come_back() {
     let left: Vec<_> =
         by_itself(9).iter().map(|line| (line.number, line.attempts, line.interrupted)).collect();
     assert_eq!(left, [(3, 1, 0), (4, 1, 1), (6, 0, 0)]);
-    assert_eq!(batches.batch("ann", "b").unwrap().unwrap().counts.succeeded, 2);
+    batches.finish_line("b", 4, LineEnd::Succeeded, b"four", None).unwrap();
+    let known = batches.batch("ann", "b").unwrap().unwrap();
+    assert_eq!(
+        (known.counts.succeeded, known.usage.metered),
+        (3, 2),
+        "the tokens of the fourth are not known"
+    );
+    assert_eq!(known.usage.sum, LineUsage { input: 20, cached: 8, output: 6, reasoning: 2 });
 }
 
 #[test]
@@ -397,10 +412,14 @@ fn a_database_of_before_is_taken_over_as_it_is() {
         old.execute_batch(
             "DROP INDEX lines_undecided; DROP INDEX lines_handed; DROP TABLE handovers;
              ALTER TABLE lines DROP COLUMN way; ALTER TABLE lines DROP COLUMN handover; ALTER TABLE lines DROP COLUMN note;
+             ALTER TABLE batches DROP COLUMN metered; ALTER TABLE batches DROP COLUMN input_tokens;
              UPDATE meta SET value = '1' WHERE name = 'schema';",
         )
         .unwrap();
     }
+    let looked = Batches::look(&folder.path().join("log.db")).unwrap().unwrap();
+    assert_eq!(looked.list(&BatchQuery { limit: 9, ..BatchQuery::default() }).unwrap().0.len(), 1);
+    drop(looked);
     let batches = opened(folder.path());
     assert_eq!(batches.gather("b", 1_000, 1).unwrap().len(), 1);
     batches.hand_over(&handover("h"), &noted(&[1])).unwrap();

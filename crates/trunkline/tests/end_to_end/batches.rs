@@ -152,7 +152,8 @@ async fn a_batch_goes_to_any_provider_and_belongs_to_its_key() {
     for time in ["created_at", "in_progress_at", "finalizing_at", "completed_at", "expires_at"] {
         assert!(done[time].is_u64(), "{time}: {done}");
     }
-    let output = results(&gateway, &done["output_file_id"]).await;
+    let output_of = results(&gateway, &done["output_file_id"]).await;
+    let output = &output_of;
     for (name, text) in [("a", "to one"), ("b", "to the other")] {
         let response = &output[name]["response"];
         assert_eq!(response["status_code"], 200);
@@ -194,6 +195,8 @@ async fn a_batch_goes_to_any_provider_and_belongs_to_its_key() {
     let deleted = call(&gateway, ANN, Method::DELETE, &format!("/v1/files/{output}"), None).await;
     assert_eq!(deleted.json()["deleted"], true);
     assert_eq!(get(&gateway, &format!("/v1/files/{output}/content")).await.status, 404);
+    let told = |name: &str| output_of[name]["response"]["body"]["usage"]["total_tokens"].as_u64().unwrap();
+    assert_eq!(done["usage"]["total_tokens"], json!(told("a") + told("b")), "{done}");
     let metrics = get(&gateway, "/metrics").await;
     assert!(
         metrics.text().contains("trunkline_batch_lines_ended_total{end=\"succeeded\"} 2"),

@@ -4,7 +4,9 @@ use crate::batches::{
     ANN, CHAT, KEYS, batch, begin, call, configured, get, line, numbered, over, patient, results, said,
 };
 use crate::support::{self, Gateway, eventually, provider};
+use bytes::Bytes;
 use http::Method;
+use http_body_util::Full;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use trunkline_model::money::{CostConfidence, NanoDollars};
@@ -48,6 +50,30 @@ fn over_anthropic(simulator: &Simulator) -> String {
     format!("{KEYS}providers:\n{}", provider("an", DialectName::Anthropic, &simulator.base_url()))
 }
 
+/// The results of a batch of messages, in their order.
+async fn message_batch(gateway: &Gateway, params: &[Value]) -> Vec<Value> {
+    let requests: Vec<Value> = (params.iter().enumerate())
+        .map(|(number, params)| json!({"custom_id": number.to_string(), "params": params}))
+        .collect();
+    let order = json!({"requests": requests});
+    let made = call(gateway, ANN, Method::POST, "/v1/messages/batches", Some(order)).await.json();
+    message_results(gateway, &made).await
+}
+
+async fn message_results(gateway: &Gateway, made: &Value) -> Vec<Value> {
+    let path = format!("/v1/messages/batches/{}", made["id"].as_str().unwrap());
+    eventually("the end of a batch", async || {
+        (get(gateway, &path).await.json()["processing_status"] == "ended").then_some(())
+    })
+    .await;
+    let results = get(gateway, &format!("{path}/results")).await;
+    results
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["result"].clone())
+        .collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_are_answered_together_at_the_price_of_batches() {
     let simulator = patient(|_| ()).await;
@@ -69,6 +95,9 @@ async fn lines_are_answered_together_at_the_price_of_batches() {
         called(&simulator, &Method::POST, CHAT) <= 1,
         "at most the line that is wrong was sent by itself"
     );
+    let told = |line: &Value, name: &str| line["response"]["body"]["usage"][name].as_u64().unwrap();
+    let total: u64 = output.values().map(|line| told(line, "total_tokens")).sum();
+    assert_eq!((total > 0, &done["usage"]["total_tokens"]), (true, &json!(total)), "{done}");
     for line in output.values() {
         let record = gateway.record(line["response"]["request_id"].as_str().unwrap()).await;
         let attempt = &record.attempts[0];
@@ -111,22 +140,15 @@ async fn lines_are_translated_on_their_way_there_and_back() {
     check_answers(&results(&gateway, &done["output_file_id"]).await, 3);
     assert_eq!(called(&anthropic, &Method::POST, "/v1/messages/batches"), 1);
     assert_eq!(called(&anthropic, &Method::POST, "/v1/messages"), 0);
+    // Untouched, where both speak the same.
+    let params = |text: &str| json!({"model": "an/claude-sonnet-4-5", "max_tokens": 50, "messages": [{"role": "user", "content": text}]});
+    let ended = message_batch(&gateway, &[params("to one"), params("to two")]).await;
+    assert!(ended[0].to_string().contains("to one") && ended[1].to_string().contains("to two"), "{ended:?}");
+    assert_eq!(called(&anthropic, &Method::POST, "/v1/messages/batches"), 2);
     // And the other way round, in the other protocol.
     let params = |text: &str| json!({"model": "oa/gpt-4.1-mini", "max_tokens": 50, "messages": [{"role": "user", "content": text}]});
-    let requests = json!({"requests": [{"custom_id": "a", "params": params("Hello")}, {"custom_id": "b", "params": params("Bye")}]});
-    let made = call(&gateway, ANN, Method::POST, "/v1/messages/batches", Some(requests)).await.json();
-    let path = format!("/v1/messages/batches/{}", made["id"].as_str().unwrap());
-    eventually("the end of a batch", async || {
-        (get(&gateway, &path).await.json()["processing_status"] == "ended").then_some(())
-    })
-    .await;
-    let results = get(&gateway, &format!("{path}/results")).await;
-    for line in results.text().lines() {
-        let line: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(
-            (&line["result"]["type"], &line["result"]["message"]["role"]),
-            (&json!("succeeded"), &json!("assistant"))
-        );
+    for result in message_batch(&gateway, &[params("Hello"), params("Bye")]).await {
+        assert_eq!((&result["type"], &result["message"]["role"]), (&json!("succeeded"), &json!("assistant")));
     }
     assert_eq!((called(&openai, &Method::POST, "/v1/batches"), called(&openai, &Method::POST, CHAT)), (1, 0));
 }
@@ -329,18 +351,29 @@ async fn cancelling_passes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_go_there_goes_by_the_queue() {
     let simulator = patient(|_| ()).await;
-    let gateway = Gateway::start(&configured(&simulator, "batches: { upstream_least: 3 }\n")).await;
+    let settings = configured(&simulator, "batches: { upstream_least: 3 }\n");
+    let kept =
+        provider("kept", DialectName::OpenAi, &simulator.base_url()).replace(" }", ", data: { zdr: true } }");
+    let gateway = Gateway::start(&format!("{settings}{kept}")).await;
     for (lines, window) in [(5, "1h"), (2, "24h")] {
         let id = begin(&gateway, &numbered("oa/gpt-4.1-mini", lines), window).await;
         let done = over(&gateway, &id).await;
         assert_eq!(done["request_counts"]["completed"], lines, "{done}");
     }
+    let request = gateway.builder("/v1/messages/batches").header("x-trunkline-require", "zdr");
+    let params = json!({"model": "kept/gpt-4.1-mini", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]});
+    let named = ["a", "b", "c"].map(|name| json!({"custom_id": name, "params": params}));
+    let secret = json!({"requests": named});
+    let mut request = request.body(Full::new(Bytes::from(secret.to_string()))).unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {ANN}").parse().unwrap());
+    let made = gateway.send(request).await.json();
+    assert_eq!(message_results(&gateway, &made).await[0]["type"], "succeeded");
     let unpriced = line("a", CHAT, &said("oa/gpt-unheard-of", "Hello"));
     let done = over(&gateway, &begin(&gateway, &unpriced, "24h").await).await;
     assert_eq!(done["request_counts"]["failed"], 1, "{done}");
     assert_eq!(
         (called(&simulator, &Method::POST, "/v1/files"), called(&simulator, &Method::POST, CHAT)),
-        (0, 7)
+        (0, 10)
     );
     let gemini = support::simulator(DialectName::Gemini).await;
     let gateway = Gateway::start(&format!(

@@ -17,6 +17,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use trunkline_model::catalogue::{ModelEntry, ServiceTier, TokenClass};
+use trunkline_model::facts::Requirement;
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::warning::Warning;
 use trunkline_net::RequestBody;
@@ -36,8 +37,8 @@ pub(super) struct Parcel {
     pub(super) headers: HeaderMap,
     /// What an attempt would send.
     pub(super) body: RequestBody,
-    /// What the record says once it is answered.
-    pub(super) note: Note,
+    /// What the record says once it is answered: a [`Note`].
+    pub(super) note: String,
 }
 
 /// What was decided of a line, for its record.
@@ -84,7 +85,7 @@ fn pack(
     admitted: &Admitted,
     case: &mut Case,
 ) -> Option<Parcel> {
-    if !is_self_contained(admitted, line) {
+    if !is_self_contained(admitted, line) || must_not_be_kept(admitted) {
         return None;
     }
     let decision = planning::decide(gateway, admitted, case, &[], &Vec::new());
@@ -118,19 +119,20 @@ fn pack(
         return None;
     }
     learn::keep_prompt(gateway, admitted, case.id());
+    let note = Note {
+        id: case.id(),
+        tier: Arc::clone(&leg.tier),
+        decided_by: case.record.decided_by.clone(),
+        decision: case.record.decision.clone(),
+        warnings: prepared.warnings,
+    };
     Some(Parcel {
         deployment: Arc::clone(&deployment.id),
         generation: Arc::clone(generation),
         endpoint,
         headers: own_headers(&prepared.headers, &upstream.headers),
         body: prepared.body,
-        note: Note {
-            id: case.id(),
-            tier: Arc::clone(&leg.tier),
-            decided_by: case.record.decided_by.clone(),
-            decision: case.record.decision.clone(),
-            warnings: prepared.warnings,
-        },
+        note: serde_json::to_string(&note).ok()?,
     })
 }
 
@@ -145,6 +147,12 @@ fn own_headers(prepared: &HeaderMap, usual: &HeaderMap) -> HeaderMap {
         }
     }
     own
+}
+
+/// Whether nothing of the request may be kept: a batch API keeps lines and results until they are fetched, whatever the account's
+/// agreement says of single requests.
+fn must_not_be_kept(admitted: &Admitted) -> bool {
+    admitted.route.require.iter().chain(&admitted.caller.requirements).any(|one| *one == Requirement::Zdr)
 }
 
 /// Whether the request says all of itself: a conversation that goes on with a stored one may find it gone when the answer comes.

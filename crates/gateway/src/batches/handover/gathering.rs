@@ -4,7 +4,7 @@
 //! written down and sent: the former is on the disk before the latter begins. Must not judge lines.
 
 use super::carrier::{self, Submission};
-use super::decision::{Note, Parcel, decide};
+use super::decision::{Parcel, decide};
 use super::schedule::Desk;
 use super::{Particulars, line_name, new_name, order, write};
 use crate::clock;
@@ -36,6 +36,17 @@ struct Bundle<K, L> {
     key: K,
     lines: Vec<L>,
     text: Vec<u8>,
+    /// Bytes of memory it takes, with what is noted of its lines.
+    weight: usize,
+}
+
+/// How large a line is at the most.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    /// Its bytes in the bundle's text.
+    text: usize,
+    /// Its bytes in memory.
+    weight: usize,
 }
 
 /// The bundles that are being made.
@@ -50,45 +61,48 @@ impl<K: PartialEq, L> Bundles<K, L> {
         Self { open: Vec::new(), most, most_bytes }
     }
 
-    /// Adds a line of at most `length` bytes to the bundle of its key; returns those that had to be closed for it.
+    /// Adds a line to the bundle of its key; returns those that had to be closed for it.
     fn add(
         &mut self,
         key: K,
         line: L,
-        length: usize,
+        size: Size,
         bounds: Bounds,
         write: impl FnOnce(&K, &mut Vec<u8>),
     ) -> Vec<Bundle<K, L>> {
         let mut closed = Vec::new();
         if let Some(at) = self.open.iter().position(|bundle| bundle.key == key) {
             let bundle = &self.open[at];
-            if bundle.lines.len() >= bounds.lines || bundle.text.len().saturating_add(length) > bounds.bytes {
+            if bundle.lines.len() >= bounds.lines
+                || bundle.text.len().saturating_add(size.text) > bounds.bytes
+            {
                 closed.push(self.open.swap_remove(at));
             }
         }
-        while !self.open.is_empty() && self.bytes().saturating_add(length) > self.most_bytes {
+        while !self.open.is_empty() && self.weight().saturating_add(size.weight) > self.most_bytes {
             closed.extend(self.largest());
         }
         if let Some(bundle) = self.open.iter_mut().find(|bundle| bundle.key == key) {
             write(&bundle.key, &mut bundle.text);
             bundle.lines.push(line);
+            bundle.weight = bundle.weight.saturating_add(size.weight);
             return closed;
         }
         if self.open.len() >= self.most {
             closed.extend(self.largest());
         }
-        let mut bundle = Bundle { key, lines: vec![line], text: Vec::new() };
+        let mut bundle = Bundle { key, lines: vec![line], text: Vec::new(), weight: size.weight };
         write(&bundle.key, &mut bundle.text);
         self.open.push(bundle);
         closed
     }
 
-    fn bytes(&self) -> usize {
-        self.open.iter().map(|bundle| bundle.text.len()).sum()
+    fn weight(&self) -> usize {
+        self.open.iter().map(|bundle| bundle.weight).sum()
     }
 
     fn largest(&mut self) -> Option<Bundle<K, L>> {
-        let (at, _) = self.open.iter().enumerate().max_by_key(|(_, bundle)| bundle.text.len())?;
+        let (at, _) = self.open.iter().enumerate().max_by_key(|(_, bundle)| bundle.weight)?;
         Some(self.open.swap_remove(at))
     }
 }
@@ -113,7 +127,8 @@ impl PartialEq for Key {
     }
 }
 
-type Line = (u64, Note);
+/// A line's number, and what is noted of it.
+type Line = (u64, String);
 
 /// Decides on all lines of a batch of which nobody has decided, and hands over those that can be. Ends early when the gateway stops;
 /// what was not handed over then is as it was. Tells whether there were any.
@@ -155,17 +170,18 @@ fn add(bundles: &mut Bundles<Key, Line>, line: &ClaimedLine, parcel: Parcel) -> 
     let Parcel { deployment, generation, endpoint, headers, body, note } = parcel;
     let Some(api) = carrier::api(&generation, &deployment) else { return Vec::new() };
     let bounds = Bounds { lines: api.most_lines, bytes: api.most_bytes.min(MOST_BYTES) };
-    let length = usize::try_from(body.len()).unwrap_or(usize::MAX).saturating_add(FRAME);
+    let text = usize::try_from(body.len()).unwrap_or(usize::MAX).saturating_add(FRAME);
+    let size = Size { text, weight: text.saturating_add(note.len()) };
     // A line that joins a bundle goes under the bundle's name.
     let key = Key { deployment, endpoint, headers, generation: Arc::clone(&generation), mark: new_name() };
-    bundles.add(key, (line.number, note), length, bounds, |key, text| {
+    bundles.add(key, (line.number, note), size, bounds, |key, text| {
         api.write_line(endpoint, &line_name(&key.mark, line.number), body.pieces(), text);
     })
 }
 
 /// Writes a handover down and sends it; a few lines only go back into the queue instead.
 async fn hand_over(gateway: &Arc<Gateway>, desk: &Desk, batch: &StoredBatch, bundle: Bundle<Key, Line>) {
-    let Bundle { key, lines, text } = bundle;
+    let Bundle { key, lines, text, .. } = bundle;
     let least = gateway.generation().snapshot.server.batches.upstream_least as usize;
     if lines.len() < least || gateway.is_draining() {
         let id = batch.id.clone();
@@ -183,12 +199,8 @@ async fn hand_over(gateway: &Arc<Gateway>, desk: &Desk, batch: &StoredBatch, bun
         lines: lines.len() as u64,
         details: Particulars { endpoint: key.endpoint.to_owned() }.write(),
     };
-    let noted: Vec<(u64, String)> = lines
-        .iter()
-        .map(|(number, note)| (*number, serde_json::to_string(note).unwrap_or_default()))
-        .collect();
     let written = handover.clone();
-    write(gateway, move |store| store.hand_over(&written, &noted)).await;
+    write(gateway, move |store| store.hand_over(&written, &lines)).await;
     let submission = Submission { endpoint: key.endpoint, headers: key.headers, lines: text.into() };
     carrier::submit(gateway, desk, &key.generation, handover, submission).await;
 }
@@ -209,8 +221,9 @@ mod tests {
             let mut bundles = Bundles::new(most, 120);
             let mut closed = Vec::new();
             for (number, (key, length)) in lines.iter().enumerate() {
-                closed.extend(bundles.add(*key, number, *length, bounds, |_, text| text.extend(vec![0; *length])));
-                prop_assert!(bundles.bytes() <= 120 && bundles.open.len() <= most);
+                let size = Size { text: *length, weight: *length + 2 };
+                closed.extend(bundles.add(*key, number, size, bounds, |_, text| text.extend(vec![0; *length])));
+                prop_assert!(bundles.weight() <= 120 && bundles.open.len() <= most);
             }
             closed.extend(bundles.open);
             let mut seen: Vec<usize> = Vec::new();

@@ -117,7 +117,7 @@ fn order(batch: &StoredBatch) -> Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trunkline_store::{BatchCounts, BatchTimes};
+    use trunkline_store::{BatchCounts, BatchTimes, BatchUsage};
 
     #[test]
     fn lines_are_known_by_names_that_every_provider_takes() {
@@ -153,6 +153,7 @@ mod tests {
             status,
             times: BatchTimes { expires, cancelling, ..BatchTimes::default() },
             counts: BatchCounts::default(),
+            usage: BatchUsage::default(),
             input_file: None,
             output_file: None,
             error_file: None,

@@ -34,7 +34,7 @@ use trunkline_model::usage::Usage;
 use trunkline_providers::batch::{TheirEnd, TheirResult};
 use trunkline_route::drive::AttemptNumber;
 use trunkline_route::fleet::DeploymentIndex;
-use trunkline_store::{ClaimedLine, HandedLine, LineEnd, Return, StoredHandover};
+use trunkline_store::{ClaimedLine, HandedLine, HandedResult, LineEnd, LineUsage, Return, StoredHandover};
 use trunkline_wire::relayed;
 
 /// There is one attempt.
@@ -62,8 +62,8 @@ pub(super) async fn settle(
         match ends.remove(&number) {
             Some(TheirEnd::Answered(body, name)) => {
                 match answer(gateway, order, handover, &handed, body, name).await {
-                    Some((case, result)) => {
-                        results.push((number, LineEnd::Succeeded, result));
+                    Some((case, result, usage)) => {
+                        results.push(HandedResult { number, end: LineEnd::Succeeded, result, usage });
                         cases.insert(number, case);
                     }
                     None => failed.push(number),
@@ -109,7 +109,7 @@ async fn answer(
     handed: &HandedLine,
     body: Bytes,
     name: Option<String>,
-) -> Option<(Case, Vec<u8>)> {
+) -> Option<(Case, Vec<u8>, Option<LineUsage>)> {
     let generation = gateway.generation();
     let (dialect, operation, path) = target(&order.details.endpoint)?;
     let note: Note = serde_json::from_str(&handed.note).ok()?;
@@ -141,7 +141,8 @@ async fn answer(
             case.record.status = 200;
             case.record.response_bytes = told.len() as u64;
             case.end(NUMBER, ended(usage, body.len(), name, None));
-            Some((case, line::written(order, line, id, 200, &told)))
+            let result = line::written(order, line, id, 200, &told);
+            Some((case, result, usage.as_ref().map(line::line_usage)))
         }
         Err(unread) => {
             note_unread(order, line, &mut case, &unread);
