@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread::ScopedJoinHandle;
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -136,9 +135,21 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         max_bytes: snapshot.server.log_max_bytes,
         ..Settings::new(kind)
     };
-    let batches =
-        BatchStoreSettings { kind: settings.kind.clone(), max_bytes: snapshot.server.batches.max_bytes };
-    let (recorder, stores) = open(settings, &batches)?;
+    let responses = Responses::open(&ResponseSettings {
+        kind: settings.kind.clone(),
+        keep: settings.keep,
+        max_bytes: settings.max_bytes,
+    })?;
+    let learning = Learning::open(&LearningSettings {
+        kind: settings.kind.clone(),
+        keep: settings.keep,
+        max_bytes: settings.max_bytes,
+    })?;
+    let batches = Batches::open(&BatchStoreSettings {
+        kind: settings.kind.clone(),
+        max_bytes: snapshot.server.batches.max_bytes,
+    })?;
+    let recorder = Recorder::open(settings)?;
     let cleartext = snapshot.upstreams.iter().filter(|upstream| upstream.http2_cleartext);
     let mut prior_knowledge: Vec<trunkline_net::Origin> =
         cleartext.filter_map(|upstream| trunkline_net::Origin::of(upstream.any_uri()?).ok()).collect();
@@ -148,32 +159,8 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         http2_prior_knowledge: prior_knowledge,
         ..TransportConfig::default()
     })?;
+    let stores = Stores { responses, learning, batches };
     Ok(Gateway::with_stores(snapshot, transport, recorder, stores))
-}
-
-/// Opens what is kept on disk, all at once: each database waits for the disk several times when it is made or recovered.
-fn open(settings: Settings, batches: &BatchStoreSettings) -> anyhow::Result<(Recorder, Stores)> {
-    let responses =
-        ResponseSettings { kind: settings.kind.clone(), keep: settings.keep, max_bytes: settings.max_bytes };
-    let learning =
-        LearningSettings { kind: settings.kind.clone(), keep: settings.keep, max_bytes: settings.max_bytes };
-    std::thread::scope(|scope| {
-        let responses = scope.spawn(|| Responses::open(&responses));
-        let learning = scope.spawn(|| Learning::open(&learning));
-        let batches = scope.spawn(|| Batches::open(batches));
-        let recorder = Recorder::open(settings);
-        let stores = Stores {
-            responses: finished(responses)?,
-            learning: finished(learning)?,
-            batches: finished(batches)?,
-        };
-        Ok((recorder?, stores))
-    })
-}
-
-/// What a thread came to; a panic goes on in the one that waits for it.
-fn finished<T, E: Into<anyhow::Error>>(thread: ScopedJoinHandle<'_, Result<T, E>>) -> anyhow::Result<T> {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(Into::into)
 }
 
 /// Resolves at the first SIGTERM or SIGINT.
