@@ -255,7 +255,9 @@ fn cost_headers(headers: &mut HeaderMap, case: &Case) {
 /// A streamed answer after its commit point.
 struct Streaming {
     gateway: Arc<Gateway>,
-    admitted: Box<Admitted>,
+    /// The request, where another deployment may have to go on with its answer. Nobody else asks for it any more, and it holds
+    /// the buffer that it was read into.
+    admitted: Option<Box<Admitted>>,
     drive: Drive,
     attempt: Attempt,
     call: Option<Call>,
@@ -285,21 +287,11 @@ enum State {
 }
 
 impl Streaming {
-    fn new(
-        gateway: Arc<Gateway>,
-        mut admitted: Box<Admitted>,
-        drive: Drive,
-        opened: Opened,
-        case: Case,
-    ) -> Self {
-        if !drive.plan().continuation {
-            // Nobody asks for them any more, and they hold the buffer that the request was read into.
-            admitted.body = Bytes::new();
-            admitted.headers = HeaderMap::new();
-        }
+    fn new(gateway: Arc<Gateway>, admitted: Box<Admitted>, drive: Drive, opened: Opened, case: Case) -> Self {
         let Opened { attempt, call, mut relay, body, mut held, facts, .. } = opened;
         relay.bill_before(Before::of(&case.record), &mut held);
         let form = (admitted.stream_form == StreamForm::Array).then(ArrayForm::new);
+        let admitted = drive.plan().continuation.then_some(admitted);
         let timer = Box::pin(sleep_until(Instant::now() + attempt.between_tokens));
         let mut streaming = Self {
             gateway,
@@ -493,28 +485,35 @@ impl Streaming {
     /// # Errors
     /// What the client is told otherwise.
     async fn resume(&mut self, failure: Failure) -> Result<(), ClientError> {
-        let continues = self.drive.plan().continuation;
-        let subject = Subject::new(&self.admitted, self.case.id(), self.drive.plan())
+        let Some(admitted) = self.admitted.take() else {
+            return Err(perform::tell(&mut self.case, &Verdict { failure, why: Why::Committed }));
+        };
+        let resumed = self.resume_as(&admitted, failure).await;
+        self.admitted = Some(admitted);
+        resumed
+    }
+
+    async fn resume_as(&mut self, admitted: &Admitted, failure: Failure) -> Result<(), ClientError> {
+        let subject = Subject::new(admitted, self.case.id(), self.drive.plan())
             .decided_by(self.case.record.decided_by.as_ref());
         let unfinished = if subject.may_be_continued() { self.relay.unfinished() } else { None };
-        if continues && unfinished.is_none() {
+        let Some(unfinished) = unfinished else {
             return Err(perform::tell(&mut self.case, &Verdict { failure, why: Why::Committed }));
-        }
+        };
         loop {
             let now = self.gateway.clock.now();
-            let next = self.drive.next(now, &self.admitted.generation.health, rand::random());
-            let (attempt, unfinished) = match (next, &unfinished) {
-                (Next::Try(attempt), Some(unfinished)) => (attempt, unfinished),
-                (Next::Wait { until }, _) => {
+            let attempt = match self.drive.next(now, &admitted.generation.health, rand::random()) {
+                Next::Try(attempt) => attempt,
+                Next::Wait { until } => {
                     sleep_until(self.gateway.clock.instant(until)).await;
                     continue;
                 }
-                (Next::Fail(verdict), _) => return Err(perform::tell(&mut self.case, &verdict)),
-                _ => return Err(ClientError::from_failure(&failure, Vec::new())),
+                Next::Fail(verdict) => return Err(perform::tell(&mut self.case, &verdict)),
+                Next::Await | Next::Served => return Err(ClientError::from_failure(&failure, Vec::new())),
             };
             let index = attempt.leg.deployment.index();
             let text = unfinished.text.as_str();
-            let deployment = self.admitted.generation.snapshot.fleet.deployment(index);
+            let deployment = admitted.generation.snapshot.fleet.deployment(index);
             let mut estimated = subject.estimated_usage();
             estimated.input += text.len() as u64 / 4;
             let entry = deployment.entry.as_ref();
@@ -527,7 +526,7 @@ impl Streaming {
                     let reason = format!("the answer broke off and was continued by {}", deployment.id);
                     self.case.record.warnings.push(Warning::emulated("continuation", reason));
                     self.deliver(Rope::from_iter([continuation::mark(&deployment.id)]));
-                    self.go_on(begun);
+                    self.go_on(admitted, begun);
                     return Ok(());
                 }
                 Err(lost) => {
@@ -541,9 +540,9 @@ impl Streaming {
     }
 
     /// The rest of the answer comes from here.
-    fn go_on(&mut self, begun: Begun) {
+    fn go_on(&mut self, admitted: &Admitted, begun: Begun) {
         let Begun { attempt, call, body, held, warnings, facts } = begun;
-        note_deployment(&self.admitted, &attempt, &mut self.case);
+        note_deployment(admitted, &attempt, &mut self.case);
         self.case.record.warnings.extend(warnings);
         self.deliver(held);
         self.timer.as_mut().reset(Instant::now() + attempt.between_tokens);

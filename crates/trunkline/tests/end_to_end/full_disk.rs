@@ -21,7 +21,7 @@ async fn a_full_disk_delays_the_log_and_no_request() {
     let only = simulator(DialectName::OpenAi).await;
     let configuration = format!("providers:\n{}", provider("only", DialectName::OpenAi, &only.base_url()));
     // Room for the database as it is made, and little more: its log of changes and the journal run into the limit.
-    let mut gateway = Gateway::start_with_largest_file(&configuration, 192 * 1_024).await;
+    let mut gateway = Gateway::start_with_largest_file(&configuration, 256 * 1_024).await;
     let mut ids = Vec::new();
     let ask = async |ids: &mut Vec<String>| {
         let number = ids.len();
