@@ -14,14 +14,18 @@ const WORTH_SHARING: usize = 128;
 
 /// Text that is read as any string, and written as the JSON it came as where it came as JSON.
 #[derive(Clone)]
-pub struct Text(Form);
+pub struct Text {
+    form: Form,
+    /// Stands for it while it is written.
+    mark: Option<u32>,
+}
 
 #[derive(Clone)]
 enum Form {
     /// A string of its own.
     Own(String),
-    /// A part of a body that reads as it is written; with a number, it is written as a mark.
-    Shared { part: Bytes, mark: Option<u32> },
+    /// A part of a body that reads as it is written.
+    Shared(Bytes),
     /// A part of a body, quotes included, that holds escapes; and what it reads as, once somebody has asked.
     Escaped { json: Bytes, plain: OnceLock<String> },
 }
@@ -31,8 +35,8 @@ impl Text {
     #[must_use]
     pub fn plain_part(body: Option<&Bytes>, part: &str) -> Self {
         match body.filter(|_| part.len() >= WORTH_SHARING).and_then(|body| share(body, part)) {
-            Some(part) => Self(Form::Shared { part, mark: None }),
-            None => Self(Form::Own(part.to_owned())),
+            Some(shared) => Form::Shared(shared).into(),
+            None => Form::Own(part.to_owned()).into(),
         }
     }
 
@@ -45,15 +49,15 @@ impl Text {
         }
         let shared = body.and_then(|body| share(body, json));
         let json = shared.unwrap_or_else(|| Bytes::copy_from_slice(json.as_bytes()));
-        Some(Self(Form::Escaped { json, plain: OnceLock::new() }))
+        Some(Form::Escaped { json, plain: OnceLock::new() }.into())
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        match &self.0 {
+        match &self.form {
             Form::Own(text) => text,
-            Form::Shared { part, .. } => std::str::from_utf8(part).expect("it was a string when it was made"),
+            Form::Shared(part) => std::str::from_utf8(part).expect("it was a string when it was made"),
             Form::Escaped { json, plain } => plain.get_or_init(|| {
                 serde_json::from_slice(json)
                     .expect("it was a JSON string without escapes by number when it was made")
@@ -64,9 +68,9 @@ impl Text {
     /// The inside of a JSON string that reads as this text, where it need not be made.
     #[must_use]
     pub fn written(&self) -> Option<&[u8]> {
-        match &self.0 {
+        match &self.form {
             Form::Own(_) => None,
-            Form::Shared { part, .. } => Some(part),
+            Form::Shared(part) => Some(part),
             Form::Escaped { json, .. } => Some(&json[1..json.len() - 1]),
         }
     }
@@ -74,29 +78,23 @@ impl Text {
     /// The same, as a share of the body it came in.
     #[must_use]
     pub fn shared(&self) -> Option<Bytes> {
-        match &self.0 {
+        match &self.form {
             Form::Own(_) => None,
-            Form::Shared { part, .. } => Some(part.clone()),
+            Form::Shared(part) => Some(part.clone()),
             Form::Escaped { json, .. } => Some(json.slice(1..json.len() - 1)),
         }
     }
 
-    /// A share of a body that stands for itself by a number while it is written; `None` for text that is no share.
+    /// The same text, written by a number instead of by itself; `None` for text that is no share of a body.
     #[must_use]
     pub fn marked(&self, number: u32) -> Option<Self> {
-        match &self.0 {
-            Form::Shared { part, .. } => Some(Self(Form::Shared { part: part.clone(), mark: Some(number) })),
-            _ => None,
-        }
+        self.written().map(|_| Self { form: self.form.clone(), mark: Some(number) })
     }
 
     /// The number it is written by.
     #[must_use]
     pub const fn mark(&self) -> Option<u32> {
-        match &self.0 {
-            Form::Shared { mark, .. } => *mark,
-            _ => None,
-        }
+        self.mark
     }
 
     /// Whether there is nothing.
@@ -121,7 +119,7 @@ impl Text {
     /// The text as a string of its own.
     #[must_use]
     pub fn into_string(self) -> String {
-        match self.0 {
+        match self.form {
             Form::Own(text) => text,
             _ => self.as_str().to_owned(),
         }
@@ -131,7 +129,7 @@ impl Text {
     pub fn push_str(&mut self, more: &str) {
         let mut text = std::mem::take(self).into_string();
         text.push_str(more);
-        *self = Self(Form::Own(text));
+        *self = text.into();
     }
 }
 
@@ -142,9 +140,15 @@ fn share(body: &Bytes, part: &str) -> Option<Bytes> {
     is_within.then(|| body.slice_ref(part.as_bytes()))
 }
 
+impl From<Form> for Text {
+    fn from(form: Form) -> Self {
+        Self { form, mark: None }
+    }
+}
+
 impl Default for Text {
     fn default() -> Self {
-        Self(Form::Own(String::new()))
+        Form::Own(String::new()).into()
     }
 }
 
@@ -164,19 +168,19 @@ impl AsRef<str> for Text {
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self(Form::Own(text))
+        Form::Own(text).into()
     }
 }
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(Form::Own(text.to_owned()))
+        Form::Own(text.to_owned()).into()
     }
 }
 
 impl From<&String> for Text {
     fn from(text: &String) -> Self {
-        Self(Form::Own(text.clone()))
+        Form::Own(text.clone()).into()
     }
 }
 

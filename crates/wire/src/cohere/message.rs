@@ -7,6 +7,7 @@ use super::{UNKNOWN, Warnings, unsupported};
 use crate::codec::{EncodeError, Profile};
 use crate::names::{NameRule, fit, fit_id};
 use crate::write::{Object, Wording, array, escaped, string};
+use std::borrow::Cow;
 use trunkline_model::capability::Support;
 use trunkline_model::content::{Content, Media, MediaSource, Message, Part, Role, ToolCall, ToolResult};
 use trunkline_model::text::Text;
@@ -165,7 +166,7 @@ impl Writer<'_> {
     }
 
     fn assistant(&mut self, index: usize, message: &Message) {
-        let mut said: Vec<(&'static str, &str)> = Vec::new();
+        let mut said: Vec<(&'static str, Cow<'_, Text>)> = Vec::new();
         let mut calls: Vec<&ToolCall> = Vec::new();
         for (position, part) in message.parts.iter().enumerate() {
             let path = || format!("messages[{index}].content[{position}]");
@@ -174,8 +175,10 @@ impl Writer<'_> {
                     self.warnings.dropped(path(), FOREIGN);
                     continue;
                 }
-                Content::Thinking(text) => said.push(("thinking", text)),
-                Content::Text(text) | Content::Refusal(text) if !text.is_empty() => said.push(("text", text)),
+                Content::Thinking(text) => said.push(("thinking", Cow::Owned(Text::from(text)))),
+                Content::Text(text) | Content::Refusal(text) if !text.is_empty() => {
+                    said.push(("text", Cow::Borrowed(text)));
+                }
                 Content::ToolCall(call) => calls.push(call),
                 Content::Text(_) | Content::Refusal(_) | Content::ToolResult(_) => {}
                 _ => self.warnings.dropped(path(), "the target's assistant messages cannot hold it"),

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use trunkline_model::capability::Support;
 use trunkline_model::content::{Content, Media, MediaSource, Part, ToolCall, ToolResult};
 use trunkline_model::json::Json;
+use trunkline_model::text::Text;
 use trunkline_model::warning::Warning;
 
 /// What Google documents for calls that no Gemini model made (ai.google.dev/gemini-api/docs/thought-signatures).
@@ -129,15 +130,17 @@ fn write_result(
             reason: format!("no call in the conversation has the id `{}`", result.call_id),
         });
     };
-    let mut text = String::new();
+    let mut text: Cow<'_, Text> = Cow::default();
     let mut media = Vec::new();
     for (index, part) in result.parts.iter().enumerate() {
         match &part.content {
             Content::Text(more) | Content::Refusal(more) => {
-                if !text.is_empty() {
-                    text.push('\n');
+                if text.is_empty() {
+                    text = Cow::Borrowed(more);
+                } else {
+                    text.to_mut().push_str("\n");
+                    text.to_mut().push_str(more);
                 }
-                text.push_str(more);
             }
             Content::Other { kind, .. } => {
                 let feature = format!("{}.content[{index}]", path());
@@ -190,10 +193,10 @@ fn write_all(
 }
 
 /// The response must be an object: what is one already passes, anything else is wrapped.
-fn write_response(text: &str, is_error: bool, out: &mut BytesMut) {
+fn write_response(text: &Text, is_error: bool, out: &mut BytesMut) {
     if !is_error
         && text.trim_ascii_start().starts_with('{')
-        && let Ok(json) = Json::parse(text.to_owned())
+        && let Ok(json) = Json::parse(text.as_str().to_owned())
     {
         out.raw(json.text());
         return;

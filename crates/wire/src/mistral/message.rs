@@ -206,7 +206,7 @@ impl<'o> Chunks<'o> {
         chunk
     }
 
-    fn text(&mut self, text: &str) {
+    fn text(&mut self, text: &(impl Wording + ?Sized)) {
         let mut chunk = self.chunk("text");
         chunk.text("text", text);
         chunk.close();

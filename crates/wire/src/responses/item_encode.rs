@@ -207,7 +207,7 @@ impl Writer<'_> {
             [Part { content: Content::Text(text), .. }] => {
                 written.push(b'"');
                 escaped(&mut written, failed);
-                escaped(&mut written, text);
+                text.write(&mut written);
                 written.push(b'"');
                 Ok(())
             }
