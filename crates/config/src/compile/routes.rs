@@ -24,19 +24,19 @@ use trunkline_route::balance::Balance as Balancing;
 use trunkline_route::cel::{Condition, Outlook};
 use trunkline_route::fleet::DeploymentIndex;
 use trunkline_route::policy::{Route, Tier};
-use trunkline_route::steps::{Step, StepKind, Target};
+use trunkline_route::steps::{Encoder, Step, StepKind, Target};
 use trunkline_route::sticky::Sticky as Stickiness;
 
-/// Compiles all routes.
+/// Compiles all routes, and the encoders that their steps may name.
 pub(crate) fn compile(
     file: &File,
     providers: &CompiledProviders,
     fleet: &CompiledFleet,
     compiler: &mut Compiler<'_>,
-) -> Routes {
+) -> (Routes, Vec<Arc<Encoder>>) {
     let mut routes = BTreeMap::new();
-    let routers = routers(file, compiler);
     let named = steps::named(file, fleet, compiler);
+    let routers = routers(file, &named, compiler);
     for (name, settings) in &file.routes {
         if name.trim().is_empty() || name.trim() != name {
             compiler.error(
@@ -59,7 +59,7 @@ pub(crate) fn compile(
     {
         routes.insert(Name::from(AUTO), Arc::new(route));
     }
-    Routes::new(routes)
+    (Routes::new(routes), named.encoders.into_values().flatten().collect())
 }
 
 fn route(

@@ -37,6 +37,7 @@ pub(crate) fn file(name: &str) -> Result<Vec<u8>, String> {
         "older.json" => Ok(br#"{"format": "trunkline-router", "version": 0}"#.to_vec()),
         "other.json" => Ok(br#"{"format": "trunkline-other", "version": 1}"#.to_vec()),
         "cut.json" => Ok(br#"{"format": "trunkline-router", "version": 1, "kind""#.to_vec()),
+        "encoded.json" => Ok(crate::learned::encoded_router().to_text().into_bytes()),
         "small.json" => Ok(crate::learned::small_router().to_text().into_bytes()),
         _ => sentence(name).ok_or_else(|| "there is no such file".to_owned()),
     }

@@ -141,6 +141,7 @@ pub fn fit(
         data: DataFacts { fingerprint: String::new(), rows: rows.len() as u32, source: String::new() },
         features: LEXICAL.map(str::to_owned).to_vec(),
         embedder: EmbedderFacts::bundled(),
+        encoder: prepared.encoder.clone(),
         models: models.to_vec(),
         metrics: metrics(prepared, labels, rows, &predicted, settings.seed),
         head,
@@ -184,7 +185,8 @@ fn held_out_heads(
         for (place, row) in rows.iter().enumerate().filter(|(place, _)| fold[*place] == held) {
             prepared.restore(*row, &mut features);
             for (head, predicted) in heads.iter().zip(&mut predicted) {
-                Head::apply(head, &features, prepared.vector(*row), &mut predicted[place]);
+                let (vector, encoded) = (prepared.vector(*row), prepared.encoded(*row));
+                Head::apply(head, &features, vector, encoded, &mut predicted[place]);
             }
         }
         progress();
