@@ -19,6 +19,7 @@ mod cancellation;
 mod cascade;
 mod choosing;
 mod clouds;
+mod command_line;
 mod completions;
 mod continuation;
 mod crash;
