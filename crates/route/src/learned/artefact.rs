@@ -19,8 +19,11 @@ pub const FORMAT: u32 = 1;
 /// The most models of one file.
 const MOST_MODELS: usize = 256;
 
-/// The most neighbours of one file; with the table of the embedder they keep below 20 MB.
-pub const MOST_NEIGHBOURS: usize = 24_000;
+/// The neighbours of one file where nothing else is said; with the table of the embedder they keep below 20 MB.
+pub const USUAL_NEIGHBOURS: usize = 24_000;
+
+/// The most neighbours of one file: some 135 MB in memory with two models, and 260 bytes and one per model for each.
+pub const MOST_NEIGHBOURS: usize = 500_000;
 
 /// A trained router.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

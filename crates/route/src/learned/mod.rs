@@ -24,11 +24,11 @@ mod tests;
 
 pub use artefact::{
     Artefact, ArtefactError, Calibration, DataFacts, EmbedderFacts, FORMAT, FORMAT_NAME, GuardFacts, Head,
-    Kind, MOST_NEIGHBOURS, NeighbourFacts, TrainingMetrics, embedder_fingerprint,
+    Kind, MOST_NEIGHBOURS, NeighbourFacts, TrainingMetrics, USUAL_NEIGHBOURS, embedder_fingerprint,
 };
 pub use guard::Unfamiliar;
 pub use kept::{KeepPrompts, KeptPrompt, LONGEST_TEXT, PromptFeatures, UnknownForm};
-pub use neighbours::{LocalEstimate, Neighbours, Settings as NeighbourSettings, quantized};
+pub use neighbours::{LocalEstimate, Neighbours, Settings as NeighbourSettings, centres, quantized};
 pub use numbers::{Bytes, Numbers};
 pub use predictor::{Familiarity, Predictor, Scratch};
 pub use step::{Budget, LearnedStep, Mode, OnUnknown, StepError};

@@ -16,7 +16,7 @@ use trunkline_lab::fit::{Fitted, LEAST_ROWS, Labels, Prepared, Settings, fit};
 use trunkline_lab::from_log::Gathered;
 use trunkline_lab::labelled;
 use trunkline_lab::measure::{Outcome, compare};
-use trunkline_route::learned::{Artefact, TrainingMetrics};
+use trunkline_route::learned::{Artefact, MOST_NEIGHBOURS, TrainingMetrics, USUAL_NEIGHBOURS};
 
 /// Options of `train`.
 #[derive(Debug, Args)]
@@ -35,6 +35,10 @@ pub(crate) struct Options {
     /// Replace a router that is better by its own figures; the reason is kept in the file.
     #[arg(long, value_name = "REASON")]
     force: Option<String>,
+    /// Prompts that are kept as neighbours at the most; each takes some 260 bytes of the server's memory and 350 of the file.
+    #[arg(long, value_name = "ROWS", default_value_t = USUAL_NEIGHBOURS as u32,
+          value_parser = clap::value_parser!(u32).range(..=MOST_NEIGHBOURS as i64))]
+    neighbours: u32,
     /// The seed of the folds.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -50,7 +54,8 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let (data, gathered) = gather(options)?;
     let labels: Labels = data.rows.iter().map(|row| row.scores.clone()).collect();
-    let settings = Settings { seed: options.seed, ..Settings::default() };
+    let settings =
+        Settings { seed: options.seed, neighbours: options.neighbours as usize, ..Settings::default() };
     let bar = progress(settings.steps(), "fitting");
     let prepared = Prepared::of(&data.rows);
     let rows: Vec<usize> = (0..prepared.len()).collect();
