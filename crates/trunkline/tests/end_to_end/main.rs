@@ -31,6 +31,7 @@ mod failover;
 mod feedback;
 mod full_disk;
 mod hedging;
+mod http2_clients;
 mod lab;
 mod learning;
 mod lifecycle;
