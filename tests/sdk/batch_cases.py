@@ -187,3 +187,128 @@ def openai_files_and_batches(url):
 @straight.case
 def anthropic_message_batches(url):
     check_message_batch(straight.anthropic_client(url), "claude-sonnet-4-5")
+
+
+def gemini_over(client, name):
+    over = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")
+    return until(lambda: client.batches.get(name=name), lambda job: job.state in over)
+
+
+@straight.case
+def gemini_inlined_batch(url):
+    from google.genai import errors
+
+    client = straight.gemini_client(url)
+    said = lambda text: [{"parts": [{"text": text}], "role": "user"}]
+    requests = [
+        {"contents": said(f"Hello {number}"), "metadata": {"key": str(number)}, "config": {"max_output_tokens": 100}}
+        for number in range(3)
+    ]
+    requests.append({"contents": [{"role": "nobody", "parts": [{"text": "?"}]}]})
+    job = client.batches.create(model="gemini-2.5-flash", src=requests, config={"display_name": "nightly"})
+    same((job.state, job.display_name, job.model), ("JOB_STATE_PENDING", "nightly", "models/gemini-2.5-flash"))
+    over = gemini_over(client, job.name)
+    same((over.state, over.error), ("JOB_STATE_SUCCEEDED", None))
+    responses = over.dest.inlined_responses
+    same(len(responses), 4)
+    for number, response in enumerate(responses[:3]):
+        same(response.metadata, {"key": str(number)})
+        holds(f"Hello {number}", response.response.text)
+    same((responses[3].response, responses[3].error.code), (None, 3))
+    holds(job.name, [found.name for found in client.batches.list(config={"page_size": 5})])
+    client.batches.delete(name=job.name)
+    raises(errors.ClientError, lambda: client.batches.get(name=job.name), 404)
+    empty = lambda: client.batches.create(model="gemini-2.5-flash", src=[], config={"display_name": "none"})
+    raises(errors.ClientError, empty, 400)
+
+
+@straight.case
+def gemini_batch_of_a_file(url):
+    import io
+
+    from google.genai import errors
+
+    client = straight.gemini_client(url)
+    said = lambda text: {"contents": [{"parts": [{"text": text}], "role": "user"}]}
+    lines = [json.dumps({"key": f"line-{number}", "request": said(f"Hello {number}")}) for number in range(5)]
+    lines.append(json.dumps({"key": "wrong", "request": {"contents": "nonsense"}}))
+    config = {"display_name": "lines", "mime_type": "application/jsonl"}
+    file = client.files.upload(file=io.BytesIO("\n".join(lines).encode()), config=config)
+    same((file.display_name, file.state, file.source), ("lines", "ACTIVE", "UPLOADED"))
+    job = client.batches.create(model="gemini-2.5-flash", src=file.name, config={"display_name": "from a file"})
+    over = gemini_over(client, job.name)
+    found = {}
+    for line in client.files.download(file=over.dest.file_name).decode().splitlines():
+        line = json.loads(line)
+        found[line["key"]] = line
+    same(sorted(found), sorted([f"line-{number}" for number in range(5)] + ["wrong"]))
+    holds("Hello 3", found["line-3"]["response"]["candidates"][0]["content"]["parts"][0]["text"])
+    same(found["wrong"]["error"]["code"], 3)
+    raises(errors.ClientError, lambda: client.files.download(file=file.name), 400)
+    holds(file.name, [kept.name for kept in client.files.list()])
+    client.files.delete(name=file.name)
+    raises(errors.ClientError, lambda: client.files.get(name=file.name), 403)
+
+
+@straight.case
+def gemini_batch_that_is_cancelled(url):
+    client = straight.gemini_client(url)
+    request = {"contents": [{"parts": [{"text": "Hello"}], "role": "user"}]}
+    job = client.batches.create(model="gemini-2.5-flash", src=[request], config={"display_name": "stopped"})
+    client.batches.cancel(name=job.name)
+    same(gemini_over(client, job.name).state, "JOB_STATE_CANCELLED")
+
+
+def mistral_over(client, job):
+    running = ("QUEUED", "RUNNING", "CANCELLATION_REQUESTED")
+    return until(lambda: client.batch.jobs.get(job_id=job), lambda job: job.status not in running)
+
+
+def mistral_lines(client, file):
+    content = client.files.download(file_id=file)
+    return {line["custom_id"]: line["response"] for line in map(json.loads, content.read().decode().splitlines())}
+
+
+@straight.case
+def mistral_batch_of_a_file(url):
+    from mistralai.client.errors import SDKError
+
+    client = straight.mistral_client(url)
+    said = lambda text: {"messages": [{"role": "user", "content": text}], "max_tokens": 100}
+    lines = [json.dumps({"custom_id": str(number), "body": said(f"Hello {number}")}) for number in range(5)]
+    lines.append(json.dumps({"custom_id": "wrong", "body": {"messages": "nonsense"}}))
+    content = {"file_name": "lines.jsonl", "content": "\n".join(lines).encode()}
+    file = client.files.upload(file=content, purpose="batch")
+    same((file.filename, file.purpose, file.num_lines), ("lines.jsonl", "batch", 6))
+    job = client.batch.jobs.create(
+        input_files=[file.id],
+        model="mistral-small-latest",
+        endpoint="/v1/chat/completions",
+        metadata={"job": "nightly"},
+    )
+    same((job.status, job.metadata, job.total_requests), ("QUEUED", {"job": "nightly"}, 6))
+    over = mistral_over(client, job.id)
+    same((over.status, over.succeeded_requests, over.failed_requests), ("SUCCESS", 5, 1))
+    found = mistral_lines(client, over.output_file)
+    same(sorted(found), [str(number) for number in range(5)])
+    holds("Hello 3", found["3"]["body"]["choices"][0]["message"]["content"])
+    same(mistral_lines(client, over.error_file)["wrong"]["status_code"], 422)
+    holds(job.id, [found.id for found in client.batch.jobs.list(page_size=5).data])
+    same(client.batch.jobs.delete(job_id=job.id).deleted, True)
+    raises(SDKError, lambda: client.batch.jobs.get(job_id=job.id), 404)
+    holds(file.id, [kept.id for kept in client.files.list(purpose="batch").data])
+    same(client.files.delete(file_id=file.id).deleted, True)
+
+
+@straight.case
+def mistral_inlined_batch_and_one_that_is_cancelled(url):
+    client = straight.mistral_client(url)
+    requests = [{"custom_id": "a", "body": {"input": ["one", "two"]}}]
+    make = lambda: client.batch.jobs.create(requests=requests, model="mistral-embed", endpoint="/v1/embeddings")
+    over = until(
+        lambda made=make(): client.batch.jobs.get(job_id=made.id, inline=True), lambda job: job.status == "SUCCESS"
+    )
+    same(len(over.outputs[0]["response"]["body"]["data"]), 2)
+    stopped = make()
+    same(client.batch.jobs.cancel(job_id=stopped.id).status, "CANCELLATION_REQUESTED")
+    same(mistral_over(client, stopped.id).status, "CANCELLED")

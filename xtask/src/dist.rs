@@ -12,11 +12,14 @@ use clap::Args;
 
 use crate::workspace;
 
+/// The profile of what ships.
+const PROFILE: &str = "dist";
+
 /// Options of `cargo xtask dist`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Cargo profile to build.
-    #[arg(long, default_value = "dist")]
+    #[arg(long, default_value = PROFILE)]
     profile: String,
     /// Build without the counts of a training run.
     #[arg(long)]
@@ -28,6 +31,20 @@ pub(crate) struct Options {
 /// # Errors
 /// When a build, the training run or the merging of its counts fails.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let binary = built(options)?;
+    println!("{}", binary.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds what ships and gives its path.
+///
+/// # Errors
+/// Those of [`run`].
+pub(crate) fn make() -> anyhow::Result<PathBuf> {
+    built(&Options { profile: PROFILE.to_owned(), plain: false })
+}
+
+fn built(options: &Options) -> anyhow::Result<PathBuf> {
     let folder = workspace::target_directory()?.join("shipped");
     let flags = if options.plain {
         String::new()
@@ -35,9 +52,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let counts = train(options, &folder)?;
         format!("-Cprofile-use={}", path(&counts)?)
     };
-    let binary = build(options, &folder, &flags)?;
-    println!("{}", binary.display());
-    Ok(ExitCode::SUCCESS)
+    build(options, &folder, &flags)
 }
 
 /// Builds the binary that counts, runs the benchmark's traffic through it, and merges what it counted.

@@ -15,6 +15,7 @@ use crate::relay::Before;
 use crate::respond;
 use crate::series::word;
 use crate::state::Gateway;
+use crate::stop::Stopped;
 use crate::subject::Subject;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
@@ -390,6 +391,7 @@ impl Streaming {
             }
             // The answer is whole; how its connection ends is not the client's business.
             Err(_) if self.state == State::Lingering => self.complete(),
+            Err(_) if self.gateway.stop.has_come() => self.stop(Stopped),
             Err(failure) => self.broken(failure),
         }
     }
@@ -415,6 +417,7 @@ impl Streaming {
                     Some(Err(error)) => Err(body_failure(&error)),
                     None => Ok(None),
                 },
+                () = self.gateway.stop.seen() => return Err(Stopped.failure()),
                 () = self.timer.as_mut() => {
                     let now = Instant::now();
                     if now < limit {
@@ -478,6 +481,15 @@ impl Streaming {
         self.end_attempt(Some(failure.clone()));
         self.drive.failed(self.attempt.number, failure.clone(), Commit::After, self.gateway.clock.now());
         self.broken = Some(failure);
+    }
+
+    /// The gateway ends before the answer does.
+    fn stop(&mut self, stopped: Stopped) {
+        let failure = stopped.failure();
+        self.body = None;
+        self.end_attempt(Some(failure.clone()));
+        let told = perform::tell(&mut self.case, &Verdict { failure, why: Why::Committed });
+        self.break_off(&ClientError { attempts: told.attempts, ..stopped.error() });
     }
 
     /// Has another deployment go on with the broken answer, where the route allows it and the answer is plain text.

@@ -9,6 +9,7 @@ use crate::learn::Choice;
 use crate::respond;
 use crate::shadow::Mirror;
 use crate::state::{Gateway, Place};
+use crate::stop::Stopped;
 use std::sync::Arc;
 use trunkline_model::catalogue::{self, ModelEntry, ServiceTier};
 use trunkline_model::dialect::{Dialect, Operation};
@@ -278,6 +279,14 @@ impl Case {
         for number in numbers {
             let failure = Failure::new(FailureClass::ClientGone, "cancelled: another attempt was faster");
             self.end(*number, abandoned(failure));
+        }
+    }
+
+    /// Whatever was under way ended with the gateway.
+    pub(crate) fn stopped(&mut self, stopped: Stopped) {
+        while let Some(running) = self.running.last() {
+            let number = running.number;
+            self.end(number, abandoned(stopped.failure()));
         }
     }
 

@@ -53,6 +53,7 @@ mod shadow;
 mod sign;
 mod spend;
 mod state;
+mod stop;
 mod subject;
 mod support;
 

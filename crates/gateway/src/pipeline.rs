@@ -28,7 +28,14 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, arrival: Arrival, place: Place)
     let (dialect, operation) = (arrival.dialect, arrival.operation);
     let version = generation.snapshot.version;
     let mut case = Case::open(Arc::clone(&gateway), place, case::new_id(), dialect, operation, version);
-    match stages(&gateway, &generation, arrival, &mut case).await {
+    let left = match gateway.stop.before(stages(&gateway, &generation, arrival, &mut case)).await {
+        Ok(left) => left,
+        Err(stopped) => {
+            case.stopped(stopped);
+            Err(stopped.error())
+        }
+    };
+    match left {
         Ok(Answered::Performed(admitted, performed)) => {
             let (served, turn) = (performed.served(&admitted), admitted.turn.clone());
             let keeper = turn.map(|turn| Keeper::new(gateway.responses.clone(), turn, served));

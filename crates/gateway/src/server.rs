@@ -7,8 +7,9 @@ use crate::batches;
 use crate::patience;
 use crate::service;
 use crate::state::Gateway;
+use crate::stop::Bell;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
@@ -26,6 +27,9 @@ const MOST_STREAMS: u32 = 1_000;
 /// How long to pause when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long clients have to take the error that tells them of the stop.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drained {
@@ -42,7 +46,8 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
     batches::start(&gateway);
     let graceful = GracefulShutdown::new();
     let client_timeout = gateway.generation().snapshot.server.client_timeout;
-    let builders = Arc::new(Builders::new(client_timeout));
+    let bell = gateway.stop.bell();
+    let builders = Arc::new(Builders::new(client_timeout, &bell));
     // Whoever has not said a word when the stop comes is not waited for: the receivers see the end of the sender.
     let (listening, not_stopped) = tokio::sync::watch::channel(());
     tokio::pin!(stop);
@@ -72,7 +77,7 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
         });
         let (builders, watcher, mut not_stopped) =
             (Arc::clone(&builders), graceful.watcher(), not_stopped.clone());
-        tokio::spawn(async move {
+        tokio::spawn(bell.waking(async move {
             let opening = tokio::select! {
                 // Who has said something by now is served.
                 biased;
@@ -93,7 +98,7 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
             {
                 tracing::debug!(%error, "a connection ended with an error");
             }
-        });
+        }));
     }
     drop(listening);
     drop(listener);
@@ -105,10 +110,14 @@ async fn drain(gateway: &Gateway, graceful: GracefulShutdown) -> Drained {
     let limit = gateway.generation().snapshot.server.drain;
     tracing::info!(open = gateway.open_requests(), limit_s = limit.as_secs(), "draining");
     let everything = async { tokio::join!(graceful.shutdown(), batches::settled(gateway)) };
-    match tokio::time::timeout(limit, everything).await {
+    tokio::pin!(everything);
+    match tokio::time::timeout(limit, &mut everything).await {
         Ok(_) => Drained::Completely,
         Err(_) => {
             tracing::warn!(open = gateway.open_requests(), "the drain deadline cut off open requests");
+            gateway.stop.come();
+            // Who does not read by now is not told.
+            let _ = tokio::time::timeout(FAREWELL, everything).await;
             batches::interrupt(gateway).await;
             Drained::Cut
         }
@@ -150,21 +159,21 @@ async fn opening(stream: &TcpStream) -> Option<Opening> {
 
 /// A builder for each opening.
 struct Builders {
-    one: Builder<TokioExecutor>,
-    two: Builder<TokioExecutor>,
-    either: Builder<TokioExecutor>,
+    one: Builder<Bell>,
+    two: Builder<Bell>,
+    either: Builder<Bell>,
 }
 
 impl Builders {
-    fn new(client_timeout: Duration) -> Self {
+    fn new(client_timeout: Duration, bell: &Bell) -> Self {
         Self {
-            one: builder(client_timeout).http1_only(),
-            two: builder(client_timeout).http2_only(),
-            either: builder(client_timeout),
+            one: builder(client_timeout, bell).http1_only(),
+            two: builder(client_timeout, bell).http2_only(),
+            either: builder(client_timeout, bell),
         }
     }
 
-    const fn for_opening(&self, opening: Opening) -> &Builder<TokioExecutor> {
+    const fn for_opening(&self, opening: Opening) -> &Builder<Bell> {
         match opening {
             Opening::One => &self.one,
             Opening::Two => &self.two,
@@ -173,8 +182,8 @@ impl Builders {
     }
 }
 
-fn builder(client_timeout: Duration) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(client_timeout: Duration, bell: &Bell) -> Builder<Bell> {
+    let mut builder = Builder::new(bell.clone());
     builder
         .http1()
         .timer(TokioTimer::new())

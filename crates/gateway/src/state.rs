@@ -17,6 +17,7 @@ use crate::media;
 use crate::metrics::Metrics;
 use crate::responses::Running;
 use crate::spend::DaySpend;
+use crate::stop::Stop;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -101,6 +102,7 @@ pub struct Gateway {
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     draining: AtomicBool,
+    pub(crate) stop: Stop,
 }
 
 /// Most calls made beside requests at the same time.
@@ -180,6 +182,7 @@ impl Gateway {
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),
+            stop: Stop::default(),
         };
         accounts::restore(&gateway, &accounts);
         Arc::new(gateway)

@@ -119,7 +119,7 @@ impl Upstream {
             http2_cleartext: account.http2_cleartext,
             signing: account.signing.clone(),
             base: uri(account, preset, base, "/", model)?,
-            batch: batch(preset, account),
+            batch: batch(preset, account, model),
             endpoints,
             responses,
             only_responses,
@@ -222,12 +222,13 @@ impl Upstream {
 
 /// The batch API of an account. One whose requests are signed, or carry the key in the query, is not used: its calls are made of parts
 /// that would each have to be signed.
-fn batch(preset: &Preset, account: &Account) -> Option<BatchApi> {
+fn batch(preset: &Preset, account: &Account, model: &str) -> Option<BatchApi> {
     if account.signing.is_some() || preset.key.scheme == KeyScheme::Query {
         return None;
     }
     let base = account.base_url.trim_end_matches('/');
-    BatchApi::new(preset.batch.as_ref()?, |endpoint| Some(format!("{base}{}", preset.path(endpoint)?)))
+    let model = (model, &*encode_segment(model));
+    BatchApi::new(preset.batch.as_ref()?, base, model, |endpoint| preset.path(endpoint))
 }
 
 /// Whether a model refuses an operation that its provider has an endpoint for.

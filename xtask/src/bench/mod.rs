@@ -26,6 +26,7 @@ mod scenario;
 mod subject;
 mod table;
 mod traffic;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,7 +42,7 @@ use self::figures::Found;
 use self::measure::Effort;
 use self::scenario::Group;
 use self::subject::{Server, Setup, Subject};
-use crate::workspace;
+use crate::{dist, workspace};
 
 /// Options of `cargo xtask bench`.
 #[derive(Debug, Clone, Args)]
@@ -65,8 +66,11 @@ pub(crate) struct Options {
     #[arg(long, default_value = "release")]
     profile: String,
     /// Measure this binary of the gateway instead of building one.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "shipped")]
     gateway: Option<PathBuf>,
+    /// Measure the binary that ships, which `cargo xtask dist` is asked for first.
+    #[arg(long)]
+    shipped: bool,
 }
 
 /// One process of the benchmark.
@@ -103,9 +107,10 @@ pub(crate) enum Part {
 /// # Errors
 /// When the build fails or the optimised program cannot be started.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let shipped = options.shipped.then(dist::make).transpose()?;
     let mut build = workspace::cargo();
     build.args(["build", "--locked", "--profile", &options.profile, "--package", "xtask"]);
-    if options.measures(Subject::Gateway) && options.gateway.is_none() {
+    if options.measures(Subject::Gateway) && options.gateway.is_none() && shipped.is_none() {
         build.args(["--package", "trunkline"]);
     }
     println!("building with profile {}", options.profile);
@@ -114,7 +119,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let program = built(&options.profile)?.join("xtask");
     let arguments = std::env::args_os().skip_while(|argument| argument != "bench").skip(1);
     let mut conduct = std::process::Command::new(program);
-    conduct.args(["bench-part", "conduct"]).args(arguments).env("CARGO", workspace::cargo().get_program());
+    conduct.args(["bench-part", "conduct"]);
+    match &shipped {
+        Some(binary) => {
+            conduct.args(arguments.filter(|argument| argument != "--shipped")).arg("--gateway").arg(binary)
+        }
+        None => conduct.args(arguments),
+    };
+    conduct.env("CARGO", workspace::cargo().get_program());
     let status = conduct.status().context("failed to start the optimised build")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,7 +1,7 @@
 //! Deployments: every catalogue model of every provider, the models a provider names, and named deployments.
 
 use crate::compile::Compiler;
-use crate::compile::providers::{CompiledProvider, CompiledProviders, facts};
+use crate::compile::providers::{CompiledProvider, CompiledProviders, facts, priced};
 use crate::file::{DeploymentSettings, File};
 use crate::problem::did_you_mean;
 use crate::snapshot::Origin;
@@ -82,7 +82,8 @@ pub(crate) fn compile(
         }
         for known in providers.catalogue.of_provider(provider.preset.catalogue_provider()) {
             if is_served(&provider.preset, known.kind) && !known.is_retired(compiler.inputs.today) {
-                builder.add_model(provider, known.model(), Some(Arc::new(known.clone())), compiler);
+                let entry = Some(Arc::new(priced(provider, known.clone())));
+                builder.add_model(provider, known.model(), entry, compiler);
             }
         }
     }

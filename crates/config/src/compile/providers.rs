@@ -56,8 +56,12 @@ impl CompiledProviders {
         if let Some(entry) = self.overrides.get(&(Arc::clone(&provider.name), model.to_owned())) {
             return Some(Arc::clone(entry));
         }
+        Some(Arc::new(priced(provider, self.bundled(provider, model)?)))
+    }
+
+    fn bundled(&self, provider: &CompiledProvider, model: &str) -> Option<ModelEntry> {
         let found = self.catalogue.model(provider.preset.catalogue_provider(), model)?;
-        found.entry().map(|entry| Arc::new(entry.clone()))
+        found.entry().cloned()
     }
 }
 
@@ -274,7 +278,7 @@ fn override_models(providers: &mut CompiledProviders, file: &File, compiler: &mu
             }
             continue;
         };
-        let known = providers.entry(provider, model).map(|entry| (*entry).clone());
+        let known = providers.bundled(provider, model);
         let fresh =
             || ModelEntry::new(format!("{}/{model}", provider.preset.catalogue_provider()), Kind::Chat);
         let mut entry = match known.map_or_else(fresh, Ok) {
@@ -285,9 +289,18 @@ fn override_models(providers: &mut CompiledProviders, file: &File, compiler: &mu
             }
         };
         apply(&mut entry, id, settings, compiler);
+        let entry = priced(provider, entry);
         let key = (Arc::clone(&provider.name), model.to_owned());
         providers.overrides.insert(key, Arc::new(entry));
     }
+}
+
+/// A model with a price of batches, where neither the catalogue nor the configuration states one and the provider has one share for all.
+pub(crate) fn priced(provider: &CompiledProvider, mut entry: ModelEntry) -> ModelEntry {
+    if let Some(batch) = &provider.preset.batch {
+        batch.price(&mut entry);
+    }
+    entry
 }
 
 fn apply(entry: &mut ModelEntry, id: &str, settings: &ModelSettings, compiler: &mut Compiler<'_>) {

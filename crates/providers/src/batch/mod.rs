@@ -5,13 +5,22 @@
 //! ([`BatchRequest`]), so that whoever sends them needs to know no form.
 
 mod files;
+mod form;
 mod inline;
+mod jobs;
+mod operations;
+mod upload;
+
+pub use form::Page;
 
 use crate::preset::Endpoint;
 use bytes::Bytes;
+use form::{Form, get};
 use http::{HeaderValue, Method, Uri};
 use serde::Deserialize;
+use trunkline_model::catalogue::{ModelEntry, Rates, Schedule, ServiceTier, TokenClass};
 use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_model::money::PricePerMillion;
 
 /// What a preset says of its provider's batch API.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -25,8 +34,38 @@ pub struct BatchSupport {
     pub most_lines: usize,
     /// Most bytes of one batch.
     pub most_bytes: usize,
+    /// The path at which batches are made, `{model}` standing for the model, where that is not where they are looked at.
+    pub submit: Option<String>,
+    /// What a line costs, in percent of a request by itself, where the provider says so of all its models. A price that the catalogue
+    /// states for a model goes before.
+    pub percent: Option<u8>,
     /// The page that says so.
     pub source: String,
+}
+
+impl BatchSupport {
+    /// States the price of batches for a model that has none, where the provider has one share for all of them: of what goes in and
+    /// comes out. What a cache saves on top nobody says.
+    pub fn price(&self, entry: &mut ModelEntry) {
+        let Some(percent) = self.percent else { return };
+        if entry.prices.service(ServiceTier::Batch).is_some_and(|schedule| !schedule.is_empty()) {
+            return;
+        }
+        let share = |price: PricePerMillion| {
+            PricePerMillion(u64::try_from(u128::from(price.0) * u128::from(percent) / 100).unwrap_or(price.0))
+        };
+        let reduced = |rates: &Rates| -> Rates {
+            let plain =
+                rates.stated().filter(|(class, _)| matches!(class, TokenClass::Input | TokenClass::Output));
+            plain.map(|(class, price)| (class, share(price))).collect()
+        };
+        let standard = &entry.prices.standard;
+        let above = standard.above.iter().map(|(threshold, rates)| (*threshold, reduced(rates)));
+        let schedule = Schedule { base: reduced(&standard.base), above: above.collect() };
+        if !schedule.is_empty() {
+            *entry.prices.service_mut(ServiceTier::Batch) = schedule;
+        }
+    }
 }
 
 /// A form of batch API.
@@ -37,15 +76,39 @@ pub enum BatchForm {
     Files,
     /// Lines go up in the request, results come down as JSON lines (`/messages/batches` of Anthropic).
     Inline,
+    /// Lines go up as a file, a long-running operation answers them with one (`:batchGenerateContent` of Gemini).
+    Operations,
+    /// Lines go up as a file, a job for one model answers them with files (`/batch/jobs` of Mistral).
+    Jobs,
+}
+
+impl BatchForm {
+    /// Whether lines go up as files.
+    #[must_use]
+    pub const fn needs_files(self) -> bool {
+        !matches!(self, Self::Inline)
+    }
+
+    fn form(self) -> &'static dyn Form {
+        match self {
+            Self::Files => &files::Files,
+            Self::Inline => &inline::Inline,
+            Self::Operations => &operations::Operations,
+            Self::Jobs => &jobs::Jobs,
+        }
+    }
 }
 
 /// The batch API behind a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchApi {
     form: BatchForm,
-    /// The addresses of all batches and all files, without a closing slash.
+    /// The addresses of all batches, of where they are made, and of all files, without a closing slash.
     batches: String,
+    submit: String,
     files: String,
+    /// The model that lines ask for, as the provider names it.
+    model: String,
     endpoints: Vec<Endpoint>,
     /// Most lines of one batch.
     pub most_lines: usize,
@@ -62,6 +125,8 @@ pub struct BatchRequest {
     pub uri: Uri,
     /// What the body is; `None` for calls without one.
     pub content_type: Option<HeaderValue>,
+    /// Headers that it has besides, names and values.
+    pub headers: &'static [(&'static str, &'static str)],
     /// The body, in pieces.
     pub body: Vec<Bytes>,
 }
@@ -83,6 +148,22 @@ pub struct TheirBatch {
     pub results: Vec<String>,
     /// The file of its lines, where they are a file.
     pub input: Option<String>,
+}
+
+impl TheirBatch {
+    /// A batch that was never made: what was uploaded for it may be left.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            id: String::new(),
+            progress: Progress::Ended,
+            mark: None,
+            created: None,
+            lines: None,
+            results: Vec::new(),
+            input: None,
+        }
+    }
 }
 
 /// How far a provider's batch is.
@@ -129,40 +210,52 @@ impl Unreadable {
     }
 }
 
+/// What is submitted.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// What it is found by again.
+    pub mark: &'a str,
+    /// The name under which its lines ask.
+    pub endpoint: &'a str,
+    /// The file of its lines, where they were uploaded.
+    pub file: Option<&'a str>,
+    /// The lines.
+    pub lines: &'a Bytes,
+}
+
 impl BatchApi {
-    /// The API a preset describes, `address` giving the address of an endpoint; `None` where it serves no batches.
-    pub(crate) fn new(support: &BatchSupport, address: impl Fn(Endpoint) -> Option<String>) -> Option<Self> {
-        let address = |endpoint| address(endpoint).map(|address| address.trim_end_matches('/').to_owned());
-        let batches = address(Endpoint::Batches)?;
-        let files = match support.form {
-            BatchForm::Files => address(Endpoint::Files)?,
-            BatchForm::Inline => String::new(),
-        };
+    /// The API a preset describes, for one model: `paths` gives the path of an endpoint below `base`; `None` where it serves no batches.
+    pub(crate) fn new<'p>(
+        support: &BatchSupport,
+        base: &str,
+        model: (&str, &str),
+        paths: impl Fn(Endpoint) -> Option<&'p str>,
+    ) -> Option<Self> {
+        let (model, encoded) = model;
+        let address = |path: &str| format!("{base}{}", path.trim_end_matches('/'));
+        let batches = address(paths(Endpoint::Batches)?);
+        let files = if support.form.needs_files() { address(paths(Endpoint::Files)?) } else { String::new() };
+        let submit = support.submit.as_ref().map(|path| address(&path.replace("{model}", encoded)));
         Some(Self {
             form: support.form,
+            submit: submit.unwrap_or_else(|| batches.clone()),
             batches,
             files,
+            model: model.to_owned(),
             endpoints: support.endpoints.clone(),
             most_lines: support.most_lines,
             most_bytes: support.most_bytes,
         })
     }
 
+    fn form(&self) -> &'static dyn Form {
+        self.form.form()
+    }
+
     /// The name under which lines ask for an operation in a protocol; `None` when the API takes no such lines.
     #[must_use]
     pub fn endpoint(&self, dialect: Dialect, operation: Operation) -> Option<&'static str> {
-        let (endpoint, name) = match (self.form, dialect, operation) {
-            (BatchForm::Files, Dialect::OpenAi, Operation::Chat) => (Endpoint::Chat, "/v1/chat/completions"),
-            (BatchForm::Files, Dialect::Responses, Operation::Chat) => (Endpoint::Responses, "/v1/responses"),
-            (BatchForm::Files, Dialect::OpenAi, Operation::Embeddings) => {
-                (Endpoint::Embeddings, "/v1/embeddings")
-            }
-            (BatchForm::Files, Dialect::OpenAi, Operation::Completions) => {
-                (Endpoint::Completions, "/v1/completions")
-            }
-            (BatchForm::Inline, Dialect::Anthropic, Operation::Chat) => (Endpoint::Chat, "/v1/messages"),
-            _ => return None,
-        };
+        let (endpoint, name) = self.form().asks(dialect, operation)?;
         self.endpoints.contains(&endpoint).then_some(name)
     }
 
@@ -174,112 +267,82 @@ impl BatchApi {
         body: impl Iterator<Item = &'b [u8]>,
         lines: &mut Vec<u8>,
     ) {
-        match self.form {
-            BatchForm::Files => files::write_line(endpoint, name, body, lines),
-            BatchForm::Inline => inline::write_line(name, body, lines),
-        }
+        let (head, tail) = self.form().frame(endpoint, name, lines.is_empty());
+        lines.extend_from_slice(head.as_bytes());
+        append(body, lines);
+        lines.extend_from_slice(tail.as_bytes());
     }
 
-    /// The call that must come before [`BatchApi::submit`], where there is one: its answer names the file.
+    /// The call that uploads lines, where they are uploaded.
     #[must_use]
     pub fn upload(&self, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-        match self.form {
-            BatchForm::Files => files::upload(self, mark, lines),
-            BatchForm::Inline => None,
-        }
+        self.form().upload(self, mark, lines)
     }
 
-    /// The name of an uploaded file.
+    /// Reads the id of an uploaded file.
     ///
     /// # Errors
     /// When the answer names none.
-    pub fn read_upload(body: &[u8]) -> Result<String, Unreadable> {
-        files::read_upload(body)
+    pub fn read_upload(&self, body: &[u8]) -> Result<String, Unreadable> {
+        self.form().read_upload(body)
     }
 
-    /// The call that begins a batch.
+    /// The call that makes a batch; `None` when the file it needs is missing.
     #[must_use]
-    pub fn submit(
-        &self,
-        mark: &str,
-        endpoint: &str,
-        file: Option<&str>,
-        lines: &Bytes,
-    ) -> Option<BatchRequest> {
-        match self.form {
-            BatchForm::Files => files::submit(self, mark, endpoint, file?),
-            BatchForm::Inline => inline::submit(self, lines),
-        }
+    pub fn submit(&self, order: &Order<'_>) -> Option<BatchRequest> {
+        self.form().submit(self, order)
     }
 
     /// The call that asks how far a batch is.
     #[must_use]
     pub fn look(&self, id: &str) -> Option<BatchRequest> {
-        get(&self.batches, &[id], "")
+        get(&self.batches, &[id], "", "")
     }
 
     /// The call that stops a batch.
     #[must_use]
     pub fn cancel(&self, id: &str) -> Option<BatchRequest> {
-        let request = get(&self.batches, &[id, "cancel"], "")?;
-        Some(BatchRequest { method: Method::POST, ..request })
+        self.form().cancel(self, id)
     }
 
-    /// Reads a batch from the answer to [`BatchApi::submit`], [`BatchApi::look`] or [`BatchApi::cancel`].
+    /// Reads a batch from the answer to [`BatchApi::submit`] or [`BatchApi::look`].
     ///
     /// # Errors
     /// When it is none.
     pub fn read(&self, body: &[u8]) -> Result<TheirBatch, Unreadable> {
-        match self.form {
-            BatchForm::Files => files::read(body),
-            BatchForm::Inline => inline::read(body),
-        }
+        self.form().read(body)
     }
 
-    /// The call that lists batches, newest first.
+    /// The call that lists batches, from the first page on or from [`Page::next`].
     #[must_use]
-    pub fn list(&self, after: Option<&str>) -> Option<BatchRequest> {
-        let name = match self.form {
-            BatchForm::Files => "after",
-            BatchForm::Inline => "after_id",
-        };
-        match after {
-            None => get(&self.batches, &[], "?limit=100"),
-            Some(after) if is_plain(after) => get(&self.batches, &[], &format!("?limit=100&{name}={after}")),
-            Some(_) => None,
-        }
+    pub fn list(&self, cursor: Option<&str>) -> Option<BatchRequest> {
+        get(&self.batches, &[], "", &self.form().list(cursor)?)
     }
 
-    /// Reads a page of batches, and whether there are more.
+    /// Whether the list begins with the newest, so that one need not read on behind an old one.
+    #[must_use]
+    pub fn is_newest_first(&self) -> bool {
+        self.form().is_newest_first()
+    }
+
+    /// Reads a page of batches, the one at `cursor`.
     ///
     /// # Errors
     /// When it is no page.
-    pub fn read_list(&self, body: &[u8]) -> Result<(Vec<TheirBatch>, bool), Unreadable> {
-        match self.form {
-            BatchForm::Files => files::read_list(body),
-            BatchForm::Inline => inline::read_list(body),
-        }
+    pub fn read_page(&self, body: &[u8], cursor: Option<&str>) -> Result<Page, Unreadable> {
+        self.form().read_page(body, cursor)
     }
 
     /// Whether a listed batch was made with a mark: `None` when the API keeps no marks, so that it cannot be told.
     #[must_use]
     pub fn is_marked(&self, batch: &TheirBatch, mark: &str) -> Option<bool> {
-        match self.form {
-            BatchForm::Files => Some(batch.mark.as_deref() == Some(mark)),
-            BatchForm::Inline => None,
-        }
+        self.form().keeps_marks().then(|| batch.mark.as_deref() == Some(mark))
     }
 
     /// The calls that fetch a batch's results: JSON lines.
     #[must_use]
     pub fn results(&self, batch: &TheirBatch) -> Vec<BatchRequest> {
-        match self.form {
-            BatchForm::Files => {
-                batch.results.iter().filter_map(|file| get(&self.files, &[file, "content"], "")).collect()
-            }
-            // The address in the answer is not followed: the credential goes where the configuration says, and nowhere else.
-            BatchForm::Inline => get(&self.batches, &[&batch.id, "results"], "").into_iter().collect(),
-        }
+        self.form().results(self, batch)
     }
 
     /// Reads a line of results.
@@ -287,61 +350,29 @@ impl BatchApi {
     /// # Errors
     /// When it is none.
     pub fn read_result(&self, line: &Bytes) -> Result<TheirResult, Unreadable> {
-        match self.form {
-            BatchForm::Files => files::read_result(line),
-            BatchForm::Inline => inline::read_result(line),
-        }
+        self.form().read_result(line)
     }
 
-    /// The calls that delete what a batch left there; one that answers "not found" has nothing left to do.
+    /// The calls that delete what a batch left there, itself last; one that answers "not found" has nothing left to do.
     #[must_use]
     pub fn discard(&self, batch: &TheirBatch) -> Vec<BatchRequest> {
-        let found = match self.form {
-            BatchForm::Files => {
-                let all = batch.input.iter().chain(&batch.results);
-                all.filter_map(|file| get(&self.files, &[file], "")).collect()
-            }
-            BatchForm::Inline => Vec::from_iter(get(&self.batches, &[&batch.id], "")),
-        };
+        let found = self.form().remains(self, batch);
         found.into_iter().map(|request| BatchRequest { method: Method::DELETE, ..request }).collect()
     }
 
-    /// The call that lists uploaded files, where there are any.
+    /// The call that lists uploaded files, those of a mark among them, where there are any.
     #[must_use]
-    pub fn uploads(&self) -> Option<BatchRequest> {
-        match self.form {
-            BatchForm::Files => get(&self.files, &[], "?purpose=batch&limit=1000"),
-            BatchForm::Inline => None,
-        }
+    pub fn uploads(&self, mark: &str) -> Option<BatchRequest> {
+        self.form().uploads(self, mark)
     }
 
     /// The files in a list that were uploaded under a mark.
     ///
     /// # Errors
     /// When it is no list.
-    pub fn read_uploads(body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
-        files::read_uploads(body, mark)
+    pub fn read_uploads(&self, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
+        self.form().read_uploads(body, mark)
     }
-}
-
-/// A call without a body; `None` when a part is no plain name, since it would lead elsewhere.
-fn get(root: &str, parts: &[&str], query: &str) -> Option<BatchRequest> {
-    let mut text = root.to_owned();
-    for part in parts {
-        if !is_plain(part) {
-            return None;
-        }
-        text.push('/');
-        text.push_str(part);
-    }
-    text.push_str(query);
-    Some(BatchRequest { method: Method::GET, uri: text.parse().ok()?, content_type: None, body: Vec::new() })
-}
-
-/// Whether a name from outside may stand in a path.
-fn is_plain(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && name.bytes().all(fits)
 }
 
 /// Appends a body to a line: line breaks in JSON are blanks between its tokens, since no string holds one.
@@ -349,11 +380,6 @@ fn append<'b>(body: impl Iterator<Item = &'b [u8]>, lines: &mut Vec<u8>) {
     for piece in body {
         lines.extend(piece.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
     }
-}
-
-/// The part of a line that a value of it stands in, without a copy.
-fn part(line: &Bytes, value: &serde_json::value::RawValue) -> Bytes {
-    line.slice_ref(value.get().as_bytes())
 }
 
 #[cfg(test)]

@@ -3,19 +3,30 @@
 use super::*;
 use proptest::prelude::*;
 
+const FORMS: [BatchForm; 4] = [BatchForm::Files, BatchForm::Inline, BatchForm::Operations, BatchForm::Jobs];
+
 fn api(form: BatchForm) -> BatchApi {
+    at(form, "https://api.example/v1", "")
+}
+
+fn at(form: BatchForm, base: &str, query: &str) -> BatchApi {
+    let submit = (form == BatchForm::Operations).then(|| "/models/{model}:batchGenerateContent".to_owned());
     let support = BatchSupport {
         form,
         endpoints: vec![Endpoint::Chat, Endpoint::Embeddings],
         most_lines: 10,
         most_bytes: 1_000,
+        submit,
+        percent: None,
         source: String::new(),
     };
-    let root = |endpoint| {
-        let path = if endpoint == Endpoint::Files { "files" } else { "batches" };
-        Some(format!("https://api.example/v1/{path}"))
-    };
-    BatchApi::new(&support, root).unwrap()
+    let (files, batches) = (format!("/files{query}"), format!("/batches{query}"));
+    let path = |endpoint| Some(if endpoint == Endpoint::Files { &*files } else { &*batches });
+    BatchApi::new(&support, base, ("a model", "a%20model"), path).unwrap()
+}
+
+fn order<'a>(endpoint: &'a str, file: Option<&'a str>, lines: &'a Bytes) -> Order<'a> {
+    Order { mark: "01ab", endpoint, file, lines }
 }
 
 fn shown(request: Option<BatchRequest>) -> String {
@@ -23,7 +34,8 @@ fn shown(request: Option<BatchRequest>) -> String {
     let body: Vec<u8> = request.body.iter().flat_map(|piece| piece.to_vec()).collect();
     let body = String::from_utf8(body).unwrap().replace('\r', "");
     let content_type = request.content_type.map(|value| value.to_str().unwrap().to_owned());
-    format!("{} {} {}\n{body}", request.method, request.uri, content_type.unwrap_or_default())
+    let headers: String = request.headers.iter().map(|(name, value)| format!(" {name}: {value}")).collect();
+    format!("{} {} {}{headers}\n{body}", request.method, request.uri, content_type.unwrap_or_default())
 }
 
 fn two_lines(api: &BatchApi) -> Bytes {
@@ -39,15 +51,15 @@ fn files_are_uploaded_and_named_in_the_order() {
     let api = api(BatchForm::Files);
     let lines = two_lines(&api);
     insta::assert_snapshot!(shown(api.upload("01ab", &lines)));
-    insta::assert_snapshot!(shown(api.submit("01ab", "/v1/chat/completions", Some("file-1"), &lines)), @r#"
+    insta::assert_snapshot!(shown(api.submit(&order("/v1/chat/completions", Some("file-1"), &lines))), @r#"
     POST https://api.example/v1/batches application/json
     {"input_file_id":"file-1","endpoint":"/v1/chat/completions","completion_window":"24h","metadata":{"trunkline_handover":"01ab"}}
     "#);
-    assert_eq!(api.submit("01ab", "/v1/chat/completions", None, &lines), None);
-    assert_eq!(BatchApi::read_upload(br#"{"id": "file-9"}"#).unwrap(), "file-9");
-    assert!(BatchApi::read_upload(br#"{"id": "../keys"}"#).is_err());
+    assert_eq!(api.submit(&order("/v1/chat/completions", None, &lines)), None);
+    assert_eq!(api.read_upload(br#"{"id": "file-9"}"#).unwrap(), "file-9");
+    assert!(api.read_upload(br#"{"id": "../keys"}"#).is_err());
     let uploads = br#"{"data": [{"id": "file-1", "filename": "trunkline-01ab.jsonl"}, {"id": "file-2", "filename": "mine.jsonl"}]}"#;
-    assert_eq!(BatchApi::read_uploads(uploads, "01ab").unwrap(), ["file-1"]);
+    assert_eq!(api.read_uploads(uploads, "01ab").unwrap(), ["file-1"]);
 }
 
 #[test]
@@ -55,22 +67,26 @@ fn requests_stand_in_the_order_itself() {
     let api = api(BatchForm::Inline);
     let lines = two_lines(&api);
     assert_eq!(api.upload("01ab", &lines), None);
-    insta::assert_snapshot!(shown(api.submit("01ab", "/v1/messages", None, &lines)), @r#"
+    insta::assert_snapshot!(shown(api.submit(&order("/v1/messages", None, &lines))), @r#"
     POST https://api.example/v1/batches application/json
     {"requests":[{"custom_id":"a-1","params":{"x": 1}},{"custom_id":"a-2","params":{}}]}
     "#);
-    assert_eq!(api.uploads(), None);
+    assert_eq!(api.uploads("01ab"), None);
 }
 
 #[test]
 fn no_name_from_outside_leads_elsewhere() {
-    for form in [BatchForm::Files, BatchForm::Inline] {
+    for form in FORMS {
         let api = api(form);
         assert_eq!(api.look("b_1").unwrap().uri, "https://api.example/v1/batches/b_1");
         for name in ["", "..", "a/b", "a?b", "a b", "é"] {
             assert_eq!((api.look(name), api.cancel(name)), (None, None), "{name:?}");
         }
-        assert_eq!(api.list(Some("a&b")), None);
+        // One form's pages have names of any letters.
+        let elsewhere = api.list(Some("a&b/c"));
+        let encoded = elsewhere.map(|call| call.uri.query().unwrap_or_default().to_owned());
+        let is_free = form == BatchForm::Operations;
+        assert_eq!(encoded, is_free.then(|| "pageSize=20&pageToken=a%26b%2Fc".to_owned()));
     }
 }
 
@@ -123,7 +139,8 @@ fn progress_is_read_in_both_forms() {
     assert_eq!(inline.results(&read)[0].uri, "https://api.example/v1/batches/msgbatch_1/results");
     assert_eq!(inline.is_marked(&read, "m"), None);
     let page = format!("{{\"data\": [{batch}], \"has_more\": true}}");
-    assert_eq!(inline.read_list(page.as_bytes()).unwrap(), (vec![read], true));
+    let next = Some("msgbatch_1".to_owned());
+    assert_eq!(inline.read_page(page.as_bytes(), None).unwrap(), Page { batches: vec![read], next });
 }
 
 #[test]
@@ -147,6 +164,162 @@ fn results_are_answers_failures_or_nothing() {
     assert_eq!(failed, TheirEnd::Failed("no".to_owned()));
 }
 
+#[test]
+fn operations_are_ordered_over_a_file() {
+    let api = api(BatchForm::Operations);
+    assert_eq!(api.endpoint(Dialect::Gemini, Operation::Chat), Some("generateContent"));
+    assert_eq!(api.endpoint(Dialect::Gemini, Operation::Embeddings), None);
+    let lines = two_lines(&api);
+    insta::assert_snapshot!(shown(api.upload("01ab", &lines)));
+    insta::assert_snapshot!(shown(api.submit(&order("generateContent", Some("abc"), &lines))), @r#"
+    POST https://api.example/v1/models/a%20model:batchGenerateContent application/json
+    {"batch":{"displayName":"trunkline-01ab.jsonl","inputConfig":{"fileName":"files/abc"}}}
+    "#);
+    assert_eq!(api.read_upload(br#"{"file": {"name": "files/abc"}}"#).unwrap(), "abc");
+    let uploads =
+        br#"{"files": [{"name": "files/abc", "displayName": "trunkline-01ab.jsonl"}, {"name": "files/d"}]}"#;
+    assert_eq!(api.read_uploads(uploads, "01ab").unwrap(), ["abc"]);
+    assert!(api.read_uploads(b"{}", "01ab").unwrap().is_empty(), "what is empty is left out");
+    assert_eq!(api.cancel("b1").unwrap().uri, "https://api.example/v1/batches/b1:cancel");
+    // A proxy below a path, and one that hides the version.
+    let upload =
+        |base| at(BatchForm::Operations, base, "").upload("m", &lines).map(|call| call.uri.to_string());
+    let below = upload("http://proxy.example/google/v1beta");
+    assert_eq!(below.as_deref(), Some("http://proxy.example/google/upload/v1beta/files"));
+    assert_eq!(upload("http://proxy.example"), None);
+}
+
+#[test]
+fn operations_tell_how_far_they_are() {
+    let api = api(BatchForm::Operations);
+    let operation = |state: &str, output: &str| {
+        format!(
+            r#"{{"name": "batches/b1", "metadata": {{"@type": "x", "state": "{state}", "displayName": "trunkline-01ab.jsonl",
+            "createTime": "1970-01-01T00:00:09.5Z", "inputConfig": {{"fileName": "files/in"}}, "batchStats": {{"requestCount": "2"}}
+            {output}}}, "error": {{"code": 13, "message": "no room"}}}}"#
+        )
+    };
+    let output = r#", "output": {"responsesFile": "files/out"}"#;
+    let read = api.read(operation("BATCH_STATE_SUCCEEDED", output).as_bytes()).unwrap();
+    assert_eq!((&*read.id, read.created, read.lines), ("b1", Some(9), Some(2)));
+    assert_eq!(api.is_marked(&read, "01ab"), Some(true));
+    let calls = |calls: Vec<BatchRequest>| -> Vec<String> {
+        calls.iter().map(|call| format!("{} {}", call.method, call.uri.path_and_query().unwrap())).collect()
+    };
+    assert_eq!(calls(api.results(&read)), ["GET /v1/files/out:download?alt=media"]);
+    assert_eq!(
+        calls(api.discard(&read)),
+        ["DELETE /v1/files/in", "DELETE /v1/files/out", "DELETE /v1/batches/b1"]
+    );
+    for (state, output, progress) in [
+        ("BATCH_STATE_PENDING", "", Progress::Running),
+        ("BATCH_STATE_RUNNING", "", Progress::Running),
+        ("BATCH_STATE_SUCCEEDED", "", Progress::Running),
+        ("JOB_STATE_SUCCEEDED", output, Progress::Ended),
+        ("BATCH_STATE_CANCELLED", "", Progress::Ended),
+        ("BATCH_STATE_EXPIRED", "", Progress::Ended),
+        ("BATCH_STATE_FAILED", "", Progress::Refused("no room".to_owned())),
+    ] {
+        assert_eq!(api.read(operation(state, output).as_bytes()).unwrap().progress, progress, "{state}");
+    }
+    assert!(api.read(operation("ASLEEP", "").as_bytes()).is_err());
+    let page =
+        format!(r#"{{"operations": [{}], "nextPageToken": "x/="}}"#, operation("BATCH_STATE_RUNNING", ""));
+    let page = api.read_page(page.as_bytes(), None).unwrap();
+    assert_eq!((page.batches.len(), page.next.as_deref()), (1, Some("x/=")));
+    assert_eq!(api.read_page(b"{}", None).unwrap(), Page { batches: Vec::new(), next: None });
+}
+
+#[test]
+fn operations_answer_with_lines_that_have_keys() {
+    let read = |text: &str| {
+        api(BatchForm::Operations).read_result(&Bytes::copy_from_slice(text.as_bytes())).unwrap().end
+    };
+    let answered = read(r#"{"response": {"candidates": []}, "key": "a"}"#);
+    assert_eq!(answered, TheirEnd::Answered(Bytes::from_static(b"{\"candidates\": []}"), None));
+    let failed = read(r#"{"key": "a", "error": {"code": 3, "message": "no contents"}}"#);
+    assert_eq!(failed, TheirEnd::Failed("no contents".to_owned()));
+    assert_eq!(read(r#"{"key": "a", "error": {"code": 1, "message": "cancelled"}}"#), TheirEnd::NotRun);
+    assert_eq!(read(r#"{"key": "a"}"#), TheirEnd::Failed("no reason was given".to_owned()));
+}
+
+#[test]
+fn jobs_are_for_one_model_and_tell_their_files() {
+    let api = api(BatchForm::Jobs);
+    assert_eq!(api.endpoint(Dialect::Mistral, Operation::Embeddings), Some("/v1/embeddings"));
+    assert_eq!(api.endpoint(Dialect::OpenAi, Operation::Chat), None);
+    let lines = two_lines(&api);
+    assert_eq!(lines, "{\"custom_id\":\"a-1\",\"body\":{\"x\": 1}}\n{\"custom_id\":\"a-2\",\"body\":{}}\n");
+    insta::assert_snapshot!(shown(api.submit(&order("/v1/chat/completions", Some("f-1"), &lines))), @r#"
+    POST https://api.example/v1/batches application/json
+    {"input_files":["f-1"],"endpoint":"/v1/chat/completions","model":"a model","timeout_hours":24,"metadata":{"trunkline_handover":"01ab"}}
+    "#);
+    let job = |status: &str, files: &str| {
+        format!(
+            r#"{{"id": "j-1", "object": "batch", "input_files": ["in"], "metadata": {{"trunkline_handover": "m"}}, "status": "{status}",
+            "errors": [{{"message": "no such model", "count": 2}}], "created_at": 7, "total_requests": 2 {files}}}"#
+        )
+    };
+    let files = r#", "output_file": "out", "error_file": "err""#;
+    let read = api.read(job("SUCCESS", files).as_bytes()).unwrap();
+    assert_eq!((read.created, read.lines, read.input.as_deref()), (Some(7), Some(2), Some("in")));
+    assert_eq!(api.is_marked(&read, "m"), Some(true));
+    let fetched: Vec<&str> = read.results.iter().map(String::as_str).collect();
+    assert_eq!((fetched, api.discard(&read).len()), (vec!["out", "err"], 4));
+    for (status, files, progress) in [
+        ("QUEUED", "", Progress::Running),
+        ("RUNNING", "", Progress::Running),
+        ("CANCELLATION_REQUESTED", "", Progress::Stopping),
+        ("CANCELLED", "", Progress::Ended),
+        ("TIMEOUT_EXCEEDED", files, Progress::Ended),
+        ("FAILED", files, Progress::Ended),
+        ("FAILED", "", Progress::Refused("no such model".to_owned())),
+    ] {
+        assert_eq!(api.read(job(status, files).as_bytes()).unwrap().progress, progress, "{status}");
+    }
+    let all = vec![job("RUNNING", ""); 100].join(",");
+    let page = api.read_page(format!(r#"{{"data": [{all}], "total": 300}}"#).as_bytes(), Some("1")).unwrap();
+    assert_eq!((page.batches.len(), page.next.as_deref()), (100, Some("2")));
+    assert_eq!(
+        api.list(page.next.as_deref()).unwrap().uri.query(),
+        Some("page=2&page_size=100&order_by=-created")
+    );
+    assert_eq!(api.read_page(br#"{"total": 0}"#, None).unwrap().next, None);
+}
+
+#[test]
+fn a_query_that_every_address_has_stands_behind_the_path() {
+    let api = at(BatchForm::Files, "https://a.example/openai", "?api-version=2025-03-01-preview");
+    assert_eq!(
+        api.look("b").unwrap().uri,
+        "https://a.example/openai/batches/b?api-version=2025-03-01-preview"
+    );
+    assert_eq!(
+        api.list(None).unwrap().uri,
+        "https://a.example/openai/batches?api-version=2025-03-01-preview&limit=100"
+    );
+}
+
+#[test]
+fn a_share_prices_what_has_no_price_of_its_own() {
+    let text = "[batch]\nform = \"inline\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\npercent = 50\nsource = \"\"\n";
+    #[derive(Deserialize)]
+    struct Only {
+        batch: BatchSupport,
+    }
+    let support = toml::from_str::<Only>(text).unwrap().batch;
+    let catalogue = crate::bundled::catalogue(["mistral", "openai"]);
+    let price = |entry: &ModelEntry, class| entry.prices.rate(class, ServiceTier::Batch, 0).unwrap();
+    let mut unpriced = catalogue.by_id("mistral/mistral-small-latest").unwrap().clone();
+    let usual = unpriced.prices.at(0).of(TokenClass::Input).unwrap();
+    support.price(&mut unpriced);
+    assert_eq!(price(&unpriced, TokenClass::Input).price.0 * 2, usual.0);
+    let mut priced = catalogue.by_id("openai/gpt-4.1-mini").unwrap().clone();
+    let before = priced.clone();
+    BatchSupport { percent: Some(1), ..support }.price(&mut priced);
+    assert_eq!(priced, before, "the catalogue goes before");
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_lines_of_json(bodies in proptest::collection::vec("[a-z \\n\"\\\\é]{0,20}", 1..8)) {
@@ -161,7 +334,7 @@ proptest! {
         }
         let read: Vec<serde_json::Value> =
             String::from_utf8(lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let order = shown(inline.submit("m", "", None, &requests.into()));
+        let order = shown(inline.submit(&order("", None, &requests.into())));
         let order: serde_json::Value = serde_json::from_str(order.split_once('\n').unwrap().1).unwrap();
         prop_assert_eq!(read.len(), bodies.len());
         for (number, body) in bodies.iter().enumerate() {
@@ -174,9 +347,36 @@ proptest! {
     #[test]
     fn nothing_read_makes_it_panic(text in ".{0,80}") {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
-        for form in [BatchForm::Files, BatchForm::Inline] {
+        for form in FORMS {
             let api = api(form);
-            let _ = (api.read(&bytes), api.read_list(&bytes), api.read_result(&bytes));
+            let _ = (api.read(&bytes), api.read_page(&bytes, None), api.read_result(&bytes), api.read_upload(&bytes));
+            let _ = api.read_uploads(&bytes, "m");
         }
+    }
+}
+
+#[test]
+fn presets_that_have_one_reach_it() {
+    use crate::upstream::{Account, Upstream};
+    for (id, model, submit) in [
+        ("openai", "gpt-4.1-mini", "/batches"),
+        ("anthropic", "claude-sonnet-4-5", "/messages/batches"),
+        ("gemini", "gemini-2.5-flash", "/models/gemini-2.5-flash:batchGenerateContent"),
+        ("mistral", "mistral-small-latest", "/batch/jobs"),
+    ] {
+        let account = Account {
+            base_url: "https://api.example/v1".to_owned(),
+            key: Some(trunkline_model::secret::Secret::new("k".to_owned())),
+            signing: None,
+            region: None,
+            headers: Vec::new(),
+            http2_cleartext: false,
+        };
+        let upstream = Upstream::new(&crate::preset::find(id).unwrap(), &account, model, None).unwrap();
+        let api = upstream.batch.unwrap_or_else(|| panic!("{id}"));
+        let dialect = upstream.dialect;
+        assert!(api.endpoint(dialect, Operation::Chat).is_some(), "{id}");
+        let submitted = api.submit(&order("", Some("f"), &Bytes::new())).unwrap();
+        assert_eq!(submitted.uri.path(), format!("/v1{submit}"));
     }
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::batch::{BatchForm, BatchSupport};
+use crate::batch::BatchSupport;
 use crate::signing::token::TokenService;
 use serde::Deserialize;
 use trunkline_model::dialect::Dialect;
@@ -549,7 +549,11 @@ impl Preset {
             (self.data.claims_anything() && self.data.source.is_none(), "data claims need their source"),
             (
                 self.is_batch_incomplete(),
-                "a batch API needs the endpoints batches and, for the form files, files",
+                "a batch API needs the endpoints batches and, but for the form inline, files",
+            ),
+            (
+                self.batch.as_ref().and_then(|batch| batch.percent).is_some_and(|percent| percent > 99),
+                "batch.percent is what a line costs in percent of a request by itself, less than 100",
             ),
         ];
         checks.into_iter().find(|(wrong, _)| *wrong).map(|(_, problem)| problem)
@@ -558,7 +562,7 @@ impl Preset {
     fn is_batch_incomplete(&self) -> bool {
         let has = |endpoint| self.endpoints.contains_key(&endpoint);
         self.batch.as_ref().is_some_and(|batch| {
-            let needs_files = batch.form == BatchForm::Files;
+            let needs_files = batch.form.needs_files();
             batch.endpoints.is_empty() || !has(Endpoint::Batches) || needs_files && !has(Endpoint::Files)
         })
     }
@@ -763,7 +767,7 @@ chat = "/chat/completions"
         "chatter = ": unknown variant `chatter`, expected one of `chat`, `chat_stream`, `responses`, `completions`, `embeddings`, `count_tokens`, `moderations`, `images`, `image_edits`, `image_variations`, `transcriptions`, `translations`, `speech`, `rerank`, `models`, `files`, `batches`
         "[limits]\nstyle = \"named\"\n[endpoints]": read the preset `acme`: limit headers go with the style named, and only with it
         "[data]\nzdr = true\n[endpoints]": read the preset `acme`: data claims need their source
-        "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]": read the preset `acme`: a batch API needs the endpoints batches and, for the form files, files
+        "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]": read the preset `acme`: a batch API needs the endpoints batches and, but for the form inline, files
         "[parameters]\nrefuse = [\"n\"]\n[endpoints]": unknown field `refuse`, expected one of `output_limit`, `stream_usage`, `json_schema`, `image_urls`, `developer_role`, `reasoning_field`, `refused`, `ignored`, `renamed`
         "\"telnet\"": unknown variant `telnet`, expected one of `openai`, `anthropic`, `gemini`, `responses`, `converse`, `cohere`, `mistral`
         "[sister_services.rerank]\nhost = \"a\"\nsister_host = \"b\"\nmodel = \"{model}\"\n[endpoints]": read the preset `acme`: a sister service must serve one of the endpoints

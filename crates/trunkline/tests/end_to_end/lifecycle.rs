@@ -25,7 +25,11 @@ async fn two_simulators() -> Vec<Simulator> {
 }
 
 fn request(body: String) -> http::Request<Full<bytes::Bytes>> {
-    http::Request::post(Face::OpenAi.path())
+    request_as(Face::OpenAi, body)
+}
+
+fn request_as(face: Face, body: String) -> http::Request<Full<bytes::Bytes>> {
+    http::Request::post(face.path())
         .header("host", "gateway")
         .header("authorization", format!("Bearer {KEY}"))
         .header("content-type", "application/json")
@@ -180,20 +184,41 @@ async fn a_stop_cuts_no_request_and_takes_no_new_connection() {
 async fn the_drain_deadline_ends_what_does_not_end_itself() {
     let simulators = two_simulators().await;
     simulators[0].script(|script| script.token_gap = Delay::constant(Duration::from_millis(100)));
+    simulators[1].script(|script| script.first_token = Delay::constant(Duration::from_secs(60)));
     let short = configuration(&simulators, 0).replace("drain: 20s", "drain: 1s");
     let mut gateway = Gateway::start(&short).await;
-    let body = Face::OpenAi.body("main", "[[sim: words=5000]]", true);
-    let mut response = exchange(gateway.address(), request(body)).await.unwrap();
-    response.frame().await.unwrap().unwrap();
+    let mut streams = Vec::new();
+    for face in Face::BOTH {
+        let body = face.body("main", "[[sim: words=5000]]", true);
+        let mut stream = exchange(gateway.address(), request_as(face, body)).await.unwrap();
+        stream.frame().await.unwrap().unwrap();
+        streams.push((face, stream));
+    }
+    let silent: Vec<_> = Face::BOTH
+        .into_iter()
+        .map(|face| {
+            let (address, body) = (gateway.address(), face.body("p1/gpt-4.1-mini", "hello", false));
+            (face, tokio::spawn(async move { exchange(address, request_as(face, body)).await.unwrap() }))
+        })
+        .collect();
+    eventually("the silent ones", async || (simulators[1].requests().len() == 2).then_some(())).await;
     gateway.signal("TERM");
     let status = gateway.ended().await;
     assert_eq!(status.code(), Some(3), "{}", gateway.log());
-    let answer = Answer::read(response).await;
-    assert!(
-        !answer.whole && !Face::OpenAi.looks_finished(&answer),
-        "a cut stream must not look finished: {answer:?}"
-    );
-    assert_eq!(gateway.records_now().len(), 1, "it is recorded all the same");
+    for (face, stream) in streams {
+        let answer = Answer::read(stream).await;
+        assert!(answer.whole && !face.looks_finished(&answer), "{face:?}: {answer:?}");
+        let told = String::from_utf8_lossy(&answer.body);
+        assert!(told.contains("the gateway was stopped before the answer was complete"), "{face:?}: {told}");
+    }
+    for (face, waiting) in silent {
+        let answer = Answer::read(waiting.await.unwrap()).await;
+        let overloaded = if face == Face::OpenAi { 503 } else { 529 };
+        assert!(answer.status == overloaded && answer.whole, "{face:?}: {answer:?}");
+        assert!(String::from_utf8_lossy(&answer.body).contains("send the request again"), "{answer:?}");
+    }
+    let records = gateway.records_now();
+    assert_eq!(records.len(), 4, "all of them are recorded");
 }
 
 #[tokio::test(flavor = "multi_thread")]

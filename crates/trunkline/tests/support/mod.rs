@@ -9,7 +9,7 @@ mod face;
 mod process;
 
 pub(crate) use answer::Answer;
-pub(crate) use client::{exchange, raw};
+pub(crate) use client::{connect_multiplexed, exchange, raw};
 pub(crate) use face::Face;
 pub(crate) use process::Gateway;
 

@@ -14,7 +14,9 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_providers::batch::{BatchApi, Progress, TheirBatch, TheirResult, Unreadable};
+use trunkline_providers::batch::{
+    BatchApi, BatchRequest, Order, Page, Progress, TheirBatch, TheirResult, Unreadable,
+};
 use trunkline_providers::upstream::Upstream;
 use trunkline_store::{HandoverState, Return, StoredBatch, StoredHandover};
 
@@ -80,7 +82,7 @@ pub(super) async fn submit(
         None => Ok(None),
         Some(request) => {
             let answer = exchange::whole(gateway, upstream, Some(request), &submission.headers).await;
-            let read = |body: Bytes| BatchApi::read_upload(&body).map_err(|error| unreadable(&error));
+            let read = |body: Bytes| api.read_upload(&body).map_err(|error| unreadable(&error));
             // An upload alone begins nothing, however it ended.
             answer.and_then(read).map(Some).map_err(|trouble| Trouble { may_be_done: false, ..trouble })
         }
@@ -88,7 +90,8 @@ pub(super) async fn submit(
     let submitted = match uploaded {
         Err(trouble) => Err(trouble),
         Ok(file) => {
-            let request = api.submit(&handover.id, submission.endpoint, file.as_deref(), &submission.lines);
+            let Submission { endpoint, lines, .. } = &submission;
+            let request = api.submit(&Order { mark: &handover.id, endpoint, file: file.as_deref(), lines });
             let mut headers = exchange::marked(&handover.id);
             headers.extend(submission.headers.clone());
             let answer = exchange::whole(gateway, upstream, request, &headers).await;
@@ -178,21 +181,19 @@ impl Carrier<'_> {
         self.batch.is_none_or(|batch| is_overdue(batch, clock::unix_seconds()))
     }
 
-    async fn whole(
-        &self,
-        request: Option<trunkline_providers::batch::BatchRequest>,
-    ) -> Result<Bytes, Trouble> {
+    async fn whole(&self, request: Option<BatchRequest>) -> Result<Bytes, Trouble> {
         exchange::whole(self.gateway, self.upstream, request, &HeaderMap::new()).await
     }
 
     /// Searches the provider's batches for this one.
     async fn find(&self) -> Result<Carried, Trouble> {
         let since = self.handover.made.saturating_sub(SKEW);
-        let mut after: Option<String> = None;
+        let mut cursor: Option<String> = None;
         let mut is_unsure = false;
         for _ in 0..MOST_PAGES {
-            let body = self.whole(self.api.list(after.as_deref())).await?;
-            let (batches, has_more) = self.api.read_list(&body).map_err(|error| unreadable(&error))?;
+            let body = self.whole(self.api.list(cursor.as_deref())).await?;
+            let page = self.api.read_page(&body, cursor.as_deref());
+            let Page { batches, next } = page.map_err(|error| unreadable(&error))?;
             for theirs in &batches {
                 match self.recognise(theirs, since).await? {
                     Some(true) => return Ok(self.found(theirs).await),
@@ -200,12 +201,12 @@ impl Carrier<'_> {
                     None => is_unsure = true,
                 }
             }
-            let last = batches.last();
-            let is_old = last.and_then(|batch| batch.created).is_some_and(|created| created < since);
-            if !has_more || is_old {
+            let last = batches.last().and_then(|batch| batch.created);
+            let is_behind = self.api.is_newest_first() && last.is_some_and(|created| created < since);
+            cursor = next.filter(|_| !is_behind);
+            if cursor.is_none() {
                 break;
             }
-            after = last.map(|batch| batch.id.clone());
         }
         if is_unsure && !self.is_overdue() {
             // One of them may be it, and shows that only with its results.
@@ -343,36 +344,37 @@ impl Carrier<'_> {
 
     /// Deletes what is left at the provider.
     async fn discard(&self) -> Result<Carried, Trouble> {
-        let requests = match self.handover.upstream.as_deref() {
+        let left = match self.handover.upstream.as_deref() {
             Some(id) => match self.whole(self.api.look(id)).await {
-                Ok(body) => self.api.discard(&self.api.read(&body).map_err(|error| unreadable(&error))?),
-                Err(trouble) if trouble.is_missing() => Vec::new(),
+                Ok(body) => Some(self.api.read(&body).map_err(|error| unreadable(&error))?),
+                Err(trouble) if trouble.is_missing() => None,
                 Err(trouble) => return Err(trouble),
             },
-            None => match self.api.uploads() {
-                None => Vec::new(),
-                Some(list) => {
-                    let body = self.whole(Some(list)).await?;
-                    let files = BatchApi::read_uploads(&body, &self.handover.id);
-                    let files = files.map_err(|error| unreadable(&error))?;
-                    let left = TheirBatch {
-                        id: String::new(),
-                        progress: Progress::Ended,
-                        mark: None,
-                        created: None,
-                        lines: None,
-                        results: files,
-                        input: None,
-                    };
-                    self.api.discard(&left)
-                }
-            },
+            None => Some(TheirBatch::nothing()),
         };
-        for request in requests {
+        let Some(mut left) = left else { return Ok(forget(self.gateway, self.handover).await) };
+        if left.input.is_none()
+            && let Some(list) = self.api.uploads(&self.handover.id)
+        {
+            match self.whole(Some(list)).await {
+                Ok(body) => {
+                    let files = self.api.read_uploads(&body, &self.handover.id);
+                    left.results.extend(files.map_err(|error| unreadable(&error))?);
+                }
+                Err(trouble) if trouble.is_missing() => {}
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        let mut refused = None;
+        for request in self.api.discard(&left) {
             match self.whole(Some(request)).await {
-                Err(trouble) if !trouble.is_missing() => return Err(trouble),
+                Err(trouble) if !trouble.is_missing() => refused = Some(trouble),
                 _ => {}
             }
+        }
+        // One that cannot be deleted does not keep the others.
+        if let Some(trouble) = refused {
+            return Err(trouble);
         }
         Ok(forget(self.gateway, self.handover).await)
     }

@@ -68,6 +68,9 @@ pub(super) async fn call(
     for (name, value) in more {
         outgoing.headers.insert(name, HeaderValue::clone(value));
     }
+    for (name, value) in request.headers {
+        outgoing.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
     match request.content_type {
         Some(content_type) => outgoing.headers.insert(CONTENT_TYPE, content_type),
         None => outgoing.headers.remove(CONTENT_TYPE),

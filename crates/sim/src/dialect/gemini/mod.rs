@@ -1,13 +1,15 @@
-//! The Gemini dialect: generateContent, its stream, token counting, embeddings, models, under `/v1` and `/v1beta`.
+//! The Gemini dialect: generateContent, its stream, token counting, embeddings, models, files, batches, under `/v1` and `/v1beta`.
 //!
 //! Owns paths, keys and framing; requests are read in `contents` and `check`, answers written in `answer`. Source: the
 //! vendor's `generativelanguage/v1beta` protocol definitions and its API reference.
 
 mod answer;
+mod batches;
 mod check;
 mod contents;
 mod embeddings;
 mod error;
+mod files;
 mod logprobs;
 mod models;
 
@@ -94,10 +96,12 @@ impl Framing {
 
 impl Dialect for Gemini {
     fn claims(&self, inbound: &Inbound) -> bool {
-        target(&inbound.path).is_some_and(|target| {
-            let google = inbound.headers.contains_key("x-goog-api-key") || inbound.parameter("key").is_some();
-            !target.method.is_empty() || google || target.version != "v1"
-        })
+        let google = inbound.headers.contains_key("x-goog-api-key") || inbound.parameter("key").is_some();
+        if batches::is_ours(&inbound.path) || files::is_ours(&inbound.path) {
+            return google || inbound.path.starts_with("/upload/");
+        }
+        target(&inbound.path)
+            .is_some_and(|target| !target.method.is_empty() || google || target.version != "v1")
     }
 
     fn model(&self, inbound: &Inbound) -> Option<String> {
@@ -108,11 +112,18 @@ impl Dialect for Gemini {
         let key = inbound
             .header("x-goog-api-key")
             .or_else(|| inbound.parameter("key"))
-            .or_else(|| inbound.bearer());
+            .or_else(|| inbound.bearer())
+            .or_else(|| files::credential(inbound));
         key.map(str::to_owned)
     }
 
     fn answer(&self, inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
+        if batches::is_ours(&inbound.path) {
+            return batches::answer(inbound, context);
+        }
+        if files::is_ours(&inbound.path) {
+            return files::answer(inbound, context);
+        }
         let target = target(&inbound.path).ok_or(Refusal::UnknownPath)?;
         let expected = if target.method.is_empty() { Method::GET } else { Method::POST };
         if inbound.method != expected {
@@ -125,6 +136,7 @@ impl Dialect for Gemini {
         let body = body(inbound)?;
         match target.method {
             "generateContent" => Ok(answer::whole(&contents::read(body, target.model, context)?, context)),
+            "batchGenerateContent" if !target.cloud => batches::create(body, target.model, inbound, context),
             "streamGenerateContent" => {
                 let request = contents::read(body, target.model, context)?;
                 Ok(answer::stream(&request, framing(inbound), context))

@@ -62,7 +62,7 @@ fn model(name: &str, config: &SimConfig) -> Value {
     let methods = if name.contains("embedding") {
         json!(["embedContent", "batchEmbedContents", "countTokens"])
     } else {
-        json!(["generateContent", "countTokens"])
+        json!(["generateContent", "countTokens", "batchGenerateContent"])
     };
     json!({"name": format!("models/{name}"), "version": "001", "displayName": name, "description": "A simulated model.",
         "inputTokenLimit": config.context_tokens, "outputTokenLimit": 65_536, "supportedGenerationMethods": methods,

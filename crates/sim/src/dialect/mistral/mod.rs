@@ -1,9 +1,10 @@
-//! The Mistral dialect: chat completions, embeddings, models.
+//! The Mistral dialect: chat completions, embeddings, models, files, batch jobs.
 //!
 //! Owns paths, keys and headers; requests are checked in `schema` and read in `chat`, answers written in `answer`, errors in
 //! `error`. Source: the vendor's OpenAPI document (1.0.0).
 
 mod answer;
+mod batches;
 mod chat;
 mod embeddings;
 mod error;
@@ -27,6 +28,8 @@ enum Endpoint {
     Chat,
     Embeddings,
     Models,
+    Files,
+    Jobs,
 }
 
 fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
@@ -37,6 +40,10 @@ fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
         Some(Endpoint::Embeddings)
     } else if path.ends_with("/models") {
         Some(Endpoint::Models)
+    } else if batches::rest(path, "/files").is_some() {
+        Some(Endpoint::Files)
+    } else if batches::rest(path, "/batch/jobs").is_some() {
+        Some(Endpoint::Jobs)
     } else {
         None
     }
@@ -58,7 +65,12 @@ impl Dialect for Mistral {
 
     fn answer(&self, inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
         let endpoint = endpoint(inbound).ok_or(Refusal::UnknownPath)?;
-        let expected = if endpoint == Endpoint::Models { Method::GET } else { Method::POST };
+        let expected = match endpoint {
+            Endpoint::Files => return batches::files(inbound, context),
+            Endpoint::Jobs => return batches::jobs(inbound, context),
+            Endpoint::Models => Method::GET,
+            _ => Method::POST,
+        };
         if inbound.method != expected {
             return Err(Refusal::WrongMethod);
         }
@@ -66,6 +78,7 @@ impl Dialect for Mistral {
             Endpoint::Chat => answer::chat(&chat::read(body(inbound)?, context)?, context),
             Endpoint::Embeddings => embeddings::answer(body(inbound)?, context),
             Endpoint::Models => Ok(models(context.config)),
+            Endpoint::Files | Endpoint::Jobs => Err(Refusal::UnknownPath),
         }
     }
 

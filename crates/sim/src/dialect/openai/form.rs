@@ -9,14 +9,15 @@ use super::super::Inbound;
 
 /// A part of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FormPart {
-    pub(super) name: String,
-    pub(super) is_file: bool,
-    pub(super) contents: Vec<u8>,
+pub(in crate::dialect) struct FormPart {
+    pub(in crate::dialect) name: String,
+    pub(in crate::dialect) is_file: bool,
+    pub(in crate::dialect) file_name: Option<String>,
+    pub(in crate::dialect) contents: Vec<u8>,
 }
 
 /// The parts of a request's form; none when it is no form.
-pub(super) fn parts(inbound: &Inbound) -> Vec<FormPart> {
+pub(in crate::dialect) fn parts(inbound: &Inbound) -> Vec<FormPart> {
     let Some(boundary) = boundary(inbound) else { return Vec::new() };
     // The line break before a delimiter belongs to it.
     let body = [b"\r\n".as_slice(), &inbound.body].concat();
@@ -26,7 +27,7 @@ pub(super) fn parts(inbound: &Inbound) -> Vec<FormPart> {
 }
 
 /// The text of a field.
-pub(super) fn text(parts: &[FormPart], name: &str) -> Option<String> {
+pub(in crate::dialect) fn text(parts: &[FormPart], name: &str) -> Option<String> {
     let part = parts.iter().rev().find(|part| part.name == name)?;
     String::from_utf8(part.contents.clone()).ok()
 }
@@ -42,7 +43,15 @@ fn part(text: &[u8]) -> Option<FormPart> {
     let head_end = memchr::memmem::find(text, b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&text[..head_end]).into_owned();
     let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"))?;
-    let name =
-        line.split(';').find_map(|pair| pair.trim().strip_prefix("name="))?.trim_matches('"').to_owned();
-    Some(FormPart { name, is_file: line.contains("filename="), contents: text[head_end + 4..].to_vec() })
+    let attribute = |name: &str| {
+        let found = line.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
+        found.map(|value| value.trim_matches('"').to_owned())
+    };
+    let (name, file_name) = (attribute("name")?, attribute("filename"));
+    Some(FormPart {
+        name,
+        is_file: line.contains("filename="),
+        file_name,
+        contents: text[head_end + 4..].to_vec(),
+    })
 }

@@ -13,7 +13,7 @@ mod check;
 mod completions;
 mod embeddings;
 mod error;
-mod form;
+pub(in crate::dialect) mod form;
 mod images;
 mod models;
 mod moderations;

@@ -1,0 +1,105 @@
+//! Files that carry lines up and results down.
+//!
+//! Owns the upload's form, which two forms of batch API share, and the lines of their results. Must not know what a batch is. Source:
+//! OpenAI's API reference, <https://platform.openai.com/docs/api-reference/files>; Mistral's is the same, <https://docs.mistral.ai/api>.
+
+use super::form::{get, is_plain, json, named, part, words};
+use super::{BatchApi, BatchRequest, TheirBatch, TheirEnd, TheirResult, Unreadable};
+use bytes::Bytes;
+use http::{HeaderValue, Method};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// What separates the parts of an upload. Lines cannot hold it: it stands behind a line break, and theirs are each followed by `{`.
+pub(super) const BOUNDARY: &str = "trunkline-lines-of-a-batch";
+
+/// The name of the file that a mark's lines are in.
+pub(super) fn file_name(mark: &str) -> String {
+    format!("trunkline-{mark}.jsonl")
+}
+
+/// The call that uploads lines as a form.
+pub(super) fn upload(api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
+    let head = format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--{BOUNDARY}\r\n\
+         Content-Disposition: form-data; name=\"file\"; filename=\"{}\"\r\nContent-Type: application/jsonl\r\n\r\n",
+        file_name(mark)
+    );
+    let tail = format!("\r\n--{BOUNDARY}--\r\n");
+    let content_type = HeaderValue::from_str(&format!("multipart/form-data; boundary={BOUNDARY}")).ok()?;
+    Some(BatchRequest {
+        method: Method::POST,
+        content_type: Some(content_type),
+        body: vec![head.into(), lines.clone(), tail.into()],
+        ..get(&api.files, &[], "", "")?
+    })
+}
+
+#[derive(Deserialize)]
+struct File {
+    id: String,
+    filename: Option<String>,
+}
+
+pub(super) fn read_upload(body: &[u8]) -> Result<String, Unreadable> {
+    named(&json::<File>(body)?.id)
+}
+
+pub(super) fn read_uploads(body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
+    #[derive(Deserialize)]
+    struct List {
+        data: Vec<File>,
+    }
+    let name = file_name(mark);
+    let ours = json::<List>(body)?.data.into_iter().filter(|file| file.filename.as_ref() == Some(&name));
+    Ok(ours.map(|file| file.id).filter(|id| is_plain(id)).collect())
+}
+
+/// The calls that fetch the files of a batch's results.
+pub(super) fn results(api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
+    batch.results.iter().filter_map(|file| get(&api.files, &[file, "content"], "", "")).collect()
+}
+
+/// The files of a batch, as calls to look at them.
+pub(super) fn files(api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
+    let all = batch.input.iter().chain(&batch.results);
+    all.filter_map(|file| get(&api.files, &[file], "", "")).collect()
+}
+
+/// Reads a line of results that tells status and body of an answer.
+pub(super) fn read_result(line: &Bytes) -> Result<TheirResult, Unreadable> {
+    #[derive(Deserialize)]
+    struct Line<'a> {
+        custom_id: String,
+        #[serde(borrow)]
+        response: Option<Response<'a>>,
+        error: Option<Value>,
+    }
+    #[derive(Deserialize)]
+    struct Response<'a> {
+        status_code: u16,
+        request_id: Option<String>,
+        #[serde(borrow)]
+        body: Option<&'a RawValue>,
+    }
+    let read: Line<'_> = serde_json::from_slice(line).map_err(|error| Unreadable::json(&error))?;
+    let end = match (read.response, read.error) {
+        (Some(Response { status_code: 200, request_id, body: Some(body) }), None) => {
+            TheirEnd::Answered(part(line, body), request_id)
+        }
+        (Some(response), _) => {
+            let body = response.body.map_or("", RawValue::get);
+            let shown: String = body.chars().take(300).collect();
+            TheirEnd::Failed(format!("HTTP {}: {shown}", response.status_code))
+        }
+        (None, error) => {
+            let word = |name: &str| error.as_ref().and_then(|error| error.get(name)?.as_str());
+            match word("code") {
+                Some("batch_expired" | "batch_cancelled") => TheirEnd::NotRun,
+                code => TheirEnd::Failed(words(word("message").or(code))),
+            }
+        }
+    };
+    Ok(TheirResult { name: read.custom_id, end })
+}

@@ -1,0 +1,266 @@
+//! Batch APIs of other forms than the first two: lines go there once, through crashes, and back into the queue where that does not work.
+
+use crate::batches::{ANN, CHAT, KEYS, begin, call, numbered, over, results};
+use crate::support::{Gateway, eventually, provider};
+use http::Method;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use trunkline_model::money::{CostConfidence, NanoDollars};
+use trunkline_model::record::AttemptKind;
+use trunkline_sim::{BatchEnd, DialectName, Fault, Rule, SimConfig, Simulator};
+
+/// A provider with a batch API.
+#[derive(Clone, Copy)]
+struct Case {
+    dialect: DialectName,
+    model: &'static str,
+    /// Where lines are uploaded, submitted, asked one by one, fetched and cancelled.
+    upload: &'static str,
+    submit: &'static str,
+    alone: &'static str,
+    fetch: &'static str,
+    cancel: &'static str,
+    /// What a token costs, in and out, in nano-dollars.
+    prices: (u64, u64),
+    /// What an expired batch answered of four lines.
+    expired: usize,
+}
+
+const CASES: [Case; 2] = [
+    Case {
+        dialect: DialectName::Gemini,
+        model: "gemini-2.5-flash-lite",
+        upload: "/upload/v1beta/files",
+        submit: ":batchGenerateContent",
+        alone: ":generateContent",
+        fetch: ":download",
+        cancel: ":cancel",
+        prices: (50, 200),
+        expired: 0,
+    },
+    Case {
+        dialect: DialectName::Mistral,
+        model: "mistral-small-latest",
+        upload: "/v1/files",
+        submit: "/v1/batch/jobs",
+        alone: "/v1/chat/completions",
+        fetch: "/content",
+        cancel: "/cancel",
+        prices: (75, 300),
+        expired: 2,
+    },
+];
+
+impl Case {
+    async fn simulator(self) -> Simulator {
+        let config = SimConfig { keep_requests: 4_096, ..SimConfig::new(self.dialect) };
+        Simulator::start(config).await.unwrap()
+    }
+
+    async fn gateway(self, simulator: &Simulator) -> Gateway {
+        Gateway::start(&format!("{KEYS}providers:\n{}", provider("it", self.dialect, &simulator.base_url())))
+            .await
+    }
+
+    async fn begin(self, gateway: &Gateway, lines: usize) -> String {
+        begin(gateway, &numbered(&format!("it/{}", self.model), lines), "24h").await
+    }
+}
+
+/// How often a simulator was called so.
+fn called(simulator: &Simulator, method: &Method, end: &str) -> usize {
+    let all = simulator.requests();
+    all.iter().filter(|request| request.method == *method && request.path.ends_with(end)).count()
+}
+
+/// Submissions, and lines that went by themselves.
+fn sent(simulator: &Simulator, case: Case) -> (usize, usize) {
+    (called(simulator, &Method::POST, case.submit), called(simulator, &Method::POST, case.alone))
+}
+
+/// The batch is over, and every numbered line has the answer to its own number.
+async fn check(gateway: &Gateway, id: &str, lines: usize) -> HashMap<String, Value> {
+    let done = over(gateway, id).await;
+    assert_eq!(done["request_counts"], json!({"total": lines, "completed": lines, "failed": 0}), "{done}");
+    let output = results(gateway, &done["output_file_id"]).await;
+    assert_eq!(output.len(), lines);
+    for (name, line) in &output {
+        let answer = line["response"]["body"]["choices"][0]["message"]["content"].to_string();
+        assert!(answer.contains(&format!("number {name}.")), "{name}: {answer}");
+    }
+    output
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_go_together_in_other_forms_too() {
+    for case in CASES {
+        let simulator = case.simulator().await;
+        let gateway = case.gateway(&simulator).await;
+        let id = case.begin(&gateway, 5).await;
+        let output = check(&gateway, &id, 5).await;
+        assert_eq!((called(&simulator, &Method::POST, case.upload), sent(&simulator, case)), (1, (1, 0)));
+        for line in output.values() {
+            let record = gateway.record(line["response"]["request_id"].as_str().unwrap()).await;
+            assert_eq!((record.attempts.len(), record.attempts[0].kind), (1, AttemptKind::Batch));
+            let nanos = record.usage.input * case.prices.0 + record.usage.output * case.prices.1;
+            assert_eq!(record.cost.amount, Some(NanoDollars(i64::try_from(nanos).unwrap())), "{record:?}");
+            assert_eq!((nanos > 0, record.cost.confidence), (true, CostConfidence::Exact));
+        }
+        // The lines, the results and the batch are deleted.
+        eventually("an empty provider", async || {
+            let deleted = simulator.requests().iter().filter(|call| call.method == Method::DELETE).count();
+            (deleted == 3).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_they_refuse_goes_line_by_line() {
+    for case in CASES {
+        let simulator = case.simulator().await;
+        let gateway = case.gateway(&simulator).await;
+        simulator.script(|script| {
+            script.rules.push(Rule { path: Some(case.submit.to_owned()), ..Rule::always(Fault::BadRequest) });
+        });
+        let id = case.begin(&gateway, 3).await;
+        check(&gateway, &id, 3).await;
+        assert_eq!(sent(&simulator, case), (1, 3), "a batch that is refused goes line by line");
+        assert!(gateway.log().contains("failed to submit lines of a batch"), "{}", gateway.log());
+        // What was uploaded for it does not stay.
+        eventually("an empty provider", async || {
+            simulator.requests().iter().any(|call| call.method == Method::DELETE).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_the_upload_was_answered_it_sends_them_once() {
+    for case in CASES {
+        let simulator = case.simulator().await;
+        simulator.script(|script| {
+            let hang = Rule::always(Fault::HangBeforeHeaders).for_header("content-type", "multipart");
+            script.rules.push(hang);
+        });
+        let mut gateway = case.gateway(&simulator).await;
+        let id = case.begin(&gateway, 4).await;
+        simulator.wait_until(|counters| counters.requests >= 1).await;
+        gateway.signal("KILL");
+        gateway.ended().await;
+        simulator.heal();
+        let gateway = gateway.again().await;
+        check(&gateway, &id, 4).await;
+        assert_eq!(sent(&simulator, case), (0, 4));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_the_provider_took_them_it_finds_them_by_their_mark() {
+    for case in CASES {
+        let simulator = case.simulator().await;
+        // The answer never comes, and the batch is there all the same.
+        simulator.script(|script| {
+            script.rules.push(Rule::always(Fault::HangBeforeHeaders).for_header("idempotency-key", ""));
+        });
+        let mut gateway = case.gateway(&simulator).await;
+        let id = case.begin(&gateway, 4).await;
+        eventually("the submission", async || (sent(&simulator, case).0 == 1).then_some(())).await;
+        gateway.signal("KILL");
+        gateway.ended().await;
+        simulator.heal();
+        let gateway = gateway.again().await;
+        check(&gateway, &id, 4).await;
+        assert_eq!(sent(&simulator, case), (1, 0), "it was not submitted again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_they_are_there_or_fetched_it_goes_on() {
+    const LINES: usize = 150;
+    for case in CASES {
+        let simulator = case.simulator().await;
+        simulator.script(|script| {
+            script.batches.looks = 1_000;
+            script.rules.push(Rule { path: Some(case.fetch.to_owned()), ..Rule::always(Fault::Stall(1)) });
+        });
+        let mut gateway = case.gateway(&simulator).await;
+        let id = case.begin(&gateway, LINES).await;
+        eventually("a look at the batch", async || {
+            let all = simulator.requests();
+            let submitted = all.iter().position(|call| call.path.ends_with(case.submit))?;
+            all[submitted..].iter().any(|call| call.method == Method::GET).then_some(())
+        })
+        .await;
+        gateway.signal("KILL");
+        gateway.ended().await;
+        simulator.script(|script| script.batches.looks = 0);
+        let mut gateway = gateway.again().await;
+        eventually("some results", async || {
+            let path = format!("/v1/batches/{id}");
+            let done = call(&gateway, ANN, Method::GET, &path, None).await.json();
+            (done["request_counts"]["completed"].as_u64()? > 0).then_some(())
+        })
+        .await;
+        gateway.signal("KILL");
+        gateway.ended().await;
+        simulator.heal();
+        let gateway = gateway.again().await;
+        check(&gateway, &id, LINES).await;
+        assert_eq!(sent(&simulator, case), (1, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_reaches_them() {
+    for case in CASES {
+        let simulator = case.simulator().await;
+        simulator.script(|script| script.batches.looks = 1_000);
+        let gateway = case.gateway(&simulator).await;
+        let id = case.begin(&gateway, 3).await;
+        eventually("the submission", async || (sent(&simulator, case).0 == 1).then_some(())).await;
+        call(&gateway, ANN, Method::POST, &format!("/v1/batches/{id}/cancel"), None).await;
+        let done = over(&gateway, &id).await;
+        assert_eq!(done["status"], "cancelled", "{done}");
+        assert_eq!(called(&simulator, &Method::POST, case.cancel), 1);
+        assert_eq!(sent(&simulator, case), (1, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_they_did_not_get_to_is_sent_by_itself() {
+    for case in CASES {
+        for (end, together) in [(BatchEnd::Failed, 0), (BatchEnd::Expired, case.expired)] {
+            let simulator = case.simulator().await;
+            simulator.script(|script| script.batches.end = end);
+            let gateway = case.gateway(&simulator).await;
+            let id = case.begin(&gateway, 4).await;
+            check(&gateway, &id, 4).await;
+            assert_eq!(sent(&simulator, case), (1, 4 - together), "{end:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_any_form_is_what_an_attempt_would_send() {
+    for case in CASES {
+        let simulator = case.simulator().await;
+        let gateway = case.gateway(&simulator).await;
+        let model = format!("it/{}", case.model);
+        let body = json!({"model": model, "messages": [{"role": "system", "content": "Be\nbrief."}, {"role": "user", "content": "Hello"}],
+            "max_tokens": 7});
+        let line = json!({"custom_id": "a", "method": "POST", "url": CHAT, "body": body}).to_string() + "\n";
+        let id = begin(&gateway, &line, "24h").await;
+        assert_eq!(over(&gateway, &id).await["request_counts"]["completed"], 1);
+        call(&gateway, ANN, Method::POST, CHAT, Some(body)).await;
+        let all = simulator.requests();
+        let alone = all.iter().find(|call| call.path.ends_with(case.alone)).unwrap();
+        let alone: Value = serde_json::from_slice(&alone.body).unwrap();
+        let upload = all.iter().find(|call| call.path.ends_with(case.upload)).unwrap();
+        let upload = String::from_utf8(upload.body.to_vec()).unwrap();
+        let line = upload.lines().find(|line| line.contains("brief")).unwrap();
+        let line: Value = serde_json::from_str(line).unwrap();
+        let together = line.get("request").or_else(|| line.get("body")).unwrap();
+        assert_eq!(together, &alone);
+    }
+}
