@@ -138,6 +138,9 @@ pub struct ProviderSettings {
     pub models: Vec<String>,
     /// The names under which it serves models, where they are others: `model: name`. These models become deployments too.
     pub served_as: IndexMap<String, String>,
+    /// The deployments that answer batches, where the provider has them apart: `model: name`. A line of a batch goes to the batch API
+    /// only for a model that is listed here.
+    pub batched_as: IndexMap<String, String>,
     /// The version of its API, for example `2024-10-21`, where there are dated ones. Without it, requests go to the undated one.
     pub api_version: Option<String>,
     /// The project that is billed, where that is a part of its address.

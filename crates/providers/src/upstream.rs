@@ -220,10 +220,11 @@ impl Upstream {
     }
 }
 
-/// The batch API of an account. One whose requests are signed, or carry the key in the query, is not used: its calls are made of parts
-/// that would each have to be signed.
+/// The batch API of an account. One whose requests are signed with their bodies, or carry the key in the query, is not used.
 fn batch(preset: &Preset, account: &Account, model: &str) -> Option<BatchApi> {
-    if account.signing.is_some() || preset.key.scheme == KeyScheme::Query {
+    if account.signing.as_ref().is_some_and(|signing| signing.reads_body())
+        || preset.key.scheme == KeyScheme::Query
+    {
         return None;
     }
     let base = account.base_url.trim_end_matches('/');

@@ -120,7 +120,8 @@ fn provider(
         compiler.error(&path, format!("`{name}` cannot be a provider's name: no slash, star or space"), None);
         return None;
     }
-    let preset = identity::versioned(find_preset(name, settings, compiler)?, name, settings, compiler)?;
+    let mut preset = identity::versioned(find_preset(name, settings, compiler)?, name, settings, compiler)?;
+    batched_as(name, &mut preset, settings, compiler);
     let url = base_url(name, &preset, settings, compiler);
     let tokens = identity::signing(name, &preset, settings, compiler)?;
     let key = if tokens.is_some() { Some(None) } else { key(name, &preset, settings, compiler) };
@@ -149,6 +150,33 @@ fn provider(
         models: settings.models.iter().chain(settings.served_as.keys()).cloned().collect(),
         served_as: settings.served_as.iter().map(|(model, name)| (model.clone(), name.clone())).collect(),
     })
+}
+
+/// Notes which deployments answer batches, where they are others than those that answer requests of the moment.
+fn batched_as(name: &str, preset: &mut Preset, settings: &ProviderSettings, compiler: &mut Compiler<'_>) {
+    let Some(batch) = preset.batch.as_mut().filter(|batch| batch.apart) else {
+        if !settings.batched_as.is_empty() {
+            let problem = format!("this has no effect: `{}` has no deployments for batches apart", preset.id);
+            compiler.error(&["providers", name, "batched_as"], problem, Some("remove it".to_owned()));
+        }
+        return;
+    };
+    for (model, deployment) in &settings.batched_as {
+        let is_served = settings.served_as.contains_key(model) || settings.models.contains(model);
+        if !is_served || deployment.is_empty() {
+            let models = settings.models.iter().chain(settings.served_as.keys()).map(String::as_str);
+            let problem = if is_served {
+                format!("`{model}` needs the name of a deployment")
+            } else {
+                format!("`{model}` is neither under `models` nor under `served_as`")
+            };
+            let hint = if is_served { None } else { did_you_mean(model, models) };
+            compiler.error(&["providers", name, "batched_as", model], problem, hint);
+            continue;
+        }
+        let served = settings.served_as.get(model).unwrap_or(model);
+        batch.deployments.insert(served.clone(), deployment.clone());
+    }
 }
 
 fn find_preset(name: &str, settings: &ProviderSettings, compiler: &mut Compiler<'_>) -> Option<Preset> {

@@ -2,6 +2,7 @@
 
 use crate::support::{errors, loaded};
 use insta::assert_snapshot;
+use trunkline_model::catalogue::{ServiceTier, TokenClass};
 
 #[test]
 fn unknown_providers_presets_models_and_capabilities_name_the_nearest() {
@@ -67,6 +68,44 @@ fn settings_of_accounts_that_cannot_take_effect_are_reported() {
     assert_snapshot!(errors(
         "providers:\n  openai: { api_version: 2024-10-21 }\n  a: { preset: azure, url: \"https://r\", key: k, models: [m], api_version: newest }\n  b: { preset: azure, url: \"https://r\", key: k, models: [m], identity: { machine: true } }\n  c: { preset: azure, url: \"https://r\", models: [m], identity: { tenant: t } }\n  d: { preset: azure, models: [m], key: k }\n  e: { preset: vertex, project: p }\n  f: { preset: vertex, project: \"p/q\", location: global }\n  g: { preset: vertex, url: \"https://v\", project: p }\n  h: { preset: vertex, project: p, location: global, identity: { tenant: t } }\n  i: { preset: openai, project: p, identity: { machine: true } }\n"
     ));
+}
+
+#[test]
+fn deployments_for_batches_are_those_of_models_that_are_served() {
+    let azure = |more: &str| {
+        format!(
+            "providers:\n  azure: {{ url: \"https://r\", key: k, models: [gpt-4.1], served_as: {{ gpt-4.1-mini: small }}{more} }}\n"
+        )
+    };
+    let batched = |text: &str| -> Vec<String> {
+        let snapshot = loaded(text).snapshot;
+        let all =
+            snapshot.fleet.iter().filter(|(index, _)| snapshot.upstreams[index.position()].batch.is_some());
+        all.map(|(_, deployment)| deployment.id.to_string()).collect()
+    };
+    assert!(batched(&azure("")).is_empty());
+    assert_eq!(batched(&azure(", batched_as: { gpt-4.1-mini: small-batch }")), ["azure/gpt-4.1-mini"]);
+    let dated = azure(", api_version: 2024-10-21, batched_as: { gpt-4.1: large-batch }");
+    assert_eq!(batched(&dated), ["azure/gpt-4.1"]);
+    let wrong = azure(", batched_as: { gpt-4.1-mni: small-batch, gpt-4.1: \"\" }");
+    assert_snapshot!(errors(&format!("{wrong}  openai: {{ batched_as: {{ gpt-4.1: x }} }}\n")));
+}
+
+#[test]
+fn a_price_of_batches_is_the_share_its_provider_names_where_none_is_stated() {
+    let price = |text: &str| {
+        let snapshot = loaded(text).snapshot;
+        let index = snapshot.fleet.find("mistral/mistral-small-latest").expect("a model");
+        let entry = snapshot.fleet.deployment(index).entry.clone().expect("an entry");
+        let rate = |service| entry.prices.rate(TokenClass::Input, service, 0).expect("a price").price.0;
+        (rate(ServiceTier::Standard), rate(ServiceTier::Batch))
+    };
+    let (usual, batch) = price("providers: { mistral: { key: k } }\n");
+    assert_eq!((usual > 0, batch), (true, usual / 2));
+    let own = "providers: { mistral: { key: k } }\nmodels: { mistral/mistral-small-latest: { price: { input: 10, output: 20 } } }\n";
+    assert_eq!(price(own), (10_000_000_000, 5_000_000_000));
+    let both = own.replace("output: 20 }", "output: 20 }, batch_price: { input: 9, output: 9 }");
+    assert_eq!(price(&both), (10_000_000_000, 9_000_000_000));
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! <https://platform.openai.com/docs/api-reference/batch>, and its OpenAPI document 2.3.0; providers that copied it say so.
 
 use super::form::{Form, Page, get, json, named, post, quoted, read, readable, unknown_state, words};
-use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirResult, Unreadable, upload};
+use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirResult, Unreadable, Upload, upload};
+use crate::limits::rfc3339;
 use crate::preset::Endpoint;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -36,7 +37,7 @@ impl Form for Files {
         upload::upload(api, mark, lines)
     }
 
-    fn read_upload(&self, body: &[u8]) -> Result<String, Unreadable> {
+    fn read_upload(&self, body: &[u8]) -> Result<Upload, Unreadable> {
         upload::read_upload(body)
     }
 
@@ -96,13 +97,30 @@ impl Form for Files {
 struct Batch {
     id: String,
     status: String,
-    created_at: Option<u64>,
+    created_at: Option<Moment>,
     metadata: Option<Value>,
     errors: Option<Value>,
     input_file_id: Option<String>,
     output_file_id: Option<String>,
     error_file_id: Option<String>,
     request_counts: Option<Counts>,
+}
+
+/// Seconds, or a text of RFC 3339 as Azure's dated versions have it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Moment {
+    Seconds(u64),
+    Text(String),
+}
+
+impl Moment {
+    fn seconds(&self) -> Option<u64> {
+        match self {
+            Self::Seconds(seconds) => Some(*seconds),
+            Self::Text(text) => rfc3339(text),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -114,7 +132,8 @@ impl TryFrom<Batch> for TheirBatch {
     type Error = Unreadable;
 
     fn try_from(batch: Batch) -> Result<Self, Unreadable> {
-        let progress = match batch.status.as_str() {
+        // Azure's dated versions write them with capitals.
+        let progress = match batch.status.to_ascii_lowercase().as_str() {
             "validating" | "in_progress" | "finalizing" => Progress::Running,
             "cancelling" => Progress::Stopping,
             "completed" | "expired" | "cancelled" => Progress::Ended,
@@ -129,7 +148,7 @@ impl TryFrom<Batch> for TheirBatch {
         Ok(Self {
             progress,
             mark: mark.map(str::to_owned),
-            created: batch.created_at,
+            created: batch.created_at.and_then(|moment| moment.seconds()),
             lines: batch.request_counts.and_then(|counts| counts.total).filter(|total| *total > 0),
             results: [batch.output_file_id, batch.error_file_id].into_iter().flatten().collect(),
             input: batch.input_file_id,

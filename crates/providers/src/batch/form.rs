@@ -3,10 +3,11 @@
 //! Owns the seam between [`super::BatchApi`] and the forms, and what all of them do alike: addresses made of names from outside, batches
 //! and lists read from JSON, lines put around bodies that are not copied. Must not know any form.
 
-use super::{BatchApi, BatchRequest, Order, TheirBatch, TheirResult, Unreadable};
+use super::{BatchApi, BatchRequest, Order, TheirBatch, TheirResult, Unreadable, Upload};
 use crate::preset::Endpoint;
 use bytes::Bytes;
 use http::{HeaderValue, Method};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -26,7 +27,7 @@ pub(super) trait Form: Sync {
     }
 
     /// See [`BatchApi::read_upload`].
-    fn read_upload(&self, _body: &[u8]) -> Result<String, Unreadable> {
+    fn read_upload(&self, _body: &[u8]) -> Result<Upload, Unreadable> {
         Err(Unreadable("an upload, where there are none".to_owned()))
     }
 
@@ -104,6 +105,11 @@ where
 
 /// Reads JSON.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
+    serde_json::from_slice(body).map_err(|error| Unreadable::json(&error))
+}
+
+/// Reads JSON whose texts are shares of it.
+pub(super) fn borrowed<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Unreadable> {
     serde_json::from_slice(body).map_err(|error| Unreadable::json(&error))
 }
 

@@ -3,7 +3,9 @@
 //! Owns the order, the batch object and the lines of results. Must not know which provider speaks it. Source: Anthropic's API reference,
 //! <https://docs.claude.com/en/api/creating-message-batches>, and the types of its SDK 2.11.0.
 
-use super::form::{Form, Page, get, json, named, part, post, quoted, read, readable, unknown_state, words};
+use super::form::{
+    Form, Page, borrowed, get, json, named, part, post, quoted, read, readable, unknown_state, words,
+};
 use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable};
 use crate::limits::rfc3339;
 use crate::preset::Endpoint;
@@ -78,7 +80,7 @@ impl Form for Inline {
             message: Option<&'a RawValue>,
             error: Option<Value>,
         }
-        let read: Line<'_> = serde_json::from_slice(line).map_err(|error| Unreadable::json(&error))?;
+        let read: Line<'_> = borrowed(line)?;
         let end = match (read.result.kind.as_str(), read.result.message) {
             ("succeeded", Some(message)) => TheirEnd::Answered(part(line, message), None),
             ("canceled" | "expired", _) => TheirEnd::NotRun,

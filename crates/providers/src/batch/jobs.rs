@@ -6,7 +6,7 @@
 use super::files::MARK;
 use super::form::{Form, Page, get, json, named, post, quoted, read, readable, unknown_state, words};
 use super::upload::file_name;
-use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirResult, Unreadable, upload};
+use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirResult, Unreadable, Upload, upload};
 use crate::preset::Endpoint;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -35,7 +35,7 @@ impl Form for Jobs {
         upload::upload(api, mark, lines)
     }
 
-    fn read_upload(&self, body: &[u8]) -> Result<String, Unreadable> {
+    fn read_upload(&self, body: &[u8]) -> Result<Upload, Unreadable> {
         upload::read_upload(body)
     }
 

@@ -18,6 +18,8 @@ use bytes::Bytes;
 use form::{Form, get};
 use http::{HeaderValue, Method, Uri};
 use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use trunkline_model::catalogue::{ModelEntry, Rates, Schedule, ServiceTier, TokenClass};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::money::PricePerMillion;
@@ -36,6 +38,12 @@ pub struct BatchSupport {
     pub most_bytes: usize,
     /// The path at which batches are made, `{model}` standing for the model, where that is not where they are looked at.
     pub submit: Option<String>,
+    /// Whether batches are answered by deployments of their own, which answer nothing else: lines go to those the configuration names.
+    #[serde(default)]
+    pub apart: bool,
+    /// Those deployments, by the names under which models are served otherwise. The configuration's, never a preset's.
+    #[serde(skip)]
+    pub deployments: BTreeMap<String, String>,
     /// What a line costs, in percent of a request by itself, where the provider says so of all its models. A price that the catalogue
     /// states for a model goes before.
     pub percent: Option<u8>,
@@ -109,6 +117,8 @@ pub struct BatchApi {
     files: String,
     /// The model that lines ask for, as the provider names it.
     model: String,
+    /// Whether that is another than requests of the moment ask for.
+    is_apart: bool,
     endpoints: Vec<Endpoint>,
     /// Most lines of one batch.
     pub most_lines: usize,
@@ -210,6 +220,15 @@ impl Unreadable {
     }
 }
 
+/// A file that was uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Its id.
+    pub id: String,
+    /// Whether a batch may be made of it already.
+    pub is_ready: bool,
+}
+
 /// What is submitted.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
@@ -232,6 +251,7 @@ impl BatchApi {
         paths: impl Fn(Endpoint) -> Option<&'p str>,
     ) -> Option<Self> {
         let (model, encoded) = model;
+        let model = if support.apart { support.deployments.get(model)?.as_str() } else { model };
         let address = |path: &str| format!("{base}{}", path.trim_end_matches('/'));
         let batches = address(paths(Endpoint::Batches)?);
         let files = if support.form.needs_files() { address(paths(Endpoint::Files)?) } else { String::new() };
@@ -242,6 +262,7 @@ impl BatchApi {
             batches,
             files,
             model: model.to_owned(),
+            is_apart: support.apart,
             endpoints: support.endpoints.clone(),
             most_lines: support.most_lines,
             most_bytes: support.most_bytes,
@@ -257,6 +278,31 @@ impl BatchApi {
     pub fn endpoint(&self, dialect: Dialect, operation: Operation) -> Option<&'static str> {
         let (endpoint, name) = self.form().asks(dialect, operation)?;
         self.endpoints.contains(&endpoint).then_some(name)
+    }
+
+    /// The body of a line, where it is not that of a request of the moment, because another deployment answers it.
+    ///
+    /// # Errors
+    /// When the body is no JSON object that names its model once.
+    pub fn addressed<'b>(
+        &self,
+        body: impl Iterator<Item = &'b [u8]>,
+    ) -> Result<Option<Vec<Bytes>>, Unreadable> {
+        #[derive(Deserialize)]
+        struct Asked<'a> {
+            #[serde(borrow)]
+            model: &'a RawValue,
+        }
+        if !self.is_apart {
+            return Ok(None);
+        }
+        let whole: Vec<u8> = body.flatten().copied().collect();
+        let whole = Bytes::from(whole);
+        let asked: Asked<'_> = form::borrowed(&whole)?;
+        let model = form::part(&whole, asked.model);
+        let start = model.as_ptr() as usize - whole.as_ptr() as usize;
+        let name = Bytes::from(form::quoted(&self.model).to_string());
+        Ok(Some(vec![whole.slice(..start), name, whole.slice(start + model.len()..)]))
     }
 
     /// Appends a line to what is to be submitted.
@@ -279,12 +325,18 @@ impl BatchApi {
         self.form().upload(self, mark, lines)
     }
 
-    /// Reads the id of an uploaded file.
+    /// Reads an uploaded file from the answer to [`BatchApi::upload`] or [`BatchApi::look_at_upload`].
     ///
     /// # Errors
     /// When the answer names none.
-    pub fn read_upload(&self, body: &[u8]) -> Result<String, Unreadable> {
+    pub fn read_upload(&self, body: &[u8]) -> Result<Upload, Unreadable> {
         self.form().read_upload(body)
+    }
+
+    /// The call that asks whether an uploaded file is ready.
+    #[must_use]
+    pub fn look_at_upload(&self, file: &str) -> Option<BatchRequest> {
+        get(&self.files, &[file], "", "")
     }
 
     /// The call that makes a batch; `None` when the file it needs is missing.

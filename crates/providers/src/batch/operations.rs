@@ -5,9 +5,11 @@
 //! nothing bounds them: a file of results is read line by line. Source: Google's API reference,
 //! <https://ai.google.dev/api/batch-api> and <https://ai.google.dev/api/files>, and its SDK 3.4.0.
 
-use super::form::{Form, Page, get, json, named, part, post, quoted, read, readable, unknown_state, words};
+use super::form::{
+    Form, Page, borrowed, get, json, named, part, post, quoted, read, readable, unknown_state, words,
+};
 use super::upload::{BOUNDARY, file_name};
-use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable};
+use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable, Upload};
 use crate::limits::rfc3339;
 use crate::preset::Endpoint;
 use bytes::Bytes;
@@ -50,12 +52,12 @@ impl Form for Operations {
         })
     }
 
-    fn read_upload(&self, body: &[u8]) -> Result<String, Unreadable> {
+    fn read_upload(&self, body: &[u8]) -> Result<Upload, Unreadable> {
         #[derive(Deserialize)]
         struct Uploaded {
             file: File,
         }
-        file_id(&json::<Uploaded>(body)?.file.name)
+        Ok(Upload { id: file_id(&json::<Uploaded>(body)?.file.name)?, is_ready: true })
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
@@ -112,7 +114,7 @@ impl Form for Operations {
             response: Option<&'a RawValue>,
             error: Option<Status>,
         }
-        let read: Line<'_> = serde_json::from_slice(line).map_err(|error| Unreadable::json(&error))?;
+        let read: Line<'_> = borrowed(line)?;
         let end = match (read.response, read.error) {
             (Some(response), None) => TheirEnd::Answered(part(line, response), None),
             (_, Some(Status { code: Some(CANCELLED), .. })) => TheirEnd::NotRun,

@@ -17,6 +17,8 @@ fn at(form: BatchForm, base: &str, query: &str) -> BatchApi {
         most_lines: 10,
         most_bytes: 1_000,
         submit,
+        apart: false,
+        deployments: BTreeMap::new(),
         percent: None,
         source: String::new(),
     };
@@ -56,7 +58,14 @@ fn files_are_uploaded_and_named_in_the_order() {
     {"input_file_id":"file-1","endpoint":"/v1/chat/completions","completion_window":"24h","metadata":{"trunkline_handover":"01ab"}}
     "#);
     assert_eq!(api.submit(&order("/v1/chat/completions", None, &lines)), None);
-    assert_eq!(api.read_upload(br#"{"id": "file-9"}"#).unwrap(), "file-9");
+    let file = |status: &str| format!(r#"{{"id": "file-9"{status}}}"#);
+    for (status, is_ready) in
+        [("", true), (r#", "status": "processed""#, true), (r#", "status": "pending""#, false)]
+    {
+        let read = api.read_upload(file(status).as_bytes()).unwrap();
+        assert_eq!(read, Upload { id: "file-9".to_owned(), is_ready }, "{status}");
+    }
+    assert_eq!(api.look_at_upload("file-9").unwrap().uri, "https://api.example/v1/files/file-9");
     assert!(api.read_upload(br#"{"id": "../keys"}"#).is_err());
     let uploads = br#"{"data": [{"id": "file-1", "filename": "trunkline-01ab.jsonl"}, {"id": "file-2", "filename": "mine.jsonl"}]}"#;
     assert_eq!(api.read_uploads(uploads, "01ab").unwrap(), ["file-1"]);
@@ -129,6 +138,9 @@ fn progress_is_read_in_both_forms() {
     ] {
         assert_eq!(files.read(batch(status).as_bytes()).unwrap().progress, progress, "{status}");
     }
+    let dated = r#"{"id": "b", "status": "Validating", "created_at": "1970-01-01T00:00:07.2491382+00:00", "request_counts": {"total": null}}"#;
+    let dated = files.read(dated.as_bytes()).unwrap();
+    assert_eq!((dated.progress, dated.created, dated.lines), (Progress::Running, Some(7), None));
     let error = files.read(batch("asleep").as_bytes()).unwrap_err().to_string();
     assert_eq!(error, "read the batch API's answer: the unknown status `asleep`");
     let inline = api(BatchForm::Inline);
@@ -175,7 +187,7 @@ fn operations_are_ordered_over_a_file() {
     POST https://api.example/v1/models/a%20model:batchGenerateContent application/json
     {"batch":{"displayName":"trunkline-01ab.jsonl","inputConfig":{"fileName":"files/abc"}}}
     "#);
-    assert_eq!(api.read_upload(br#"{"file": {"name": "files/abc"}}"#).unwrap(), "abc");
+    assert_eq!(api.read_upload(br#"{"file": {"name": "files/abc"}}"#).unwrap().id, "abc");
     let uploads =
         br#"{"files": [{"name": "files/abc", "displayName": "trunkline-01ab.jsonl"}, {"name": "files/d"}]}"#;
     assert_eq!(api.read_uploads(uploads, "01ab").unwrap(), ["abc"]);
@@ -298,6 +310,36 @@ fn a_query_that_every_address_has_stands_behind_the_path() {
         api.list(None).unwrap().uri,
         "https://a.example/openai/batches?api-version=2025-03-01-preview&limit=100"
     );
+}
+
+#[test]
+fn lines_for_deployments_apart_name_those() {
+    let support = |apart| BatchSupport {
+        form: BatchForm::Files,
+        endpoints: vec![Endpoint::Chat],
+        most_lines: 10,
+        most_bytes: 1_000,
+        submit: None,
+        apart,
+        deployments: BTreeMap::from([("small".to_owned(), "small\" batch".to_owned())]),
+        percent: None,
+        source: String::new(),
+    };
+    let path = |_| Some("/x");
+    let api = |apart, model| BatchApi::new(&support(apart), "https://a.example", (model, model), path);
+    assert!(api(true, "large").is_none() && api(false, "large").is_some());
+    let addressed = |apart, body: &str| {
+        let (head, tail) = body.as_bytes().split_at(body.len() / 2);
+        let pieces = api(apart, "small").unwrap().addressed([head, tail].into_iter());
+        pieces.map(|pieces| pieces.map(|pieces| String::from_utf8(pieces.concat()).unwrap()))
+    };
+    assert_eq!(addressed(false, "{}"), Ok(None));
+    let body = r#"{"messages": [{"model": "no"}], "model" : "small", "n": 1.0}"#;
+    let named = r#"{"messages": [{"model": "no"}], "model" : "small\" batch", "n": 1.0}"#;
+    assert_eq!(addressed(true, body), Ok(Some(named.to_owned())));
+    for wrong in ["{}", "[]", r#"{"model": "small", "model": "small"}"#] {
+        assert!(addressed(true, wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]

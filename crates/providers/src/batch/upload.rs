@@ -3,8 +3,8 @@
 //! Owns the upload's form, which two forms of batch API share, and the lines of their results. Must not know what a batch is. Source:
 //! OpenAI's API reference, <https://platform.openai.com/docs/api-reference/files>; Mistral's is the same, <https://docs.mistral.ai/api>.
 
-use super::form::{get, is_plain, json, named, part, words};
-use super::{BatchApi, BatchRequest, TheirBatch, TheirEnd, TheirResult, Unreadable};
+use super::form::{borrowed, get, is_plain, json, named, part, words};
+use super::{BatchApi, BatchRequest, TheirBatch, TheirEnd, TheirResult, Unreadable, Upload};
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use serde::Deserialize;
@@ -40,10 +40,14 @@ pub(super) fn upload(api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchR
 struct File {
     id: String,
     filename: Option<String>,
+    status: Option<String>,
 }
 
-pub(super) fn read_upload(body: &[u8]) -> Result<String, Unreadable> {
-    named(&json::<File>(body)?.id)
+pub(super) fn read_upload(body: &[u8]) -> Result<Upload, Unreadable> {
+    let file: File = json(body)?;
+    // Azure looks through a file after it took it.
+    let is_ready = !matches!(file.status.as_deref(), Some("notRunning" | "pending" | "running"));
+    Ok(Upload { id: named(&file.id)?, is_ready })
 }
 
 pub(super) fn read_uploads(body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
@@ -83,7 +87,7 @@ pub(super) fn read_result(line: &Bytes) -> Result<TheirResult, Unreadable> {
         #[serde(borrow)]
         body: Option<&'a RawValue>,
     }
-    let read: Line<'_> = serde_json::from_slice(line).map_err(|error| Unreadable::json(&error))?;
+    let read: Line<'_> = borrowed(line)?;
     let end = match (read.response, read.error) {
         (Some(Response { status_code: 200, request_id, body: Some(body) }), None) => {
             TheirEnd::Answered(part(line, body), request_id)

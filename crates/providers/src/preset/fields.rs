@@ -640,7 +640,7 @@ impl Preset {
     pub fn of_version(&self, version: &str) -> Self {
         let fill = |path: &String| path.replace("{api_version}", version);
         let dated = self.dated_endpoints.iter().map(|(endpoint, path)| (*endpoint, fill(path)));
-        Self { endpoints: dated.collect(), batch: None, ..self.clone() }
+        Self { endpoints: dated.collect(), ..self.clone() }
     }
 
     /// The endpoints it serves, of any of its models, in the order of [`Endpoint::EVERY`].

@@ -11,6 +11,7 @@ mod array_streams;
 mod bad_input;
 mod bad_input_elsewhere;
 mod batches;
+mod batches_apart;
 mod batches_forms;
 mod batches_upstream;
 mod bedrock;

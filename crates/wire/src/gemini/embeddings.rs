@@ -145,12 +145,7 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
     out.key("requests");
     out.open_array();
     for (index, input) in request.inputs.iter().enumerate() {
-        let EmbeddingInput::Text(text) = input else {
-            return Err(EncodeError::Unsupported {
-                feature: format!("input[{index}]"),
-                reason: "Gemini takes text and not token ids: send the text".to_owned(),
-            });
-        };
+        let text = text(index, input)?;
         out.open_object();
         if profile.embeddings_by == EmbeddingsBy::NamedBatch {
             out.field("model", &model);
@@ -178,6 +173,17 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
     out.close_array();
     out.close_object();
     Ok(Encoded::new(out.freeze(), warnings))
+}
+
+/// An input as the text it must be, here and in `predict`.
+pub(super) fn text(index: usize, input: &EmbeddingInput) -> Result<&str, EncodeError> {
+    match input {
+        EmbeddingInput::Text(text) => Ok(text),
+        EmbeddingInput::Tokens(_) => Err(EncodeError::Unsupported {
+            feature: format!("input[{index}]"),
+            reason: "Gemini takes text and not token ids: send the text".to_owned(),
+        }),
+    }
 }
 
 /// Where a client puts settings in an object of their own.

@@ -4,13 +4,13 @@
 //! the reference of Vertex AI's text embeddings (<https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api>)
 //! and what Google's own client sends.
 
-use super::embeddings::task;
+use super::embeddings::{task, text};
 use crate::codec::{EncodeError, Encoded, Profile};
 use crate::json_text::JsonText;
 use bytes::BytesMut;
 use serde::Deserialize;
 use trunkline_model::dialect::Dialect;
-use trunkline_model::request::{EmbeddingInput, EmbeddingRequest};
+use trunkline_model::request::EmbeddingRequest;
 use trunkline_model::usage::{Media, Usage};
 use trunkline_model::warning::Warning;
 
@@ -45,12 +45,7 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
     out.key("instances");
     out.open_array();
     for (index, input) in request.inputs.iter().enumerate() {
-        let EmbeddingInput::Text(text) = input else {
-            return Err(EncodeError::Unsupported {
-                feature: format!("input[{index}]"),
-                reason: "Gemini takes text and not token ids: send the text".to_owned(),
-            });
-        };
+        let text = text(index, input)?;
         out.open_object();
         out.field("content", text);
         if let Some(task) = &task {
@@ -133,7 +128,7 @@ mod tests {
     use trunkline_model::dialect::{Delivery, Operation};
     use trunkline_model::event::Event;
     use trunkline_model::json::Json;
-    use trunkline_model::request::{Extra, Request};
+    use trunkline_model::request::{EmbeddingInput, Extra, Request};
 
     fn profile(way: EmbeddingsBy) -> Profile {
         Profile { embeddings_by: way, ..Profile::new("text-embedding-005") }

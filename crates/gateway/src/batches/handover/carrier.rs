@@ -30,6 +30,8 @@ const MOST_PAGES: usize = 50;
 const WHILE_STOPPING: Duration = Duration::from_secs(10);
 /// How often what is left at a provider is tried to be deleted.
 const MOST_CLEANUPS: u32 = 10;
+/// How often an uploaded file is looked at, once a second, before it is given up.
+const MOST_LOOKS_AT_UPLOADS: usize = 120;
 /// Results that are written together, and bytes at which fewer are.
 const PAGE: usize = 32;
 const PAGE_BYTES: usize = 4 << 20;
@@ -80,12 +82,11 @@ pub(super) async fn submit(
     let Some((upstream, api)) = reach(generation, &handover.deployment) else { return };
     let uploaded = match api.upload(&handover.id, &submission.lines) {
         None => Ok(None),
-        Some(request) => {
-            let answer = exchange::whole(gateway, upstream, Some(request), &submission.headers).await;
-            let read = |body: Bytes| api.read_upload(&body).map_err(|error| unreadable(&error));
-            // An upload alone begins nothing, however it ended.
-            answer.and_then(read).map(Some).map_err(|trouble| Trouble { may_be_done: false, ..trouble })
-        }
+        // An upload alone begins nothing, however it ended.
+        Some(request) => upload(gateway, upstream, api, request, &submission.headers)
+            .await
+            .map(Some)
+            .map_err(|trouble| Trouble { may_be_done: false, ..trouble }),
     };
     let submitted = match uploaded {
         Err(trouble) => Err(trouble),
@@ -120,6 +121,32 @@ pub(super) async fn submit(
             }
         }
     }
+}
+
+/// Uploads lines, and waits until the provider has looked through them; what the file is called there.
+async fn upload(
+    gateway: &Arc<Gateway>,
+    upstream: &Upstream,
+    api: &BatchApi,
+    request: BatchRequest,
+    headers: &HeaderMap,
+) -> Result<String, Trouble> {
+    let read = |body: Bytes| api.read_upload(&body).map_err(|error| unreadable(&error));
+    let mut file = read(exchange::whole(gateway, upstream, Some(request), headers).await?)?;
+    for _ in 0..MOST_LOOKS_AT_UPLOADS {
+        if file.is_ready {
+            return Ok(file.id);
+        }
+        if gateway.is_draining() {
+            return Err(Trouble::malformed(
+                "the gateway stops before the provider has looked through the lines",
+            ));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let look = api.look_at_upload(&file.id);
+        file = read(exchange::whole(gateway, upstream, look, headers).await?)?;
+    }
+    Err(Trouble::malformed("the provider took too long to look through the lines"))
 }
 
 /// Does what is to be done now. `batch` is the batch of its lines, while that is not over.
@@ -188,6 +215,7 @@ impl Carrier<'_> {
     /// Searches the provider's batches for this one.
     async fn find(&self) -> Result<Carried, Trouble> {
         let since = self.handover.made.saturating_sub(SKEW);
+        let files = self.uploaded().await?;
         let mut cursor: Option<String> = None;
         let mut is_unsure = false;
         for _ in 0..MOST_PAGES {
@@ -195,7 +223,7 @@ impl Carrier<'_> {
             let page = self.api.read_page(&body, cursor.as_deref());
             let Page { batches, next } = page.map_err(|error| unreadable(&error))?;
             for theirs in &batches {
-                match self.recognise(theirs, since).await? {
+                match self.recognise(theirs, &files, since).await? {
                     Some(true) => return Ok(self.found(theirs).await),
                     Some(false) => {}
                     None => is_unsure = true,
@@ -235,7 +263,16 @@ impl Carrier<'_> {
     }
 
     /// Whether a listed batch is this one; `None` when it may be, and cannot be told yet.
-    async fn recognise(&self, theirs: &TheirBatch, since: u64) -> Result<Option<bool>, Trouble> {
+    async fn recognise(
+        &self,
+        theirs: &TheirBatch,
+        files: &[String],
+        since: u64,
+    ) -> Result<Option<bool>, Trouble> {
+        // Not everyone who copied the form keeps what is said of a batch; the file of its lines is ours by its name.
+        if theirs.input.as_ref().is_some_and(|input| files.contains(input)) {
+            return Ok(Some(true));
+        }
         if let Some(is_ours) = self.api.is_marked(theirs, &self.handover.id) {
             return Ok(Some(is_ours));
         }
@@ -342,6 +379,16 @@ impl Carrier<'_> {
         }
     }
 
+    /// The files that were uploaded for it and are there.
+    async fn uploaded(&self) -> Result<Vec<String>, Trouble> {
+        let Some(list) = self.api.uploads(&self.handover.id) else { return Ok(Vec::new()) };
+        match self.whole(Some(list)).await {
+            Ok(body) => self.api.read_uploads(&body, &self.handover.id).map_err(|error| unreadable(&error)),
+            Err(trouble) if trouble.is_missing() => Ok(Vec::new()),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
     /// Deletes what is left at the provider.
     async fn discard(&self) -> Result<Carried, Trouble> {
         let left = match self.handover.upstream.as_deref() {
@@ -353,17 +400,8 @@ impl Carrier<'_> {
             None => Some(TheirBatch::nothing()),
         };
         let Some(mut left) = left else { return Ok(forget(self.gateway, self.handover).await) };
-        if left.input.is_none()
-            && let Some(list) = self.api.uploads(&self.handover.id)
-        {
-            match self.whole(Some(list)).await {
-                Ok(body) => {
-                    let files = self.api.read_uploads(&body, &self.handover.id);
-                    left.results.extend(files.map_err(|error| unreadable(&error))?);
-                }
-                Err(trouble) if trouble.is_missing() => {}
-                Err(trouble) => return Err(trouble),
-            }
+        if left.input.is_none() {
+            left.results.extend(self.uploaded().await?);
         }
         let mut refused = None;
         for request in self.api.discard(&left) {

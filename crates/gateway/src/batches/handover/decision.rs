@@ -114,7 +114,11 @@ fn pack(
         return None;
     }
     let prepared = subject.prepare(leg, None, None).ok()?;
-    let length = usize::try_from(prepared.body.len()).unwrap_or(usize::MAX);
+    let body = match api.addressed(prepared.body.pieces()).ok()? {
+        Some(addressed) => RequestBody::from_pieces(addressed),
+        None => prepared.body,
+    };
+    let length = usize::try_from(body.len()).unwrap_or(usize::MAX);
     if length > api.most_bytes.min(super::gathering::MOST_BYTES) / 2 {
         return None;
     }
@@ -131,7 +135,7 @@ fn pack(
         generation: Arc::clone(generation),
         endpoint,
         headers: own_headers(&prepared.headers, &upstream.headers),
-        body: prepared.body,
+        body,
         note: serde_json::to_string(&note).ok()?,
     })
 }

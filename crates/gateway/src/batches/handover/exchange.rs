@@ -77,6 +77,11 @@ pub(super) async fn call(
     };
     outgoing.connect_timeout = Some(CONNECT);
     outgoing.headers_timeout = Some(HEAD);
+    if let Some(signing) = &upstream.signing {
+        crate::sign::sign(gateway, signing, &mut outgoing, CONNECT)
+            .await
+            .map_err(|failure| Trouble { failure, may_be_done: false })?;
+    }
     let response = gateway
         .transport
         .send(outgoing)
@@ -88,6 +93,9 @@ pub(super) async fn call(
     let status = response.status;
     let told = read(response.body, 64 * 1024).await.unwrap_or_default();
     let failure = upstream.failure(status.as_u16(), &response.headers, &told, clock::unix_seconds());
+    if let Some(signing) = upstream.signing.as_ref().filter(|_| failure.class == FailureClass::Credentials) {
+        gateway.credentials.rejected(&signing.source);
+    }
     // What answers for a provider that is down may have let the request through to it.
     let may_be_done = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
     Err(Trouble { failure, may_be_done })

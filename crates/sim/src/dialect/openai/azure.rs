@@ -28,6 +28,13 @@ impl<'a> Call<'a> {
         rest.starts_with("v1/").then_some(Self::Undated)
     }
 
+    /// Whether files or batches are asked for, which stand beside the deployments in either kind of path.
+    pub(super) fn is_for_batches(inbound: &Inbound) -> bool {
+        let rest =
+            inbound.path.split_once("/openai/").map(|(_, rest)| rest.strip_prefix("v1/").unwrap_or(rest));
+        rest.is_some_and(|rest| rest.starts_with("files") || rest.starts_with("batches"))
+    }
+
     /// The body as the vendor would see it.
     pub(super) fn body(
         self,
@@ -41,8 +48,17 @@ impl<'a> Call<'a> {
             }
             body.insert("model".to_owned(), json!(deployment));
         }
+        // A deployment for batches, which its name tells here, answers nothing else.
+        if body.get("model").and_then(Value::as_str).is_some_and(is_batch_deployment) {
+            return Err(Refusal::invalid("The requested operation is unsupported."));
+        }
         Ok(body)
     }
+}
+
+/// Whether a deployment is of the type `GlobalBatch` or `DataZoneBatch`.
+pub(super) fn is_batch_deployment(name: &str) -> bool {
+    name.ends_with("-batch")
 }
 
 fn harmless() -> Value {

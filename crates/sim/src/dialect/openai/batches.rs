@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::azure::{Call, is_batch_deployment};
 use super::{OpenAi, body, error, identifier};
 use crate::batch_book::{KeptBatch, KeptFile, page};
 use crate::dialect::refusal::Invalid;
@@ -27,6 +28,7 @@ pub(super) fn rest<'p>(path: &'p str, root: &str) -> Option<&'p str> {
 
 /// Answers a request about files.
 pub(super) fn files(inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
+    checked_version(inbound)?;
     let rest = rest(&inbound.path, "/files").unwrap_or_default();
     let (id, verb) = rest.split_once('/').unwrap_or((rest, ""));
     let find = || context.batches.file(id).ok_or_else(|| missing(&format!("No such File object: {id}")));
@@ -42,7 +44,11 @@ pub(super) fn files(inbound: &Inbound, context: &Context<'_>) -> Result<Output, 
             let data: Vec<Value> = files.iter().map(|file| file_object(file, context)).collect();
             listed(data, has_more)
         }
-        (&Method::GET, _, "") => file_object(&find()?, context),
+        (&Method::GET, _, "") => {
+            let file = find()?;
+            context.batches.is_first(&processed(&file.id));
+            file_object(&file, context)
+        }
         (&Method::DELETE, _, "") => {
             find()?;
             context.batches.forget_file(id);
@@ -59,6 +65,7 @@ pub(super) fn files(inbound: &Inbound, context: &Context<'_>) -> Result<Output, 
 
 /// Answers a request about batches.
 pub(super) fn batches(inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
+    checked_version(inbound)?;
     let rest = rest(&inbound.path, "/batches").unwrap_or_default();
     let (id, verb) = rest.split_once('/').unwrap_or((rest, ""));
     let unknown = || missing(&format!("No batch found with id '{id}'."));
@@ -92,6 +99,15 @@ pub(super) fn batches(inbound: &Inbound, context: &Context<'_>) -> Result<Output
     Ok(Output::json(StatusCode::OK, &object, 0))
 }
 
+/// Azure's paths without `v1` need a version.
+fn checked_version(inbound: &Inbound) -> Result<(), Refusal> {
+    let is_dated = Call::is_for_batches(inbound) && !inbound.path.contains("/openai/v1/");
+    if is_dated && inbound.parameter("api-version").is_none_or(str::is_empty) {
+        return Err(Refusal::UnknownPath);
+    }
+    Ok(())
+}
+
 fn upload(inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
     let content_type = inbound.header("content-type").unwrap_or_default();
     let boundary = content_type.split("boundary=").nth(1).map(|text| text.trim_matches('"'));
@@ -107,9 +123,18 @@ fn upload(inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
         purpose: String::from_utf8_lossy(&purpose.content).into_owned(),
         content: file.content.clone(),
     };
-    let object = file_object(&file, context);
+    let mut object = file_object(&file, context);
+    // Azure looks through a file first: a later look finds it ready.
+    if Call::is_for_batches(inbound) {
+        object["status"] = json!("pending");
+    }
     context.batches.keep_file(file);
     Ok(Output::json(StatusCode::OK, &object, 0))
+}
+
+/// What notes that a file was looked at.
+fn processed(id: &str) -> String {
+    format!("processed {id}")
 }
 
 /// One field of a form.
@@ -157,6 +182,10 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
     let input = text("input_file_id")?;
     let file =
         context.batches.file(input).ok_or_else(|| missing(&format!("No such File object: {input}")))?;
+    let is_azure = Call::is_for_batches(inbound);
+    if is_azure && context.batches.is_first(&processed(input)) {
+        return Err(Refusal::invalid("The specified file is not ready to be used."));
+    }
     let mut chance = crate::chance::Chance::new(context.stamp.seed);
     let id = identifier(&mut chance, "batch_", 24);
     let mut batch = KeptBatch {
@@ -186,6 +215,11 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
         }
         if line["url"].as_str() != Some(endpoint) {
             mistakes.push(mistake("mismatched_endpoint", "The URL does not match the batch's endpoint."));
+            continue;
+        }
+        if is_azure && !line["body"]["model"].as_str().is_some_and(is_batch_deployment) {
+            let message = "The model deployment is not of a type that takes batches.";
+            mistakes.push(mistake("invalid_deployment_type", message));
             continue;
         }
         let (status, answer) = answered(endpoint, &line["body"], inbound, context);
