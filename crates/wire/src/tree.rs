@@ -364,6 +364,10 @@ impl<'t> At<'t> {
         matches!(self.node.kind, Kind::Text(_))
     }
 
+    pub(crate) const fn is_object(&self) -> bool {
+        matches!(self.node.kind, Kind::Object(_))
+    }
+
     pub(crate) const fn is_array(&self) -> bool {
         matches!(self.node.kind, Kind::Array(_))
     }
@@ -450,6 +454,11 @@ impl<'t> At<'t> {
             step: Step::Index(index),
             body: self.body,
         }))
+    }
+
+    /// The items of an array; an object alone is its only one.
+    pub(crate) fn one_or_more(&'t self) -> Result<Vec<At<'t>>, BadRequest> {
+        if self.is_object() { Ok(vec![*self]) } else { Ok(self.items()?.collect()) }
     }
 
     /// The fields of an object, in order.
