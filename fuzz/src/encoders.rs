@@ -4,7 +4,7 @@
 //! every encoder: what it writes is JSON and well framed, and its own dialect's decoder reads the same out of it. Must not know how
 //! a dialect spells anything.
 
-use super::{PIECES, events, is_plain_json, path};
+use super::{PIECES, begun, events, finish, is_plain_json, path};
 use bytes::BytesMut;
 use trunkline_model::content::{
     Content, Media, MediaSource, Message, Opaque, Part, Role, ToolCall, ToolResult,
@@ -15,10 +15,10 @@ use trunkline_model::event::{Delta, Event, Finish, PartKind};
 use trunkline_model::id::RequestId;
 use trunkline_model::json::Json;
 use trunkline_model::request::{
-    ChatRequest, Effort, FunctionTool, OutputFormat, Reasoning, Request, Tool, ToolChoice, VectorEncoding,
+    ChatRequest, Effort, FunctionTool, OutputFormat, Reasoning, Request, Tool, ToolChoice,
 };
 use trunkline_model::usage::Usage;
-use trunkline_wire::codec::{EmbeddingForm, EncodeContext, Profile};
+use trunkline_wire::codec::Profile;
 use trunkline_wire::dispatch;
 
 /// The most parts of one made-up conversation or answer: more only repeats.
@@ -287,20 +287,8 @@ fn made_up_answer(source: &mut Source<'_>) -> (Vec<Event>, Said) {
 pub(super) fn answer(dialect: Dialect, data: &[u8]) {
     let (told, said) = made_up_answer(&mut Source { data });
     for delivery in [Delivery::Plain, Delivery::Stream] {
-        let context = EncodeContext {
-            request_id: RequestId::from_bits(7),
-            created: 1_790_000_000,
-            model: "model".to_owned(),
-            stream_usage: true,
-            encoding: VectorEncoding::Float,
-            embedding_form: EmbeddingForm::default(),
-            echo: None,
-        };
-        let mut encoder = dispatch::encoder(dialect, Operation::Chat, delivery, context);
-        let mut out = BytesMut::new();
-        told.iter().for_each(|event| encoder.event(event, &mut out));
-        encoder.finish(&mut out);
-        assert!(delivery.is_stream() || is_plain_json(&out), "a plain answer must be JSON");
+        let (mut encoder, mut out) = begun(dialect, Operation::Chat, delivery, &told);
+        finish(&mut *encoder, delivery, &mut out);
         for size in PIECES {
             let (again, ending) = events(dialect, Operation::Chat, delivery, &out, size);
             assert!(ending.is_ok(), "an encoded answer must be a whole one: {ending:?}");

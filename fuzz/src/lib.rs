@@ -10,16 +10,18 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use trunkline_embed::Tokenizer;
 use trunkline_model::catalogue::{Date, parse, render};
+use trunkline_model::content::MediaKind;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::event::Event;
 use trunkline_model::failure::Failure;
+use trunkline_model::file_type::judge;
 use trunkline_model::id::RequestId;
 use trunkline_model::request::VectorEncoding;
 use trunkline_providers::limits;
 use trunkline_providers::preset::Preset;
 use trunkline_route::cel::Condition;
-use trunkline_wire::codec::{EmbeddingForm, EncodeContext, PathParts, Profile};
+use trunkline_wire::codec::{EmbeddingForm, Encode, EncodeContext, PathParts, Profile};
 use trunkline_wire::dispatch;
 use trunkline_wire::frame::{FRAME_LIMIT, Framer, Framing};
 use trunkline_wire::relayed::{self, AnswerForm, BodyForm};
@@ -88,6 +90,7 @@ pub const ALL: &[Target] = &[
     ("prompt_text", prompt_text),
     ("json_repair", json_repair),
     ("tokenizer", tokenizer),
+    ("file_type", file_type),
 ];
 
 /// The target of a name.
@@ -222,6 +225,21 @@ fn events(
 }
 
 fn write(client: Dialect, operation: Operation, delivery: Delivery, events: &[Event], complete: bool) {
+    let (mut encoder, mut out) = begun(client, operation, delivery, events);
+    if complete {
+        finish(&mut *encoder, delivery, &mut out);
+    } else {
+        encoder.fail(&ClientError::new(ErrorCode::UpstreamFailed, "it broke off"), &mut out);
+    }
+}
+
+/// An encoder that has taken events, and what it wrote of them.
+fn begun(
+    client: Dialect,
+    operation: Operation,
+    delivery: Delivery,
+    events: &[Event],
+) -> (Box<dyn Encode>, BytesMut) {
     let context = EncodeContext {
         request_id: RequestId::from_bits(7),
         created: 1_790_000_000,
@@ -233,15 +251,14 @@ fn write(client: Dialect, operation: Operation, delivery: Delivery, events: &[Ev
     };
     let mut encoder = dispatch::encoder(client, operation, delivery, context);
     let mut out = BytesMut::new();
-    for event in events {
-        encoder.event(event, &mut out);
-    }
-    if complete {
-        encoder.finish(&mut out);
-        assert!(delivery.is_stream() || is_plain_json(&out), "a plain answer must be JSON");
-    } else {
-        encoder.fail(&ClientError::new(ErrorCode::UpstreamFailed, "it broke off"), &mut out);
-    }
+    events.iter().for_each(|event| encoder.event(event, &mut out));
+    (encoder, out)
+}
+
+/// Writes the rest of an answer that is complete.
+fn finish(encoder: &mut dyn Encode, delivery: Delivery, out: &mut BytesMut) {
+    encoder.finish(out);
+    assert!(delivery.is_stream() || is_plain_json(out), "a plain answer must be JSON");
 }
 
 /// Reads the body of an error answer, with the statuses that mean something.
@@ -462,4 +479,26 @@ fn tokenizer(data: &[u8]) {
     let pieces = tokenizer.encode(text);
     assert!(pieces.iter().all(|id| tokenizer.piece(*id).is_some()));
     assert_eq!(pieces, tokenizer.encode(text));
+}
+
+/// Judges the bytes of a file behind a URL: which kind was asked for, what its server calls it (a line of its own), and the file.
+fn file_type(data: &[u8]) {
+    let Some((kind, rest)) = data.split_first() else { return };
+    let kind = MediaKind::ALL[usize::from(*kind) % MediaKind::ALL.len()];
+    let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    let declared = std::str::from_utf8(&rest[..end]).ok();
+    let bytes = rest.get(end + 1..).unwrap_or_default();
+    let Some(found) = judge(kind, declared, bytes) else { return };
+    let of_its_kind = match kind {
+        MediaKind::Image => found.starts_with("image/"),
+        MediaKind::Audio => found.starts_with("audio/"),
+        MediaKind::Video => found.starts_with("video/"),
+        MediaKind::Document => found.starts_with("application/") || found.starts_with("text/"),
+    };
+    assert!(of_its_kind, "{found} is not what was asked for");
+    assert_eq!(judge(kind, Some(found), bytes), Some(found), "called what it is, it stays that");
+    let others = MediaKind::ALL.into_iter().filter(|other| *other != kind);
+    for other in others.filter(|_| !found.ends_with("/mp4")) {
+        assert_eq!(judge(other, Some(found), bytes), None, "{found} is of one kind");
+    }
 }

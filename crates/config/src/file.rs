@@ -490,6 +490,8 @@ pub enum Balance {
 pub struct LearnedSettings {
     /// The file that `trunkline train` wrote; a relative path starts at the folder of the configuration.
     pub file: String,
+    /// The encoder that it was trained with (`trunkline train --encoder`); a name under `encoders`.
+    pub encoder: Option<String>,
 }
 
 /// Labelled examples.

@@ -20,6 +20,7 @@ use trunkline_route::caller::AllowList;
 use trunkline_route::fleet::Fleet;
 use trunkline_route::pattern::Pattern;
 use trunkline_route::policy::Route;
+use trunkline_route::steps::Encoder;
 
 /// Everything a request needs, fixed for its whole life.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub providers: Vec<ProviderSummary>,
     /// The routes, by name.
     pub routes: Routes,
+    /// The larger encoders of texts, by name.
+    pub encoders: Vec<Arc<Encoder>>,
     /// The virtual keys.
     pub keys: KeyRing,
 }

@@ -1,17 +1,19 @@
 //! Neighbours of any number: exact as long as a scan has time, approximate beyond.
 //!
 //! Owns the change from the one to the other, which happens once, when an entry comes that is one too many. Must not change what
-//! an answer looks like. It does not go back: an index around the threshold would be built again and again.
+//! an answer looks like. It does not go back: an index around the threshold would be built again and again. Where the threshold
+//! lies is the owner's to say: a scan has the better answer, a walk through a graph the better time from a few thousand entries on.
 
-use crate::graph::Graph;
+use crate::graph::{Graph, MOST_GRAPH_ENTRIES};
 use crate::index::{Index, MOST_ENTRIES, Precision};
-use crate::nearest::{IndexError, Nearest, Neighbor};
+use crate::nearest::{self, IndexError, Nearest, Neighbor};
 
 /// A bounded collection that is exact up to [`MOST_ENTRIES`] and approximate above.
 #[derive(Debug)]
 pub struct Collection {
     capacity: usize,
     threshold: usize,
+    candidates: Option<usize>,
     seed: u64,
     held: Held,
 }
@@ -35,20 +37,27 @@ impl Collection {
         precision: Precision,
         seed: u64,
     ) -> Result<Self, IndexError> {
-        Self::changing_at(dimensions, capacity, precision, seed, MOST_ENTRIES)
+        nearest::check(dimensions, capacity, MOST_GRAPH_ENTRIES)?;
+        let index = Index::new(dimensions, capacity.min(MOST_ENTRIES), precision)?;
+        Ok(Self { capacity, threshold: MOST_ENTRIES, candidates: None, seed, held: Held::Exact(index) })
     }
 
-    fn changing_at(
-        dimensions: usize,
-        capacity: usize,
-        precision: Precision,
-        seed: u64,
-        threshold: usize,
-    ) -> Result<Self, IndexError> {
-        // Says what is out of range.
-        Graph::new(dimensions, capacity, seed)?;
-        let index = Index::new(dimensions, capacity.min(threshold), precision)?;
-        Ok(Self { capacity, threshold, seed, held: Held::Exact(index) })
+    /// The same, exact up to so many entries (at most [`MOST_ENTRIES`]). To be said before the first entry comes.
+    #[must_use]
+    pub fn exact_to(mut self, entries: usize) -> Self {
+        self.threshold = entries.min(MOST_ENTRIES);
+        if let Held::Exact(index) = &mut self.held {
+            index.limit(self.capacity.min(self.threshold));
+        }
+        self
+    }
+
+    /// The same, looking at so many candidates where it is a graph: see [`Graph::looking_at`]. To be said before the first entry
+    /// comes.
+    #[must_use]
+    pub const fn looking_at(mut self, candidates: usize) -> Self {
+        self.candidates = Some(candidates);
+        self
     }
 
     /// Whether every entry is compared.
@@ -67,6 +76,9 @@ impl Nearest for Collection {
         match index.push(id, vector) {
             Err(IndexError::Full { .. }) if self.capacity > self.threshold => {
                 let mut graph = Graph::new(index.dimensions(), self.capacity, self.seed)?;
+                if let Some(candidates) = self.candidates {
+                    graph = graph.looking_at(candidates);
+                }
                 for (id, vector) in index.entries() {
                     graph.push(id, &vector)?;
                 }
@@ -115,7 +127,7 @@ mod tests {
             let angle = number as f32 * 0.02;
             [angle.cos(), angle.sin(), 0.3]
         };
-        let mut entries = Collection::changing_at(3, 200, Precision::Byte, 1, 100).unwrap();
+        let mut entries = Collection::new(3, 200, Precision::Byte, 1).unwrap().exact_to(100).looking_at(64);
         for id in 0..100 {
             entries.push(id, &vector(id)).unwrap();
         }
@@ -134,7 +146,7 @@ mod tests {
         }
         assert!(matches!(entries.push(200, &vector(200)), Err(IndexError::Full { capacity: 200 })));
         assert_eq!(entries.nearest(&vector(150), 1).unwrap()[0].id, 150);
-        let mut small = Collection::changing_at(3, 2, Precision::Full, 1, 100).unwrap();
+        let mut small = Collection::new(3, 2, Precision::Full, 1).unwrap().exact_to(100);
         small.push(1, &vector(1)).unwrap();
         small.push(2, &vector(2)).unwrap();
         assert!(small.push(3, &vector(3)).is_err() && small.is_exact());

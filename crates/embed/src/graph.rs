@@ -5,9 +5,7 @@
 //! the same answers for the same entries in the same order: the graph's one source of chance is seeded. Removed entries stay in
 //! the graph as places to walk through and are left out of answers; when they are as many as the others it is built anew.
 
-use crate::embedder::normalize;
-use crate::index::MOST_DIMENSIONS;
-use crate::nearest::{IndexError, Nearest, Neighbor};
+use crate::nearest::{self, IndexError, Nearest, Neighbor};
 use fast_hnsw::distance::Distance;
 use fast_hnsw::{Builder, Hnsw, PruneStrategy};
 use std::collections::HashMap;
@@ -19,7 +17,7 @@ pub const MOST_GRAPH_ENTRIES: usize = 2_000_000;
 const LINKS: usize = 16;
 /// Candidates that are looked at when an entry comes: more make a better graph and take longer.
 const CANDIDATES_ON_ENTRY: usize = 128;
-/// Candidates that are looked at when neighbours are asked for, at the least.
+/// Candidates that are looked at when neighbours are asked for, where nothing else is said.
 const CANDIDATES: usize = 192;
 
 const LANES: usize = 16;
@@ -46,6 +44,7 @@ impl Distance for Between {
 pub struct Graph {
     dimensions: usize,
     capacity: usize,
+    candidates: usize,
     seed: u64,
     graph: Hnsw<Between>,
     /// The identifier at each place of the graph; `None` for one that was removed or replaced.
@@ -61,32 +60,22 @@ impl std::fmt::Debug for Graph {
 }
 
 impl Graph {
-    /// An empty index for vectors of `dimensions` components (at most [`MOST_DIMENSIONS`]) and `capacity` entries (at most
+    /// An empty index for vectors of `dimensions` components (at most [`crate::MOST_DIMENSIONS`]) and `capacity` entries (at most
     /// [`MOST_GRAPH_ENTRIES`]). `seed` decides which entries bear the upper layers.
     ///
     /// # Errors
     /// When either is out of range.
     pub fn new(dimensions: usize, capacity: usize, seed: u64) -> Result<Self, IndexError> {
-        if !(1..=MOST_DIMENSIONS).contains(&dimensions) {
-            return Err(IndexError::Dimensions { dimensions, most: MOST_DIMENSIONS });
-        }
-        if capacity > MOST_GRAPH_ENTRIES {
-            return Err(IndexError::Capacity { capacity, most: MOST_GRAPH_ENTRIES });
-        }
+        nearest::check(dimensions, capacity, MOST_GRAPH_ENTRIES)?;
         let (graph, ids, places) = (empty(seed), Vec::new(), HashMap::new());
-        Ok(Self { dimensions, capacity, seed, graph, ids, places })
+        Ok(Self { dimensions, capacity, candidates: CANDIDATES, seed, graph, ids, places })
     }
 
-    fn unit(&self, vector: &[f32]) -> Result<Vec<f32>, IndexError> {
-        if vector.len() != self.dimensions {
-            return Err(IndexError::Length { expected: self.dimensions, found: vector.len() });
-        }
-        if let Some(at) = vector.iter().position(|component| !component.is_finite()) {
-            return Err(IndexError::NotFinite { at });
-        }
-        let mut unit = vector.to_vec();
-        normalize(&mut unit);
-        Ok(unit)
+    /// The same, looking at so many candidates when neighbours are asked for: fewer take less time and miss more.
+    #[must_use]
+    pub const fn looking_at(mut self, candidates: usize) -> Self {
+        self.candidates = candidates;
+        self
     }
 
     /// Entries in the graph that are no more.
@@ -118,7 +107,7 @@ fn empty(seed: u64) -> Hnsw<Between> {
 
 impl Nearest for Graph {
     fn push(&mut self, id: u64, vector: &[f32]) -> Result<(), IndexError> {
-        let unit = self.unit(vector)?;
+        let unit = nearest::unit(vector, self.dimensions)?;
         if !self.places.contains_key(&id) && self.places.len() >= self.capacity {
             return Err(IndexError::Full { capacity: self.capacity });
         }
@@ -143,14 +132,14 @@ impl Nearest for Graph {
         count: usize,
         found: &mut Vec<Neighbor>,
     ) -> Result<(), IndexError> {
-        let unit = self.unit(vector)?;
+        let unit = nearest::unit(vector, self.dimensions)?;
         found.clear();
         let count = count.min(self.places.len());
         if count == 0 {
             return Ok(());
         }
         // What was removed takes places among the candidates, at most as many as there are others.
-        let mut candidates = CANDIDATES.max(2 * count);
+        let mut candidates = self.candidates.max(2 * count);
         if self.removed() > 0 {
             candidates *= 2;
         }

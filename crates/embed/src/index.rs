@@ -5,8 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::embedder::normalize;
-use crate::nearest::{IndexError, Nearest, Neighbor};
+use crate::nearest::{self, IndexError, Nearest, Neighbor};
 
 pub(crate) mod rows;
 
@@ -15,9 +14,6 @@ use rows::{Query, Rows};
 
 /// The most entries of an exact scan: at 256 components about 3 ms as bytes, 6 ms and more in full.
 pub const MOST_ENTRIES: usize = 100_000;
-
-/// The most components of a vector.
-pub const MOST_DIMENSIONS: usize = 4_096;
 
 /// An exact index of bounded size.
 #[derive(Debug, Clone)]
@@ -32,18 +28,13 @@ pub struct Index {
 }
 
 impl Index {
-    /// An empty index for vectors of `dimensions` components (at most [`MOST_DIMENSIONS`]) and `capacity` entries (at
-    /// most [`MOST_ENTRIES`]). Memory is taken as entries come.
+    /// An empty index for vectors of `dimensions` components (at most [`crate::MOST_DIMENSIONS`]) and `capacity` entries
+    /// (at most [`MOST_ENTRIES`]). Memory is taken as entries come.
     ///
     /// # Errors
     /// When either is out of range.
     pub fn new(dimensions: usize, capacity: usize, precision: Precision) -> Result<Self, IndexError> {
-        if !(1..=MOST_DIMENSIONS).contains(&dimensions) {
-            return Err(IndexError::Dimensions { dimensions, most: MOST_DIMENSIONS });
-        }
-        if capacity > MOST_ENTRIES {
-            return Err(IndexError::Capacity { capacity, most: MOST_ENTRIES });
-        }
+        nearest::check(dimensions, capacity, MOST_ENTRIES)?;
         Ok(Self {
             dimensions,
             capacity,
@@ -63,6 +54,11 @@ impl Index {
         self.capacity
     }
 
+    /// Another capacity, for one that holds nothing yet.
+    pub(crate) const fn limit(&mut self, capacity: usize) {
+        self.capacity = capacity;
+    }
+
     /// The identifiers of all entries, in no order that means anything.
     pub fn ids(&self) -> &[u64] {
         &self.ids
@@ -72,23 +68,11 @@ impl Index {
     pub fn entries(&self) -> impl Iterator<Item = (u64, Vec<f32>)> + '_ {
         self.ids.iter().enumerate().map(|(row, id)| (*id, self.rows.get(row, self.dimensions)))
     }
-
-    fn unit(&self, vector: &[f32]) -> Result<Vec<f32>, IndexError> {
-        if vector.len() != self.dimensions {
-            return Err(IndexError::Length { expected: self.dimensions, found: vector.len() });
-        }
-        if let Some(at) = vector.iter().position(|component| !component.is_finite()) {
-            return Err(IndexError::NotFinite { at });
-        }
-        let mut unit = vector.to_vec();
-        normalize(&mut unit);
-        Ok(unit)
-    }
 }
 
 impl Nearest for Index {
     fn push(&mut self, id: u64, vector: &[f32]) -> Result<(), IndexError> {
-        let unit = self.unit(vector)?;
+        let unit = nearest::unit(vector, self.dimensions)?;
         if let Some(row) = self.places.get(&id) {
             self.rows.replace(*row, &unit);
             return Ok(());
@@ -118,7 +102,7 @@ impl Nearest for Index {
         count: usize,
         found: &mut Vec<Neighbor>,
     ) -> Result<(), IndexError> {
-        let query = Query::new(&self.unit(vector)?);
+        let query = Query::new(&nearest::unit(vector, self.dimensions)?);
         let mut best = Best::new(count.min(self.ids.len()), found);
         self.rows.scan(&query, |row, similarity| best.offer(Neighbor { id: self.ids[row], similarity }));
         best.finish();

@@ -1,7 +1,11 @@
 //! The questions asked of any collection of vectors. Owns the trait, its answer and its refusals, knows nothing of how
 //! vectors are kept: the exact scan is one way, an approximate index for larger collections can become another.
 
+use crate::embedder::normalize;
 use std::cmp::Ordering;
+
+/// The most components of a vector.
+pub const MOST_DIMENSIONS: usize = 4_096;
 
 /// An entry found and how much alike it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,7 +35,7 @@ pub enum IndexError {
         most: usize,
     },
     /// More entries than the index is made for.
-    #[error("a capacity of {capacity} entries; an exact scan holds at most {most}")]
+    #[error("a capacity of {capacity} entries; at most {most} are supported")]
     Capacity {
         /// Entries asked for.
         capacity: usize,
@@ -58,6 +62,30 @@ pub enum IndexError {
         /// The capacity.
         capacity: usize,
     },
+}
+
+/// Whether an index of this size can be.
+pub(crate) const fn check(dimensions: usize, capacity: usize, most: usize) -> Result<(), IndexError> {
+    if dimensions == 0 || dimensions > MOST_DIMENSIONS {
+        return Err(IndexError::Dimensions { dimensions, most: MOST_DIMENSIONS });
+    }
+    if capacity > most {
+        return Err(IndexError::Capacity { capacity, most });
+    }
+    Ok(())
+}
+
+/// A vector of an index with so many dimensions, at unit length.
+pub(crate) fn unit(vector: &[f32], dimensions: usize) -> Result<Vec<f32>, IndexError> {
+    if vector.len() != dimensions {
+        return Err(IndexError::Length { expected: dimensions, found: vector.len() });
+    }
+    if let Some(at) = vector.iter().position(|component| !component.is_finite()) {
+        return Err(IndexError::NotFinite { at });
+    }
+    let mut unit = vector.to_vec();
+    normalize(&mut unit);
+    Ok(unit)
 }
 
 /// A bounded collection of vectors that answers which entries are most like one.

@@ -2,7 +2,8 @@
 //!
 //! Owns encoding them when a configuration takes effect, in batches, beside all requests, and trying again where that fails.
 //! Must not delay anything: until they are learned, the steps that read them say so and the next step decides. What was learned
-//! of the same examples under an earlier configuration is taken over, and what was encoded once is not encoded again.
+//! of the same examples under an earlier configuration is taken over, and what was encoded once is not encoded again, over a
+//! restart either where the log is a file.
 
 use crate::ask;
 use crate::case::{self, Case};
@@ -20,7 +21,10 @@ use trunkline_route::caller::Caller;
 use trunkline_route::filter::{RouteDemands, filter};
 use trunkline_route::fleet::DeploymentIndex;
 use trunkline_route::plan::EligibleDeployment;
-use trunkline_route::steps::{EncodeBy, EncodedIntents, Intents, StepKind, TextVector, embedding_shape};
+use trunkline_route::steps::{
+    EncodeBy, EncodedIntents, Encoder, Intents, StepKind, TextVector, embedding_shape,
+};
+use trunkline_store::{StoredVector, VectorKey};
 
 /// Texts of one call, and bytes of them together.
 const BATCH: usize = 64;
@@ -121,6 +125,7 @@ async fn vectors(
     let texts: Vec<&str> = examples.texts().collect();
     let mut vectors: Vec<Option<TextVector>> =
         texts.iter().map(|text| gateway.vectors.find(&encoder.key(text), now)).collect();
+    stored(gateway, encoder, &texts, &mut vectors).await;
     let missing: Vec<usize> = (0..texts.len()).filter(|place| vectors[*place].is_none()).collect();
     for batch in batches(&missing, &texts) {
         let texts: Vec<&str> = batch.iter().map(|place| texts[*place]).collect();
@@ -133,15 +138,50 @@ async fn vectors(
                 remote(gateway, generation, *deployment, &encoder.name, &texts, *dimensions).await?
             }
         };
+        let mut to_store = Vec::with_capacity(batch.len());
         for ((place, text), vector) in batch.iter().zip(texts).zip(made) {
-            gateway.vectors.keep(encoder.key(text), &vector, later(gateway.clock.now(), KEEP));
+            let key = encoder.key(text);
+            gateway.vectors.keep(key, &vector, later(gateway.clock.now(), KEEP));
+            to_store.push(StoredVector { key, vector: vector.to_vec() });
             vectors[*place] = Some(vector);
+        }
+        if !gateway.learning.keep_vectors(to_store) {
+            tracing::warn!(
+                encoder = &*encoder.name,
+                "vectors of examples could not be kept for the next start"
+            );
         }
     }
     vectors
         .into_iter()
         .collect::<Option<_>>()
         .ok_or_else(|| "fewer vectors came than texts were sent".to_owned())
+}
+
+/// Fills in what an earlier process kept. Where that cannot be read, it is asked for again.
+async fn stored(
+    gateway: &Arc<Gateway>,
+    encoder: &Encoder,
+    texts: &[&str],
+    vectors: &mut [Option<TextVector>],
+) {
+    let missing: Vec<usize> = (0..texts.len()).filter(|place| vectors[*place].is_none()).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let keys: Vec<VectorKey> = missing.iter().map(|place| encoder.key(texts[*place])).collect();
+    let (learning, asked) = (gateway.learning.clone(), keys.clone());
+    let found = match tokio::task::spawn_blocking(move || learning.vectors(&asked)).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => return tracing::warn!(%error, "kept vectors of examples cannot be read"),
+        Err(error) => return tracing::warn!(%error, "kept vectors of examples cannot be read"),
+    };
+    for ((place, key), vector) in missing.into_iter().zip(keys).zip(found) {
+        if let Some(vector) = vector.map(TextVector::from) {
+            gateway.vectors.keep(key, &vector, later(gateway.clock.now(), KEEP));
+            vectors[place] = Some(vector);
+        }
+    }
 }
 
 /// Places of texts, in batches of bounded number and size.

@@ -7,7 +7,7 @@ use trunkline_lab::fit::{FitError, Labels, Prepared, Settings, fit, nothing_to_r
 use trunkline_lab::labelled::{self, LabelledRow};
 use trunkline_lab::measure::{Comparison, Control, Outcome, compare};
 use trunkline_lab::random::Random;
-use trunkline_route::learned::{Artefact, KeptPrompt};
+use trunkline_route::learned::{Artefact, EmbedderFacts, KeptPrompt};
 
 const HARD: [&str; 6] = [
     "prove the theorem",
@@ -120,6 +120,42 @@ fn a_fit_repeats_and_its_file_reads_back() {
     let read = Artefact::parse(once.artefact.to_text().as_bytes()).unwrap();
     assert!(read == once.artefact, "a file does not read back as it was");
     assert!(once.artefact.metrics.apgr_lower.is_some_and(|lower| lower > 0.5), "{:?}", once.artefact.metrics);
+}
+
+#[test]
+fn what_only_an_encoder_sees_is_learned_from_its_vectors() {
+    // The weak model fails where the encoder's first component says so; the text does not tell.
+    let mut data = made_up(240, false, 6);
+    let mut random = Random::new(8);
+    let vectors: Vec<Vec<f32>> = (0..data.rows.len())
+        .map(|_| {
+            let hard = random.unit() < 0.4;
+            // Of any length: not every encoder gives unit vectors.
+            let mut vector = vec![if hard { 3.0 } else { -3.0 }];
+            vector.extend((0..7).map(|_| random.unit() as f32 - 0.5));
+            vector
+        })
+        .collect();
+    for (row, vector) in data.rows.iter_mut().zip(&vectors) {
+        row.scores = vec![if vector[0] > 0.0 { 0.0 } else { 1.0 }, 1.0];
+    }
+    let labels: Labels = data.rows.iter().map(|row| row.scores.clone()).collect();
+    let rows: Vec<usize> = (0..data.rows.len()).collect();
+    let fitted = |prepared: &Prepared| {
+        fit(prepared, &labels, &rows, &data.models, &Settings::quick(), &nothing_to_report).unwrap().artefact
+    };
+    let prepared = || Prepared::of(&data.rows);
+    let big = || EmbedderFacts { name: "big".to_owned(), dimensions: 8, fingerprint: "07".repeat(16) };
+    let without = fitted(&prepared());
+    let with = fitted(&prepared().encoded_by(big(), &vectors).unwrap());
+    let apgr = |artefact: &Artefact| artefact.metrics.apgr.unwrap();
+    assert!(apgr(&without) < 0.6 && apgr(&with) > 0.7, "{} {}", apgr(&without), apgr(&with));
+    assert_eq!((with.encoder.as_ref(), without.encoder.as_ref()), (Some(&big()), None));
+    assert!(
+        Artefact::parse(with.to_text().as_bytes()).unwrap() == with,
+        "a file does not read back as it was"
+    );
+    assert_eq!(prepared().encoded_by(big(), &vectors[..9]).err(), Some(9), "the first without a vector");
 }
 
 #[test]

@@ -55,7 +55,8 @@ pub enum Event {
         /// Which of the answers.
         choice: u32,
         /// In the form of chat completions, whichever dialect they came in: `{"content": [entries], "refusal": [entries]}`, an
-        /// entry being `{"token", "logprob", "bytes", "top_logprobs"}`, either list absent or `null` where it has none.
+        /// entry being `{"token", "logprob", "bytes", "top_logprobs"}`, either list absent or `null` where it has none. Where the
+        /// provider numbers its tokens an entry also has a `token_id`.
         json: Json,
     },
     /// One of the answers is complete.

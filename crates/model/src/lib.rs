@@ -15,6 +15,7 @@ pub mod event;
 pub mod facts;
 pub mod failure;
 pub mod feedback;
+pub mod file_type;
 mod fingerprint;
 pub mod headroom;
 pub mod host;

@@ -25,7 +25,8 @@ pub use batches::{
     StoredBatch, StoredFile, StoredHandover,
 };
 pub use learning::{
-    Learning, LearningFile, LearningSettings, NotKept, StoredAccount, StoredArms, StoredPrompt, learning_file,
+    Learning, LearningFile, LearningSettings, NotKept, StoredAccount, StoredArms, StoredPrompt, StoredVector,
+    VectorKey, learning_file,
 };
 pub use query::{Page, Query};
 pub use recorder::{Recorder, RecorderStats, Settings, StoreError, StoreKind, search_file};

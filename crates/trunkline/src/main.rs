@@ -3,6 +3,9 @@
 //! Owns reading arguments, environment, files and clocks for the pure crates, and putting the parts together. Must not hold
 //! logic that another crate could: everything here is glue.
 
+#[macro_use]
+mod out;
+
 mod command;
 mod configuration;
 mod logging;
@@ -83,7 +86,22 @@ fn main() -> ExitCode {
         Command::Key(options) => command::key::run(&options),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", told(&error));
         ExitCode::FAILURE
     })
+}
+
+/// An error and its causes, each said once: some errors say their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // SQLite's own causes are their errors again, with a number.
+        let words = cause.split_once(": ").filter(|(head, _)| head.starts_with("Error code"));
+        let words = words.map_or(cause.as_str(), |(_, words)| words);
+        let again = |before: &String| before.contains(words);
+        if !said.iter().any(again) {
+            said.push(cause);
+        }
+    }
+    said.join(": ")
 }

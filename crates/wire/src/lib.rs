@@ -35,11 +35,14 @@ pub mod sealed;
 pub mod source;
 pub mod splice;
 pub mod tally;
+mod token_ids;
 mod tree;
 pub(crate) mod write;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod rules;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! is reported by its path in the client's own words.
 
 use crate::codec::BadRequest;
-use crate::scan::reader::{pass_escapes, plain_prefix};
+use crate::scan::reader::{Escapes, pass_escapes, plain_prefix};
 use crate::scan::unescape::unescape;
 use crate::source::Source;
 use bytes::Bytes;
@@ -31,7 +31,7 @@ enum Kind<'a> {
     Null,
     Boolean(bool),
     Number,
-    Text { escaped: bool },
+    Text(Escapes),
     Array(Vec<Node<'a>>),
     Object(Vec<(Cow<'a, str>, Node<'a>)>),
 }
@@ -90,7 +90,7 @@ impl<'a> Parser<'a> {
         let kind = match self.bytes.get(self.at) {
             Some(b'{') => self.object(depth)?,
             Some(b'[') => self.array(depth)?,
-            Some(b'"') => Kind::Text { escaped: self.string()? },
+            Some(b'"') => Kind::Text(self.string()?),
             Some(b't') => self.word("true", Kind::Boolean(true))?,
             Some(b'f') => self.word("false", Kind::Boolean(false))?,
             Some(b'n') => self.word("null", Kind::Null)?,
@@ -139,25 +139,28 @@ impl<'a> Parser<'a> {
         Ok(Kind::Number)
     }
 
-    /// Passes over a string and tells whether it holds escapes.
-    fn string(&mut self) -> Result<bool, BadRequest> {
+    /// Passes over a string and tells which escapes it holds.
+    fn string(&mut self) -> Result<Escapes, BadRequest> {
         self.at += 1;
-        let mut escaped = false;
+        let mut escapes = Escapes::None;
         loop {
             self.at += plain_prefix(&self.bytes[self.at..]);
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(escaped);
+                    return Ok(escapes);
                 }
                 Some(b'\\') => {
-                    escaped = true;
+                    // Those of one letter are passed without being asked about.
+                    escapes = escapes.and(self.bytes, self.at + 1);
                     self.at = pass_escapes(self.bytes, self.at, |found| {
+                        escapes = escapes.and(self.bytes, found + 1);
                         self.at = found;
                         self.escape().map(|()| self.at)
                     })?;
                     // The last bytes, too few to be looked at together.
                     if self.bytes.get(self.at) == Some(&b'\\') {
+                        escapes = escapes.and(self.bytes, self.at + 1);
                         self.escape()?;
                     }
                 }
@@ -223,8 +226,8 @@ impl<'a> Parser<'a> {
                 return self.wrong("a field name in quotes");
             }
             let start = self.at;
-            let escaped = self.string()?;
-            let name = unquote(&self.text[start..self.at], escaped)
+            let escapes = self.string()?;
+            let name = unquote(&self.text[start..self.at], escapes)
                 .ok_or_else(|| syntax(start, "a field name holds half a surrogate pair"))?;
             self.blanks();
             if self.bytes.get(self.at) != Some(&b':') {
@@ -254,9 +257,9 @@ impl<'a> Parser<'a> {
 }
 
 /// The text of a string token; `None` when it holds half a surrogate pair.
-fn unquote(raw: &str, escaped: bool) -> Option<Cow<'_, str>> {
+fn unquote(raw: &str, escapes: Escapes) -> Option<Cow<'_, str>> {
     let inner = &raw[1..raw.len() - 1];
-    if escaped {
+    if escapes != Escapes::None {
         let text = unescape(inner);
         // What stands for half a pair may have been said as itself: the strict reader tells.
         return match memmem::find(text.as_bytes(), "\u{fffd}".as_bytes()) {
@@ -273,7 +276,7 @@ impl Node<'_> {
             Kind::Null => "null",
             Kind::Boolean(_) => "a boolean",
             Kind::Number => "a number",
-            Kind::Text { .. } => "a string",
+            Kind::Text(_) => "a string",
             Kind::Array(_) => "an array",
             Kind::Object(_) => "an object",
         }
@@ -358,7 +361,7 @@ impl<'t> At<'t> {
     }
 
     pub(crate) const fn is_text(&self) -> bool {
-        matches!(self.node.kind, Kind::Text { .. })
+        matches!(self.node.kind, Kind::Text(_))
     }
 
     pub(crate) const fn is_array(&self) -> bool {
@@ -367,13 +370,13 @@ impl<'t> At<'t> {
 
     /// A string, borrowed where it has no escapes.
     pub(crate) fn text(&self) -> Result<Cow<'t, str>, BadRequest> {
-        let Kind::Text { escaped } = self.node.kind else { return Err(self.expected("a string")) };
-        unquote(self.node.raw, escaped).ok_or_else(|| self.wrong("the string holds half a surrogate pair"))
+        let Kind::Text(escapes) = self.node.kind else { return Err(self.expected("a string")) };
+        unquote(self.node.raw, escapes).ok_or_else(|| self.wrong("the string holds half a surrogate pair"))
     }
 
     /// A string as text of the conversation, and a share of the body where it can be one.
     pub(crate) fn said(&self) -> Result<Text, BadRequest> {
-        if matches!(self.node.kind, Kind::Text { escaped: true })
+        if matches!(self.node.kind, Kind::Text(Escapes::Letters))
             && let Some(text) = Text::escaped_part(self.body, self.node.raw)
         {
             return Ok(text);
@@ -541,9 +544,17 @@ mod tests {
 
     #[test]
     fn half_a_surrogate_pair_is_refused_and_its_stand_in_is_not() {
-        let read = |text: &str| At::root(&parse(text.as_bytes()).unwrap()).string();
+        let read = |text: &str| {
+            let node = parse(text.as_bytes()).unwrap();
+            let (said, string) = (At::root(&node).said().map(Text::into_string), At::root(&node).string());
+            assert_eq!(said, string);
+            string
+        };
         let long = "x".repeat(80);
+        let escaped = "so: \\n".repeat(40);
         for before in ["", &long] {
+            assert!(read(&format!("\"{escaped}{before}\\ud83d\"")).is_err());
+            assert!(read(&format!("\"{escaped}\\ud83d{escaped}\"")).is_err());
             assert!(read(&format!("\"{before}\\ud83d\"")).is_err());
             assert_eq!(read(&format!("\"{before}\\ufffd\\n\"")).unwrap(), format!("{before}\u{fffd}\n"));
             assert_eq!(read(&format!("\"{before}\\ud83d\\ude00\"")).unwrap(), format!("{before}😀"));

@@ -19,29 +19,29 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, Sleep};
 
-use super::protocols::Protocol;
 use super::scenario::CHUNKS;
 use super::subject;
 use super::traffic::Script;
+use super::upstreams::Spoken;
 
 /// Where streams are set up: the path ends in microseconds between events, 0 for a burst, and the number of content events.
 pub(super) const PACE_PATH: &str = "/bench/pace/";
 
 struct Upstream {
-    answers: BTreeMap<Protocol, Bytes>,
+    answers: BTreeMap<Spoken, Bytes>,
     streams: RwLock<Streams>,
 }
 
 /// What streams are now.
 struct Streams {
-    scripts: BTreeMap<Protocol, Arc<Script>>,
+    scripts: BTreeMap<Spoken, Arc<Script>>,
     pace: Duration,
 }
 
 impl Streams {
     fn new(pace: Duration, chunks: usize) -> Self {
-        let script = |protocol: Protocol| (protocol, Arc::new(protocol.stream(chunks)));
-        Self { scripts: Protocol::ALL.into_iter().map(script).collect(), pace }
+        let script = |spoken: Spoken| (spoken, Arc::new(spoken.stream(chunks)));
+        Self { scripts: Spoken::all().map(script).collect(), pace }
     }
 
     /// As the path says that sets them up.
@@ -59,7 +59,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start")?;
     let upstream = Arc::new(Upstream {
-        answers: Protocol::ALL.into_iter().map(|protocol| (protocol, protocol.answer())).collect(),
+        answers: Spoken::all().map(|spoken| (spoken, spoken.answer())).collect(),
         streams: RwLock::new(Streams::new(Duration::ZERO, CHUNKS)),
     });
     runtime.block_on(async {
@@ -89,19 +89,19 @@ async fn answer(
         return Ok(whole(StatusCode::OK, Bytes::from_static(b"{}")));
     }
     let body = request.into_body().collect().await?.to_bytes();
-    let Some((protocol, delivery)) = Protocol::of(&path) else {
+    let Some((spoken, delivery)) = Spoken::of(&path) else {
         let said = Bytes::from_static(b"{\"error\":{\"message\":\"no such path\"}}");
         return Ok(whole(StatusCode::NOT_FOUND, said));
     };
     let is_stream = delivery.unwrap_or_else(|| memchr::memmem::find(&body, b"\"stream\":true").is_some());
     let streams = upstream.streams.read().unwrap_or_else(PoisonError::into_inner);
-    let (answer, script) = (&upstream.answers[&protocol], &streams.scripts[&protocol]);
+    let (answer, script) = (&upstream.answers[&spoken], &streams.scripts[&spoken]);
     if !is_stream {
         return Ok(whole(StatusCode::OK, answer.clone()));
     }
     let reply = Reply::Stream(Playing::new(Arc::clone(script), streams.pace));
     Ok(Response::builder()
-        .header(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")
+        .header(header::CONTENT_TYPE, spoken.stream_type())
         .header(header::CACHE_CONTROL, "no-cache")
         .body(reply)
         .expect("the parts are constants"))
@@ -196,6 +196,7 @@ impl Playing {
 
 #[cfg(test)]
 mod tests {
+    use super::super::protocols::Protocol;
     use super::*;
 
     async fn played(pace: Duration) -> (Vec<Bytes>, Duration) {

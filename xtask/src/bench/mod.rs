@@ -26,6 +26,7 @@ mod scenario;
 mod subject;
 mod table;
 mod traffic;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

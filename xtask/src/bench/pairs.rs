@@ -32,10 +32,22 @@ pub(super) enum Provider {
     Gemini,
     /// Mistral, whose chat completions differ in fields only.
     Mistral,
+    /// Bedrock, with an API key: its streams are binary.
+    Converse,
+    /// Cohere.
+    Cohere,
 }
 
 impl Provider {
-    const ALL: [Self; 5] = [Self::Compatible, Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Mistral];
+    const ALL: [Self; 7] = [
+        Self::Compatible,
+        Self::OpenAi,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Mistral,
+        Self::Converse,
+        Self::Cohere,
+    ];
 
     /// Its name in the gateway's configuration.
     pub(super) const fn name(self) -> &'static str {
@@ -45,6 +57,8 @@ impl Provider {
             Self::Anthropic => "up-anthropic",
             Self::Gemini => "up-gemini",
             Self::Mistral => "up-mistral",
+            Self::Converse => "up-converse",
+            Self::Cohere => "up-cohere",
         }
     }
 }
@@ -173,13 +187,13 @@ mod tests {
     #[test]
     fn every_client_has_its_own_way_and_every_other_provider() {
         let all = Pair::all();
-        assert_eq!(all.len(), 4 * 4 + 1);
+        assert_eq!(all.len(), 4 * 6 + 1);
         for client in Protocol::ALL {
             assert_eq!(all.iter().find(|pair| pair.client == client), Some(&Pair::untranslated(client)));
         }
         let scenarios = scenarios();
         let names: std::collections::BTreeSet<_> = scenarios.iter().map(|scenario| &scenario.name).collect();
-        assert_eq!((names.len(), scenarios.len()), (17 * 5, 17 * 5));
+        assert_eq!((names.len(), scenarios.len()), (25 * 5, 25 * 5));
         assert!(
             scenarios
                 .iter()
@@ -197,9 +211,9 @@ mod tests {
         };
         let found = Found { scenarios: scenarios().into_iter().map(measured).collect(), ..Found::default() };
         let rows = rows(&found);
-        assert_eq!(rows.len(), 17 * 5);
+        assert_eq!(rows.len(), 25 * 5);
         let ratios: Vec<f64> = rows.iter().filter(|row| row.unit == "x").map(|row| row.values[0].1).collect();
-        assert_eq!(ratios.len(), 13 * 5);
+        assert_eq!(ratios.len(), 21 * 5);
         assert!(ratios.iter().all(|ratio| (ratio - 1.3).abs() < 1e-9));
     }
 }

@@ -4,10 +4,10 @@
 //! [`crate::Inputs::files`]. Every mistake is a start-up error here, so that a step that loads can decide.
 
 use super::fallback::position_of;
-use super::steps::Named;
+use super::steps::{Named, encoder_may_see, find};
 use crate::compile::Compiler;
 use crate::compile::fleet::CompiledFleet;
-use crate::file::{File, StepSettings};
+use crate::file::{File, LearnedSettings, StepSettings};
 use crate::problem::did_you_mean;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +18,20 @@ use trunkline_model::shape::Shape;
 use trunkline_route::estimate::expected_cost;
 use trunkline_route::learned::{Artefact, Budget, LearnedStep, Mode, OnUnknown, Predictor};
 use trunkline_route::policy::{Tier, TierPosition};
-use trunkline_route::steps::StepKind;
+use trunkline_route::steps::{Encoder, StepKind};
 
 /// The trained routers by name; `None` for one that is named and cannot be used, which is reported once.
-pub(crate) type Routers = BTreeMap<String, Option<Arc<Predictor>>>;
+pub(crate) type Routers = BTreeMap<String, Option<Router>>;
+
+/// A trained router and what gives the vectors that it needs beside its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Router {
+    predictor: Arc<Predictor>,
+    encoder: Option<Arc<Encoder>>,
+}
 
 /// Loads the trained files.
-pub(super) fn routers(file: &File, compiler: &mut Compiler<'_>) -> Routers {
+pub(super) fn routers(file: &File, named: &Named, compiler: &mut Compiler<'_>) -> Routers {
     let mut routers = Routers::new();
     for (name, settings) in &file.learned {
         let path = ["learned", name, "file"];
@@ -33,7 +40,10 @@ pub(super) fn routers(file: &File, compiler: &mut Compiler<'_>) -> Routers {
             compiler.error(&path[..2], format!("the router `{name}` has no `file`"), Some(hint));
             None
         } else {
-            router(&path, &settings.file, compiler)
+            router(&path, &settings.file, compiler).and_then(|predictor| {
+                let encoder = encoder(name, settings, &predictor, named, compiler)?;
+                Some(Router { predictor, encoder })
+            })
         };
         routers.insert(name.clone(), router);
     }
@@ -55,6 +65,49 @@ fn router(path: &[&str], file: &str, compiler: &mut Compiler<'_>) -> Option<Arc<
         Err(error) => {
             compiler.error(path, format!("failed to {error}"), None);
             None
+        }
+    }
+}
+
+/// The encoder of a router. It must be the one that it was trained with: the numbers of another one mean something else.
+#[expect(clippy::option_option, reason = "not needed and wrong are two things")]
+fn encoder(
+    name: &str,
+    settings: &LearnedSettings,
+    predictor: &Predictor,
+    named: &Named,
+    compiler: &mut Compiler<'_>,
+) -> Option<Option<Arc<Encoder>>> {
+    let path = ["learned", name, "encoder"];
+    match (predictor.encoder(), &settings.encoder) {
+        (None, None) => Some(None),
+        (None, Some(_)) => {
+            let message = format!("this has no effect: `{}` was trained without an encoder", settings.file);
+            let hint = "take it out, or train again with `--encoder`".to_owned();
+            compiler.error(&path, message, Some(hint));
+            None
+        }
+        (Some(needed), None) => {
+            let message =
+                format!("`{}` was trained with the encoder {needed}, and none is named", settings.file);
+            compiler.error(&path[..2], message, Some(format!("add `encoder: {}`", needed.name)));
+            None
+        }
+        (Some(needed), Some(written)) => {
+            let found: Arc<Encoder> = find(&path, written, "encoders", &named.encoders, compiler)?;
+            if found.fingerprint() != needed.fingerprint {
+                let message = format!(
+                    "`{}` was trained with the encoder {needed}; `{written}` is another one, {}",
+                    settings.file,
+                    found.fingerprint()
+                );
+                let hint = format!(
+                    "name the encoder it was trained with, or train again with `--encoder {written}`"
+                );
+                compiler.error(&path, message, Some(hint));
+                return None;
+            }
+            Some(Some(found))
         }
     }
 }
@@ -99,8 +152,8 @@ pub(super) fn learned(
         below.push(name);
         below
     };
-    let predictor = match around.routers.get(name) {
-        Some(predictor) => predictor.clone(),
+    let router = match around.routers.get(name) {
+        Some(router) => router.clone(),
         None => {
             let known = around.routers.keys().map(String::as_str);
             let hint = did_you_mean(name, known).or_else(|| {
@@ -150,8 +203,10 @@ pub(super) fn learned(
         let tier = &around.tiers[usize::from(position.0)];
         (&*tier.name, tier.deployments.as_slice())
     };
-    match LearnedStep::new(predictor?, mode, lambda, mu, budget, on_unknown, &around.fleet.fleet, tier) {
-        Ok(step) => Some(StepKind::Custom(Arc::new(step))),
+    let Router { predictor, encoder } = router?;
+    encoder_may_see(&below("learned"), encoder.as_deref(), around, compiler)?;
+    match LearnedStep::new(predictor, mode, lambda, mu, budget, on_unknown, &around.fleet.fleet, tier) {
+        Ok(step) => Some(StepKind::Custom(Arc::new(step.with_encoder(encoder)))),
         Err(error) => {
             compiler.error(path, format!("failed to {error}"), None);
             None

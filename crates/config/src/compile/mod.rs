@@ -207,7 +207,7 @@ pub(crate) fn compile(
     compiler.store.clone_from(&server.store);
     let providers = providers::compile(file, &mut compiler);
     let fleet = fleet::compile(file, &providers, &mut compiler);
-    let routes = routes::compile(file, &providers, &fleet, &mut compiler);
+    let (routes, encoders) = routes::compile(file, &providers, &fleet, &mut compiler);
     weights::check(file, &mut compiler);
     let keys = keys::compile(file, &fleet, &routes, &mut compiler);
     let read = compiler.read;
@@ -224,6 +224,7 @@ pub(crate) fn compile(
         catalogue: providers.catalogue,
         providers: providers.summaries,
         routes,
+        encoders,
         keys,
     })
 }

@@ -21,22 +21,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use trunkline_model::id::Name;
 use trunkline_route::balance::Balance as Balancing;
-use trunkline_route::cel::Condition;
+use trunkline_route::cel::{Condition, Outlook};
 use trunkline_route::fleet::DeploymentIndex;
 use trunkline_route::policy::{Route, Tier};
-use trunkline_route::steps::{Step, StepKind, Target};
+use trunkline_route::steps::{Encoder, Step, StepKind, Target};
 use trunkline_route::sticky::Sticky as Stickiness;
 
-/// Compiles all routes.
+/// Compiles all routes, and the encoders that their steps may name.
 pub(crate) fn compile(
     file: &File,
     providers: &CompiledProviders,
     fleet: &CompiledFleet,
     compiler: &mut Compiler<'_>,
-) -> Routes {
+) -> (Routes, Vec<Arc<Encoder>>) {
     let mut routes = BTreeMap::new();
-    let routers = routers(file, compiler);
     let named = steps::named(file, fleet, compiler);
+    let routers = routers(file, &named, compiler);
     for (name, settings) in &file.routes {
         if name.trim().is_empty() || name.trim() != name {
             compiler.error(
@@ -59,7 +59,7 @@ pub(crate) fn compile(
     {
         routes.insert(Name::from(AUTO), Arc::new(route));
     }
-    Routes::new(routes)
+    (Routes::new(routes), named.encoders.into_values().flatten().collect())
 }
 
 fn route(
@@ -193,20 +193,26 @@ fn compiled_steps(
     compiler: &mut Compiler<'_>,
 ) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    let mut always = false;
+    let mut always = None;
     for (position, step) in settings.decide.iter().enumerate() {
         let position = position.to_string();
         let path = ["routes", route, "decide", &position];
-        if always {
-            compiler.error(
-                &path,
-                "this step can never be reached: the one before it always answers",
-                Some("move the step with only `use` to the end".to_owned()),
-            );
+        if let Some(hint) = always {
+            let message = "this step can never be reached: the one before it always answers";
+            compiler.error(&path, message, Some(String::from(hint)));
             break;
         }
         let Some(kind) = step_kind(&path, step, around, compiler) else { continue };
-        always = matches!(kind, StepKind::Use(_));
+        if let Some(condition) = kind.condition() {
+            can_hold(&[&path[..], &["when"]].concat(), condition, &steps, compiler);
+        }
+        always = match &kind {
+            StepKind::Use(_) => Some("move the step with only `use` to the end"),
+            StepKind::When { condition, .. } if condition.outlook() == Outlook::Always => Some(
+                "mend the rule of that step, which holds for every request, or take the steps behind it out",
+            ),
+            _ => None,
+        };
         let word = match &kind {
             StepKind::When { .. } => "when",
             StepKind::Pin => "pin",
@@ -217,6 +223,18 @@ fn compiled_steps(
         steps.push(Step { name, kind });
     }
     steps
+}
+
+/// A rule that never holds, or only where an earlier one does, is a mistake.
+fn can_hold(path: &[&str], rule: &Condition, earlier: &[Step], compiler: &mut Compiler<'_>) {
+    let same = |step: &&Step| step.kind.condition().is_some_and(|other| other.source() == rule.source());
+    if rule.outlook() == Outlook::Never {
+        let hint = "mend the rule, or take the step out".to_owned();
+        compiler.error(path, "this step can never answer: its rule holds for no request", Some(hint));
+    } else if let Some(same) = earlier.iter().find(same) {
+        let message = format!("this step can never answer: `{}` has the same rule", same.name);
+        compiler.error(path, message, Some("take one of the two out".to_owned()));
+    }
 }
 
 fn step_kind(

@@ -1,6 +1,6 @@
 //! Learned steps: what loads, and how a step or a file that cannot work is named.
 
-use crate::support::{errors, loaded};
+use crate::support::{errors, load_one, loaded};
 use insta::assert_snapshot;
 use trunkline_route::learned::{
     Artefact, Calibration, DataFacts, EmbedderFacts, FORMAT, FORMAT_NAME, GuardFacts, HASHED, Head, Kind,
@@ -20,6 +20,7 @@ pub(crate) fn small_router() -> Artefact {
         data: DataFacts { fingerprint: "00".to_owned(), rows: 2, source: "a test".to_owned() },
         features: LEXICAL.map(str::to_owned).to_vec(),
         embedder: EmbedderFacts::bundled(),
+        encoder: None,
         metrics: TrainingMetrics::default(),
         head: Head {
             lexical_mean: vec![0.0; LEXICAL.len()],
@@ -28,6 +29,7 @@ pub(crate) fn small_router() -> Artefact {
             lexical: zeros(LEXICAL.len()),
             vector: zeros(256),
             hashed: zeros(HASHED),
+            encoded: Numbers::default(),
         },
         models,
         neighbours: None,
@@ -42,6 +44,19 @@ pub(crate) fn small_router() -> Artefact {
             lengths: Numbers(vec![10.0, 20.0]),
         },
     }
+}
+
+/// The same, needing the vectors of an encoder.
+pub(crate) fn encoded_router() -> Artefact {
+    let with_encoder =
+        "providers: { openai: {} }\nencoders: { big: { deployment: openai/text-embedding-3-small } }\n";
+    let snapshot = load_one(with_encoder).expect("it loads").snapshot;
+    let encoder = snapshot.encoders.first().expect("the encoder");
+    let mut artefact = small_router();
+    artefact.encoder =
+        Some(EmbedderFacts { name: "big".to_owned(), dimensions: 3, fingerprint: encoder.fingerprint() });
+    artefact.head.encoded = Numbers(vec![0.0; 3 * artefact.models.len()]);
+    artefact
 }
 
 fn with_step(file: &str, step: &str) -> String {
@@ -69,6 +84,35 @@ fn files_that_cannot_be_used_say_why() {
         .map(|file| errors(&with_step(file, step)))
         .to_vec();
     assert_snapshot!("learned_files", shown.join("\n"));
+}
+
+#[test]
+fn a_router_gets_the_encoder_that_it_was_trained_with_or_none() {
+    let with = |learned: &str, route: &str| {
+        let encoders = "encoders:\n  big: { deployment: openai/text-embedding-3-small, timeout: 200ms }\n  \
+                        larger: { deployment: openai/text-embedding-3-large }\n";
+        format!(
+            "providers: {{ openai: {{}} }}\n{encoders}learned: {{ quality: {{ {learned} }} }}\nroutes:\n  support:\n    {route}tiers:\n      \
+             cheap: {{ deployments: [openai/gpt-5-mini] }}\n      strong: {{ deployments: [openai/gpt-5] }}\n    decide:\n      \
+             - {{ learned: quality, cheap: cheap, strong: strong, strong_share: 0.2 }}\n      - {{ use: cheap }}\n"
+        )
+    };
+    let only = |text: &str| text.replace("  larger: { deployment: openai/text-embedding-3-large }\n", "");
+    let snapshot = loaded(&only(&with("file: encoded.json, encoder: big", ""))).snapshot;
+    assert_eq!(snapshot.encoders.len(), 1);
+    let shown = [
+        errors(&with("file: encoded.json", "")),
+        errors(&with("file: encoded.json, encoder: larger", "")),
+        errors(&with("file: encoded.json, encoder: bigg", "")),
+        errors(&with("file: small.json, encoder: big", "")),
+        // The model's provider keeps nothing, the encoder's is not known to.
+        errors(
+            &with("file: encoded.json, encoder: big", "require: [zdr]\n    ")
+                .replace("openai: {}", "openai: {}, own: { preset: openai, key: k, data: { zdr: true } }")
+                .replace("[openai/gpt-5", "[own/gpt-5"),
+        ),
+    ];
+    assert_snapshot!("learned_encoders", shown.join("\n"));
 }
 
 #[test]

@@ -83,6 +83,33 @@ fn a_step_that_can_never_answer_is_a_mistake() {
 }
 
 #[test]
+fn a_rule_that_can_never_decide_is_a_mistake() {
+    let with = |steps: &str| errors(&route(&format!("{TIERS}decide:\n{steps}")));
+    let texts = [
+        with("  - { when: \"false\", use: strong }\n  - { use: cheap }"),
+        with("  - { when: \"request.tools > 9 && request.tools < 3\", use: strong }\n  - { use: cheap }"),
+        with("  - { when: \"time.weekday == 'sunday'\", use: strong }\n  - { use: cheap }"),
+        with(
+            "  - { when: request.stream, use: strong }\n  - { when: request.stream, use: cheap }\n  - { use: cheap }",
+        ),
+        with("  - { when: \"true\", use: strong }\n  - { use: cheap }"),
+    ];
+    assert_snapshot!(texts.join("\n"));
+    // At the end it does no harm.
+    loaded(&route(&format!("{TIERS}decide: [{{ when: \"true\", use: strong }}]")));
+}
+
+#[test]
+fn a_wrong_label_of_an_example_is_found_by_its_line() {
+    let with = |file: &str| {
+        let decide = "decide: [{ semantic: topics, map: { billing: cheap, legal: strong } }, { use: cheap }]";
+        format!("{}intents: {{ topics: {{ file: {file} }} }}\n", route(&format!("{TIERS}{decide}\n")))
+    };
+    assert_snapshot!("a_label_misspelt_once", errors(&with("misspelt.jsonl")));
+    assert_snapshot!("a_label_misspelt_often", warnings(&with("misspelt-often.jsonl")));
+}
+
+#[test]
 fn examples_and_classifiers_say_what_is_missing() {
     let with = |text: &str| format!("{}{text}", route(TIERS));
     let texts = [

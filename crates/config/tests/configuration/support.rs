@@ -30,12 +30,23 @@ pub(crate) fn file(name: &str) -> Result<Vec<u8>, String> {
             .map(|at| format!("{{\"text\": \"word{at}\", \"label\": \"{}\"}}\n", ["x", "y"][at % 2]))
             .collect::<String>()
             .into_bytes()),
+        "misspelt.jsonl" => Ok(examples_of(&["billing", "legal", "billing", "legal", "legall", "other"])),
+        "misspelt-often.jsonl" => {
+            Ok(examples_of(&["billing", "legal", "legall", "billing", "legal", "legall", "legall"]))
+        }
         "older.json" => Ok(br#"{"format": "trunkline-router", "version": 0}"#.to_vec()),
         "other.json" => Ok(br#"{"format": "trunkline-other", "version": 1}"#.to_vec()),
         "cut.json" => Ok(br#"{"format": "trunkline-router", "version": 1, "kind""#.to_vec()),
+        "encoded.json" => Ok(crate::learned::encoded_router().to_text().into_bytes()),
         "small.json" => Ok(crate::learned::small_router().to_text().into_bytes()),
         _ => sentence(name).ok_or_else(|| "there is no such file".to_owned()),
     }
+}
+
+/// One example for each of these labels.
+fn examples_of(labels: &[&str]) -> Vec<u8> {
+    let line = |(at, label): (usize, &&str)| format!("{{\"text\": \"word{at}\", \"label\": \"{label}\"}}\n");
+    labels.iter().enumerate().map(line).collect::<String>().into_bytes()
 }
 
 /// The folder of a sentence transformer.

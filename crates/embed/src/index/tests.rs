@@ -1,6 +1,7 @@
 //! What the exact index does at its edges: ties, bounds, replaced and removed entries, refusals.
 
 use super::*;
+use crate::MOST_DIMENSIONS;
 
 const BOTH: [Precision; 2] = [Precision::Full, Precision::Byte];
 

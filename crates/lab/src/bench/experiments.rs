@@ -83,7 +83,7 @@ pub fn held_out_scores(
         .iter()
         .map(|row| {
             prepared.restore(*row, &mut scratch.text);
-            match predictor.predict_read(prepared.vector(*row), &mut scratch) {
+            match predictor.predict_read(prepared.vector(*row), prepared.encoded(*row), &mut scratch) {
                 Familiarity::Familiar => scratch.quality[STRONG] - scratch.quality[WEAK],
                 Familiarity::Unfamiliar(_) => {
                     guarded += 1;
@@ -158,7 +158,7 @@ fn choose(
     let chosen: Vec<usize> = (0..outside.len())
         .map(|row| {
             outside.restore(row, &mut scratch.text);
-            match predictor.predict_read(outside.vector(row), &mut scratch) {
+            match predictor.predict_read(outside.vector(row), outside.encoded(row), &mut scratch) {
                 Familiarity::Familiar => {
                     best_of(&scratch.quality.iter().map(|quality| f64::from(*quality)).collect::<Vec<_>>())
                 }

@@ -4,7 +4,8 @@
 
 use super::prepared::Prepared;
 use crate::random::Random;
-use trunkline_embed::{DIMENSIONS, Embedding};
+use trunkline_embed::{DIMENSIONS, Embedding, Nearest, Precision};
+use trunkline_route::learned::centres as indexed;
 
 /// Rounds of moving centres; they have settled by then.
 const ROUNDS: usize = 8;
@@ -12,8 +13,11 @@ const ROUNDS: usize = 8;
 /// Rows per cluster aimed for: few enough that searching three clusters stays within ten microseconds.
 const ROWS_PER_CLUSTER: usize = 110;
 
-/// The most clusters: all their centres are looked at in every decision.
-const MOST_CLUSTERS: usize = 160;
+/// The clusters of few rows at the most: all their centres are looked at in every decision.
+const FEW_CLUSTERS: usize = 160;
+
+/// Rows per cluster where there are many.
+const ROWS_OF_MANY: usize = 150;
 
 /// Groups of rows with their centres, none empty.
 pub(super) struct Clusters {
@@ -23,17 +27,14 @@ pub(super) struct Clusters {
 
 /// Groups some rows.
 pub(super) fn clusters(prepared: &Prepared, rows: &[usize], seed: u64) -> Clusters {
-    let wanted = (rows.len() / ROWS_PER_CLUSTER).clamp(1, MOST_CLUSTERS);
+    let wanted = (rows.len() / ROWS_PER_CLUSTER).clamp(1, FEW_CLUSTERS).max(rows.len() / ROWS_OF_MANY);
     let mut order = rows.to_vec();
     Random::new(seed).shuffle(&mut order);
     let mut centres: Vec<Embedding> =
         order.iter().take(wanted).map(|row| prepared.vectors[*row].vector).collect();
     let mut members = Vec::new();
     for round in 0..=ROUNDS {
-        members = vec![Vec::new(); centres.len()];
-        for row in rows {
-            members[nearest(&centres, &prepared.vectors[*row].vector)].push(*row);
-        }
+        members = gathered(prepared, rows, &centres);
         if round == ROUNDS {
             break;
         }
@@ -48,15 +49,18 @@ pub(super) fn clusters(prepared: &Prepared, rows: &[usize], seed: u64) -> Cluste
     Clusters { centres, members }
 }
 
-fn nearest(centres: &[Embedding], vector: &Embedding) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (position, centre) in centres.iter().enumerate() {
-        let similarity = product(centre, vector);
-        if similarity > best.1 {
-            best = (position, similarity);
-        }
+/// The rows of each centre, in order.
+fn gathered(prepared: &Prepared, rows: &[usize], centres: &[Embedding]) -> Vec<Vec<usize>> {
+    let index = indexed(centres.iter().map(<[f32; DIMENSIONS]>::as_slice), Precision::Full);
+    let mut members = vec![Vec::new(); centres.len()];
+    let mut found = Vec::new();
+    for row in rows {
+        let vector = &prepared.vectors[*row].vector;
+        // What is no vector of the table is near nothing; there is none.
+        let nearest = index.nearest_into(vector, 1, &mut found).ok().and_then(|()| found.first());
+        members[nearest.map_or(0, |nearest| nearest.id as usize)].push(*row);
     }
-    best.0
+    members
 }
 
 /// With one sum per lane, which the compiler turns into vector instructions.

@@ -3,7 +3,9 @@
 //! Owns the unfolding of the column scales into weights. Must not solve.
 
 use super::prepared::Prepared;
-use super::ridge::{self, Design, INTERCEPT, LEXICAL_SCALE, PIECES_SCALE, PLACES, VECTOR_SCALE, Weights};
+use super::ridge::{
+    self, Design, ENCODED_SCALE, INTERCEPT, LEXICAL_SCALE, PIECES_SCALE, PLACES, VECTOR_SCALE, Weights,
+};
 use trunkline_embed::DIMENSIONS;
 use trunkline_route::learned::{HASHED, Head, LEXICAL, Numbers};
 
@@ -26,6 +28,7 @@ pub(super) fn heads(
             lexical: Numbers(vec![0.0; LEXICAL.len() * models]),
             vector: Numbers(vec![0.0; DIMENSIONS * models]),
             hashed: Numbers(vec![0.0; HASHED * models]),
+            encoded: Numbers(vec![0.0; prepared.width() * models]),
         })
         .collect();
     for block in ridge::blocks(models) {
@@ -42,7 +45,7 @@ pub(super) fn heads(
 }
 
 fn unfold(head: &mut Head, weights: &Weights, lane: usize, model: usize, models: usize) {
-    let (vector, pieces) = PLACES;
+    let (vector, pieces, encoded) = PLACES;
     head.intercepts[model] = weights[INTERCEPT][lane];
     for (feature, weights) in weights.iter().take(LEXICAL.len()).enumerate() {
         head.lexical.0[feature * models + model] = weights[lane] * LEXICAL_SCALE;
@@ -52,5 +55,8 @@ fn unfold(head: &mut Head, weights: &Weights, lane: usize, model: usize, models:
     }
     for bucket in 0..HASHED {
         head.hashed.0[bucket * models + model] = weights[pieces + bucket][lane] * PIECES_SCALE;
+    }
+    for (component, weights) in weights[encoded..].iter().enumerate() {
+        head.encoded.0[component * models + model] = weights[lane] * ENCODED_SCALE;
     }
 }

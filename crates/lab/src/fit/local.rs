@@ -6,7 +6,7 @@
 use super::cluster::clusters;
 use super::prepared::Prepared;
 use crate::random::Random;
-use trunkline_route::learned::{LocalEstimate, MOST_NEIGHBOURS, NeighbourFacts, Neighbours, quantized};
+use trunkline_route::learned::{LocalEstimate, NeighbourFacts, Neighbours, quantized};
 
 /// Rows by which a cluster's mean residual is shrunk towards zero.
 const CLUSTER_PRIOR: f32 = 25.0;
@@ -24,13 +24,13 @@ pub(super) struct Local {
     pub(super) similarities: Vec<f32>,
 }
 
-/// Builds the neighbours. `predicted` is what heads said of rows held out, in the order of `rows`.
+/// Builds the neighbours, of so many rows at the most. `predicted` is what heads said of rows held out, in the order of `rows`.
 pub(super) fn local(
     prepared: &Prepared,
     rows: &[usize],
     labels: &[Vec<f32>],
     predicted: &[Vec<f32>],
-    seed: u64,
+    (most, seed): (usize, u64),
 ) -> Option<Local> {
     let residuals = &residuals(rows, labels, predicted);
     let models = residuals.first()?.len();
@@ -39,9 +39,9 @@ pub(super) fn local(
         return None;
     }
     let mut kept: Vec<usize> = (0..rows.len()).collect();
-    if kept.len() > MOST_NEIGHBOURS {
+    if kept.len() > most {
         Random::new(seed).shuffle(&mut kept);
-        kept.truncate(MOST_NEIGHBOURS);
+        kept.truncate(most);
         kept.sort_unstable();
     }
     let kept_rows: Vec<usize> = kept.iter().map(|place| rows[*place]).collect();
@@ -76,7 +76,7 @@ pub(super) fn local(
         }
         facts.starts.push(facts.row_scales.0.len() as u32);
     }
-    Some(strongest(prepared, rows, labels, predicted, &row_of, &facts))
+    Some(strongest(prepared, rows, labels, predicted, &row_of, facts))
 }
 
 /// Chooses blend and prior by what is left to go wrong.
@@ -86,13 +86,13 @@ fn strongest(
     labels: &[Vec<f32>],
     predicted: &[Vec<f32>],
     row_of: &[Option<u32>],
-    facts: &NeighbourFacts,
+    facts: NeighbourFacts,
 ) -> Local {
     let models = predicted.first().map_or(0, Vec::len);
     let mut estimate = LocalEstimate::default();
+    let mut neighbours = Neighbours::new(models, facts);
     let mut tried = |blend: f32, prior: f32| {
-        let facts = NeighbourFacts { blend, prior, ..facts.clone() };
-        let neighbours = Neighbours::new(models, facts);
+        neighbours.set_strength(blend, prior);
         let mut similarities = Vec::with_capacity(rows.len());
         let mut add = |(row, own): (&usize, &Option<u32>)| {
             neighbours.estimate(&prepared.vectors[*row].vector, *own, &mut estimate);
@@ -116,7 +116,8 @@ fn strongest(
         }
     }
     let (_, blend, prior, added) = best.unwrap_or_default();
-    Local { facts: NeighbourFacts { blend, prior, ..facts.clone() }, added, similarities }
+    neighbours.set_strength(blend, prior);
+    Local { facts: neighbours.into_facts(), added, similarities }
 }
 
 fn between(none: &[Vec<f32>], full: &[Vec<f32>], part: f32) -> Vec<Vec<f32>> {

@@ -4,7 +4,7 @@
 
 use crate::dataset::Row;
 use trunkline_route::features::{PromptVector, embed};
-use trunkline_route::learned::{LEXICAL, Lexical, PromptFeatures, TextFeatures};
+use trunkline_route::learned::{EmbedderFacts, LEXICAL, Lexical, PromptFeatures, TextFeatures, unit_factor};
 
 /// All prompts of a dataset as features.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,10 @@ pub struct Prepared {
     pub(crate) values: Vec<f32>,
     /// Per prompt and model how much the score counts; empty where all count alike.
     pub(crate) weights: Vec<Vec<f32>>,
+    /// The larger encoder that read the prompts too.
+    pub(crate) encoder: Option<EmbedderFacts>,
+    /// Its vectors one behind the other, each of unit length.
+    encoded: Vec<f32>,
 }
 
 impl Prepared {
@@ -50,6 +54,33 @@ impl Prepared {
             prepared.weights = rows.iter().map(|row| row.weights.clone()).collect();
         }
         prepared
+    }
+
+    /// The same with the vectors that a larger encoder made of the prompts, in their order.
+    ///
+    /// # Errors
+    /// The first prompt whose vector is missing or of another length than the encoder's.
+    pub fn encoded_by(mut self, encoder: EmbedderFacts, vectors: &[Vec<f32>]) -> Result<Self, usize> {
+        let width = encoder.dimensions as usize;
+        for row in 0..self.len() {
+            let vector = vectors.get(row).filter(|vector| vector.len() == width).ok_or(row)?;
+            let factor = unit_factor(vector);
+            self.encoded.extend(vector.iter().map(|component| component * factor));
+        }
+        self.encoder = Some(encoder);
+        Ok(self)
+    }
+
+    /// Components of the larger encoder's vectors; none where there is no such encoder.
+    pub(crate) fn width(&self) -> usize {
+        self.encoder.as_ref().map_or(0, |encoder| encoder.dimensions as usize)
+    }
+
+    /// What a larger encoder made of a prompt.
+    #[must_use]
+    pub fn encoded(&self, row: usize) -> Option<&[f32]> {
+        let width = self.width();
+        (width > 0).then(|| &self.encoded[row * width..][..width])
     }
 
     /// How much the score of a model counts for a prompt.

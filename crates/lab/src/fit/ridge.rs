@@ -11,8 +11,8 @@ use trunkline_route::learned::{HASHED, LEXICAL};
 /// Targets that one pass serves.
 const LANES: usize = 4;
 
-/// Columns: counted features, the vector, hashed pieces, one for the intercept.
-pub(super) const COLUMNS: usize = LEXICAL.len() + DIMENSIONS + HASHED + 1;
+/// Columns: counted features, the vector, hashed pieces, one for the intercept. Those of a larger encoder's vector follow.
+const COLUMNS: usize = LEXICAL.len() + DIMENSIONS + HASHED + 1;
 const VECTOR: usize = LEXICAL.len();
 const PIECES: usize = VECTOR + DIMENSIONS;
 pub(super) const INTERCEPT: usize = COLUMNS - 1;
@@ -22,6 +22,7 @@ pub(super) const INTERCEPT: usize = COLUMNS - 1;
 pub(super) const LEXICAL_SCALE: f32 = 0.08;
 pub(super) const VECTOR_SCALE: f32 = 0.6;
 pub(super) const PIECES_SCALE: f32 = 0.6;
+pub(super) const ENCODED_SCALE: f32 = 0.6;
 
 /// Steps at most per penalty; fits of ten thousand rows need about thirty.
 const STEPS: usize = 60;
@@ -52,6 +53,17 @@ impl<'a> Design<'a> {
         Self { prepared, rows, lexical }
     }
 
+    /// How many columns there are.
+    fn columns(&self) -> usize {
+        COLUMNS + self.prepared.width()
+    }
+
+    /// The columns of a larger encoder's vector.
+    fn encoded(&self, place: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
+        let vector = self.prepared.encoded(self.rows[place]).unwrap_or_default();
+        vector.iter().enumerate().map(|(at, component)| (COLUMNS + at, component * ENCODED_SCALE))
+    }
+
     /// The columns of a row that are dense.
     fn dense(&self, place: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
         let lexical = self.lexical[place * LEXICAL.len()..][..LEXICAL.len()].iter().copied();
@@ -74,7 +86,8 @@ impl<'a> Design<'a> {
                 }
             };
             self.dense(place).for_each(&mut add);
-            self.pieces(place).for_each(add);
+            self.pieces(place).for_each(&mut add);
+            self.encoded(place).for_each(add);
             *out = sum;
         }
     }
@@ -90,6 +103,7 @@ impl<'a> Design<'a> {
             };
             self.dense(place).for_each(&mut add);
             self.pieces(place).for_each(&mut add);
+            self.encoded(place).for_each(&mut add);
             add((INTERCEPT, 1.0));
         }
     }
@@ -110,10 +124,11 @@ pub(super) fn solve(
             values[lane] = if counts[lane] > 0.0 { values[lane] * counts[lane] } else { 0.0 };
         }
     };
-    let mut weights: Weights = vec![[0.0; LANES]; COLUMNS];
+    let columns = design.columns();
+    let mut weights: Weights = vec![[0.0; LANES]; columns];
     weights[INTERCEPT] = means(labels, counts);
     let mut rows = vec![[0.0; LANES]; count];
-    let mut product: Weights = vec![[0.0; LANES]; COLUMNS];
+    let mut product: Weights = vec![[0.0; LANES]; columns];
     let mut solved = Vec::with_capacity(penalties.len());
     let mut goal: Option<[f64; LANES]> = None;
     for &penalty in penalties {
@@ -145,14 +160,14 @@ pub(super) fn solve(
             for lane in 0..LANES {
                 step[lane] = if along[lane] > 0.0 { (size[lane] / along[lane]) as f32 } else { 0.0 };
             }
-            for column in 0..COLUMNS {
+            for column in 0..columns {
                 for lane in 0..LANES {
                     weights[column][lane] += step[lane] * direction[column][lane];
                     residual[column][lane] -= step[lane] * product[column][lane];
                 }
             }
             let next = products(&residual, &residual);
-            for column in 0..COLUMNS {
+            for column in 0..columns {
                 for lane in 0..LANES {
                     let turn = if size[lane] > 0.0 { (next[lane] / size[lane]) as f32 } else { 0.0 };
                     direction[column][lane] = residual[column][lane] + turn * direction[column][lane];
@@ -167,7 +182,8 @@ pub(super) fn solve(
 
 /// Adds the penalty's part; the intercept is free.
 fn penalize(out: &mut Weights, weights: &Weights, penalty: f32) {
-    for (out, weights) in out.iter_mut().zip(weights).take(INTERCEPT) {
+    let pairs = out.iter_mut().zip(weights).enumerate();
+    for (_, (out, weights)) in pairs.filter(|(column, _)| *column != INTERCEPT) {
         for lane in 0..LANES {
             out[lane] += penalty * weights[lane];
         }
@@ -231,5 +247,5 @@ pub(super) fn block_weights(
     labels.iter().zip(rows).map(counts).collect()
 }
 
-/// The place of the vector's first weight, and of the first piece's.
-pub(super) const PLACES: (usize, usize) = (VECTOR, PIECES);
+/// The place of the vector's first weight, of the first piece's, and of the larger encoder's.
+pub(super) const PLACES: (usize, usize, usize) = (VECTOR, PIECES, COLUMNS);

@@ -12,7 +12,7 @@ use crate::measure::{Curve, Interval, Outcome};
 use crate::random::{Random, folds};
 use trunkline_route::learned::{
     Artefact, ArtefactError, Calibration, DataFacts, EmbedderFacts, FORMAT, FORMAT_NAME, Head, Kind, LEXICAL,
-    TextFeatures, TrainingMetrics,
+    TextFeatures, TrainingMetrics, USUAL_NEIGHBOURS,
 };
 
 /// The labels of a fit: per row the scores of all models, not a number where not known.
@@ -25,13 +25,15 @@ pub struct Settings {
     pub penalties: Vec<f32>,
     /// Inner folds.
     pub folds: usize,
+    /// Rows that are kept as neighbours at the most; at most [`trunkline_route::learned::MOST_NEIGHBOURS`].
+    pub neighbours: usize,
     /// Of everything random.
     pub seed: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { penalties: vec![24.0, 12.0, 6.0, 3.0], folds: 4, seed: 1 }
+        Self { penalties: vec![24.0, 12.0, 6.0, 3.0], folds: 4, neighbours: USUAL_NEIGHBOURS, seed: 1 }
     }
 }
 
@@ -39,7 +41,7 @@ impl Settings {
     /// Fewer inner folds and penalties, for a first look.
     #[must_use]
     pub fn quick() -> Self {
-        Self { penalties: vec![20.0, 8.0], folds: 2, seed: 1 }
+        Self { penalties: vec![20.0, 8.0], folds: 2, ..Self::default() }
     }
 }
 
@@ -122,7 +124,7 @@ pub fn fit(
     let penalty = settings.penalties.get(chosen).copied().unwrap_or(1.0);
     let head = heads(prepared, labels, rows, &[penalty]).pop().unwrap_or_default();
     progress();
-    let local = local(prepared, rows, labels, &predicted, settings.seed);
+    let local = local(prepared, rows, labels, &predicted, (settings.neighbours, settings.seed));
     progress();
     if let Some(local) = &local {
         for (predicted, added) in predicted.iter_mut().flatten().zip(local.added.iter().flatten()) {
@@ -139,6 +141,7 @@ pub fn fit(
         data: DataFacts { fingerprint: String::new(), rows: rows.len() as u32, source: String::new() },
         features: LEXICAL.map(str::to_owned).to_vec(),
         embedder: EmbedderFacts::bundled(),
+        encoder: prepared.encoder.clone(),
         models: models.to_vec(),
         metrics: metrics(prepared, labels, rows, &predicted, settings.seed),
         head,
@@ -182,7 +185,8 @@ fn held_out_heads(
         for (place, row) in rows.iter().enumerate().filter(|(place, _)| fold[*place] == held) {
             prepared.restore(*row, &mut features);
             for (head, predicted) in heads.iter().zip(&mut predicted) {
-                Head::apply(head, &features, prepared.vector(*row), &mut predicted[place]);
+                let (vector, encoded) = (prepared.vector(*row), prepared.encoded(*row));
+                Head::apply(head, &features, vector, encoded, &mut predicted[place]);
             }
         }
         progress();

@@ -25,7 +25,7 @@ pub(super) fn warnings(report: &RouteReport, records: &[&RequestRecord]) -> Vec<
     concentration(report, &plans, &mut warnings);
     fallbacks(&plans, &mut warnings);
     money(report, &mut warnings);
-    quality(report, &mut warnings);
+    quality(report, &plans, &mut warnings);
     service(report, &mut warnings);
     warnings
 }
@@ -122,8 +122,9 @@ fn money(report: &RouteReport, warnings: &mut Vec<String>) {
     }
 }
 
-fn quality(report: &RouteReport, warnings: &mut Vec<String>) {
-    if report.measured == 0 && report.deployments.len() > 1 {
+/// A route that could answer by several and answers by one is saving too.
+fn quality(report: &RouteReport, plans: &Plans, warnings: &mut Vec<String>) {
+    if report.measured == 0 && (report.deployments.len() > 1 || plans.planned.len() > 1) {
         warnings.push(
             "quality is not measured on this route: nobody knows what the savings cost; evaluate its deployments on a golden \
              data set, or give scores with --scores"

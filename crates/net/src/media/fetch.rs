@@ -16,9 +16,10 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use trunkline_model::content::MediaKind;
+use trunkline_model::file_type;
 
 use super::guard::Guard;
-use super::{content, location};
+use super::location;
 use crate::origin::OriginView;
 use crate::{
     Http2, RequestBody, SendError, Transport, TransportConfig, TransportError, UpstreamBody, UpstreamRequest,
@@ -186,7 +187,7 @@ impl Fetcher {
             return Err(FetchError::HostNotAllowed);
         }
         let mut request = UpstreamRequest::new(Method::GET, uri.clone(), RequestBody::empty());
-        request.headers.insert(ACCEPT, HeaderValue::from_static(content::expected(kind).0));
+        request.headers.insert(ACCEPT, HeaderValue::from_static(file_type::expected(kind).0));
         self.transport.send(request).await.map_err(|error| {
             tracing::info!(host, %error, "a file was not fetched");
             match error {
@@ -223,9 +224,9 @@ async fn read(response: UpstreamResponse, kind: MediaKind, budget: &Budget) -> R
     }
     let bytes = collect(response.body, announced, budget).await?;
     let declared = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    match content::judge(kind, declared, &bytes) {
+    match file_type::judge(kind, declared, &bytes) {
         Some(media_type) => Ok(Fetched { media_type, bytes }),
-        None => Err(FetchError::Type { expected: content::expected(kind).1 }),
+        None => Err(FetchError::Type { expected: file_type::expected(kind).1 }),
     }
 }
 

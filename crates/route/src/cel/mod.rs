@@ -14,9 +14,11 @@ mod error;
 mod evaluate;
 mod foreign;
 mod node;
+mod outlook;
 
 pub use error::{ConditionError, Problem};
 pub use evaluate::Fault;
+pub use outlook::Outlook;
 
 use crate::features::{FeatureSet, FeatureSource};
 use node::Node;
@@ -66,6 +68,15 @@ impl Condition {
     /// [`Fault`] when it cannot be told, because something it needs is absent.
     pub fn holds(&self, features: &FeatureSource<'_>) -> Result<bool, Fault> {
         self.node.holds(features)
+    }
+
+    /// What can be said of it before any request. Only a rule that reads nothing is said to hold always: a feature may be absent.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook {
+        match self.node.outlook() {
+            Outlook::Always if self.features != FeatureSet::EMPTY => Outlook::Open,
+            outlook => outlook,
+        }
     }
 
     /// The rule as written.

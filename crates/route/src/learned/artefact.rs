@@ -8,7 +8,8 @@ use super::numbers::{Bytes, Numbers};
 use super::text::{HASHED, LEXICAL};
 use crate::features::embed;
 use serde::{Deserialize, Serialize};
-use trunkline_embed::DIMENSIONS;
+use std::fmt;
+use trunkline_embed::{DIMENSIONS, MOST_DIMENSIONS};
 
 /// What the first field of the file says.
 pub const FORMAT_NAME: &str = "trunkline-router";
@@ -19,8 +20,11 @@ pub const FORMAT: u32 = 1;
 /// The most models of one file.
 const MOST_MODELS: usize = 256;
 
-/// The most neighbours of one file; with the table of the embedder they keep below 20 MB.
-pub const MOST_NEIGHBOURS: usize = 24_000;
+/// The neighbours of one file where nothing else is said; with the table of the embedder they keep below 20 MB.
+pub const USUAL_NEIGHBOURS: usize = 24_000;
+
+/// The most neighbours of one file: some 135 MB in memory with two models, and 260 bytes and one per model for each.
+pub const MOST_NEIGHBOURS: usize = 500_000;
 
 /// A trained router.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +44,9 @@ pub struct Artefact {
     pub features: Vec<String>,
     /// What made its vectors.
     pub embedder: EmbedderFacts,
+    /// The larger encoder whose vectors its head reads beside them; absent where it needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EmbedderFacts>,
     /// The models it predicts for, as the data names them.
     pub models: Vec<String>,
     /// How good it was on rows it had not seen.
@@ -98,6 +105,12 @@ impl EmbedderFacts {
     }
 }
 
+impl fmt::Display for EmbedderFacts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({} components, {})", self.name, self.dimensions, self.fingerprint)
+    }
+}
+
 /// How good a router was on rows it had not seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,6 +145,9 @@ pub struct Head {
     pub vector: Numbers,
     /// Bucket by bucket, a weight per model.
     pub hashed: Numbers,
+    /// Component by component of the larger encoder's vector, a weight per model.
+    #[serde(default, skip_serializing_if = "Numbers::is_empty")]
+    pub encoded: Numbers,
 }
 
 /// The training prompts a prediction may lean on.
@@ -275,13 +291,10 @@ impl Artefact {
     pub fn check(&self) -> Result<(), ArtefactError> {
         let expected = EmbedderFacts::bundled();
         if self.embedder != expected {
-            let shown = |facts: &EmbedderFacts| {
-                format!("{} ({} components, {})", facts.name, facts.dimensions, facts.fingerprint)
-            };
             return Err(ArtefactError::Mismatch {
                 what: "the embedder",
-                found: shown(&self.embedder),
-                expected: shown(&expected),
+                found: self.embedder.to_string(),
+                expected: expected.to_string(),
             });
         }
         if self.features != LEXICAL {
@@ -302,6 +315,11 @@ impl Artefact {
         numbers("head.lexical", &head.lexical.0, LEXICAL.len() * models)?;
         numbers("head.vector", &head.vector.0, DIMENSIONS * models)?;
         numbers("head.hashed", &head.hashed.0, HASHED * models)?;
+        let encoded = self.encoder.as_ref().map_or(0, |encoder| encoder.dimensions as usize);
+        if self.encoder.is_some() && !(1..=MOST_DIMENSIONS).contains(&encoded) {
+            return field("encoder.dimensions", format!("is {encoded}, not from 1 to {MOST_DIMENSIONS}"));
+        }
+        numbers("head.encoded", &head.encoded.0, encoded * models)?;
         numbers("guard.lexical_low", &self.guard.lexical_low, LEXICAL.len())?;
         numbers("guard.lexical_high", &self.guard.lexical_high, LEXICAL.len())?;
         let rows = self.calibration.lengths.0.len();

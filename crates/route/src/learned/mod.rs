@@ -7,7 +7,8 @@
 //!
 //! A prediction is a ridge head on the embedding, counted features and hashed pieces of the text, plus the mean residual of the
 //! nearest training prompts: the more of them are near, the more they say; the fewer, the more their cluster's mean stands in for
-//! them.
+//! them. A head may read the vector of a larger encoder beside; who is near and what is unknown is told by the embedding alone, so
+//! that the encoder is asked only for prompts that its answer can help with.
 
 mod artefact;
 mod guard;
@@ -24,13 +25,13 @@ mod tests;
 
 pub use artefact::{
     Artefact, ArtefactError, Calibration, DataFacts, EmbedderFacts, FORMAT, FORMAT_NAME, GuardFacts, Head,
-    Kind, MOST_NEIGHBOURS, NeighbourFacts, TrainingMetrics, embedder_fingerprint,
+    Kind, MOST_NEIGHBOURS, NeighbourFacts, TrainingMetrics, USUAL_NEIGHBOURS, embedder_fingerprint,
 };
 pub use guard::Unfamiliar;
 pub use kept::{KeepPrompts, KeptPrompt, LONGEST_TEXT, PromptFeatures, UnknownForm};
-pub use neighbours::{LocalEstimate, Neighbours, Settings as NeighbourSettings, quantized};
+pub use neighbours::{LocalEstimate, Neighbours, Settings as NeighbourSettings, centres, quantized};
 pub use numbers::{Bytes, Numbers};
-pub use predictor::{Familiarity, Predictor, Scratch};
+pub use predictor::{Familiarity, Predictor, Scratch, unit_factor};
 pub use step::{Budget, LearnedStep, Mode, OnUnknown, StepError};
 pub use text::{BUCKETS, HASHED, LEXICAL, LONGEST, Lexical, TextFeatures};
 pub use threshold::{LengthRank, Thresholds, paced_share};

@@ -3,7 +3,9 @@
 //! Owns the sum: head, then neighbours. Must not choose. Weights lie feature by feature with all models side by side, so that
 //! one pass over a prompt's features serves every model, whether there are two or twenty.
 
-use super::artefact::{Artefact, ArtefactError, Calibration, GuardFacts, Head, TrainingMetrics};
+use super::artefact::{
+    Artefact, ArtefactError, Calibration, EmbedderFacts, GuardFacts, Head, TrainingMetrics,
+};
 use super::guard::{Unfamiliar, judge_place, judge_text};
 use super::neighbours::{LocalEstimate, Neighbours};
 use super::text::TextFeatures;
@@ -15,6 +17,7 @@ use trunkline_model::id::Name;
 pub struct Predictor {
     models: Vec<Name>,
     head: Head,
+    encoder: Option<EmbedderFacts>,
     neighbours: Option<Neighbours>,
     guard: GuardFacts,
     calibration: Calibration,
@@ -51,6 +54,7 @@ impl Predictor {
         Ok(Self {
             neighbours: artefact.neighbours.map(|facts| Neighbours::new(models.len(), facts)),
             models,
+            encoder: artefact.encoder,
             head: artefact.head,
             guard: artefact.guard,
             calibration: artefact.calibration,
@@ -79,6 +83,18 @@ impl Predictor {
         })
     }
 
+    /// The larger encoder whose vectors it needs.
+    #[must_use]
+    pub const fn encoder(&self) -> Option<&EmbedderFacts> {
+        self.encoder.as_ref()
+    }
+
+    /// Whether this is a vector of as many components as the encoder gave when it was trained.
+    #[must_use]
+    pub fn reads(&self, encoded: &[f32]) -> bool {
+        self.encoder.as_ref().is_some_and(|encoder| encoder.dimensions as usize == encoded.len())
+    }
+
     /// The held-out rows thresholds are made from.
     #[must_use]
     pub const fn calibration(&self) -> &Calibration {
@@ -99,22 +115,35 @@ impl Predictor {
         let numbers = head.lexical.0.len()
             + head.vector.0.len()
             + head.hashed.0.len()
+            + head.encoded.0.len()
             + calibration.predicted.0.len()
             + calibration.actual.0.len()
             + calibration.lengths.0.len();
         4 * numbers + self.neighbours.as_ref().map_or(0, Neighbours::bytes)
     }
 
-    /// Predicts into `scratch.quality`, per model about 0 to 1. Not cut to that range: order matters, also at its ends.
-    pub fn predict(&self, text: &str, vector: &PromptVector, scratch: &mut Scratch) -> Familiarity {
+    /// Predicts into `scratch.quality`, per model about 0 to 1. Not cut to that range: order matters, also at its ends. `encoded` is
+    /// the vector of the larger encoder, where it needs one; without it the prediction says how familiar the text is and no more.
+    pub fn predict(
+        &self,
+        text: &str,
+        vector: &PromptVector,
+        encoded: Option<&[f32]>,
+        scratch: &mut Scratch,
+    ) -> Familiarity {
         scratch.text.read(text);
-        self.predict_read(vector, scratch)
+        self.predict_read(vector, encoded, scratch)
     }
 
     /// Predicts for a text that `scratch.text` has read already.
-    pub fn predict_read(&self, vector: &PromptVector, scratch: &mut Scratch) -> Familiarity {
+    pub fn predict_read(
+        &self,
+        vector: &PromptVector,
+        encoded: Option<&[f32]>,
+        scratch: &mut Scratch,
+    ) -> Familiarity {
         let Scratch { text, quality, local, .. } = scratch;
-        self.head.apply(text, vector, quality);
+        self.head.apply(text, vector, encoded, quality);
         let mut unfamiliar = judge_text(&self.guard, text, vector.coverage);
         if let Some(neighbours) = &self.neighbours {
             neighbours.estimate(&vector.vector, None, local);
@@ -129,7 +158,13 @@ impl Predictor {
 
 impl Head {
     /// The linear sum per model, not clamped.
-    pub fn apply(&self, text: &TextFeatures, vector: &PromptVector, quality: &mut Vec<f32>) {
+    pub fn apply(
+        &self,
+        text: &TextFeatures,
+        vector: &PromptVector,
+        encoded: Option<&[f32]>,
+        quality: &mut Vec<f32>,
+    ) {
         let models = self.intercepts.len();
         quality.clear();
         quality.extend_from_slice(&self.intercepts);
@@ -145,6 +180,12 @@ impl Head {
         for (value, weights) in vector.vector.iter().zip(self.vector.0.chunks_exact(models)) {
             add(weights, *value);
         }
+        if let Some(encoded) = encoded {
+            let factor = unit_factor(encoded);
+            for (value, weights) in encoded.iter().zip(self.encoded.0.chunks_exact(models)) {
+                add(weights, *value * factor);
+            }
+        }
         for (bucket, value) in &text.hashed {
             add(&self.hashed.0[usize::from(*bucket) * models..][..models], *value);
         }
@@ -155,6 +196,13 @@ impl Head {
     pub fn lexical_value(&self, position: usize, value: f32) -> f32 {
         standard(value, self.lexical_mean[position], self.lexical_factor[position])
     }
+}
+
+/// What brings a vector to unit length; not every encoder does so itself.
+#[must_use]
+pub fn unit_factor(vector: &[f32]) -> f32 {
+    let squares: f64 = vector.iter().map(|component| f64::from(*component).powi(2)).sum();
+    if squares > 0.0 { squares.sqrt().recip() as f32 } else { 0.0 }
 }
 
 /// In standard deviations, at most four either way: one odd prompt must not rule a fit or a prediction.

@@ -7,10 +7,12 @@
 use super::predictor::{Familiarity, Predictor, Scratch};
 use super::threshold::{Thresholds, paced_share};
 use crate::estimate::expected_cost;
+use crate::features::PromptVector;
 use crate::filter::EligibleEntry;
 use crate::fleet::{DeploymentIndex, Fleet};
 use crate::policy::TierPosition;
-use crate::steps::{DecideStep, ScoredDeployment, StepAnswer, StepInput};
+use crate::steps::{DecideStep, Encoder, ScoredDeployment, StepAnswer, StepInput, encoder};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
@@ -87,6 +89,8 @@ pub struct LearnedStep {
     mu: f64,
     budget: Option<Budget>,
     on_unknown: OnUnknown,
+    /// What gives the vectors that the router needs beside its own.
+    encoder: Option<Arc<Encoder>>,
     /// The router's model for each deployment of the fleet.
     known: Vec<Option<u16>>,
 }
@@ -168,7 +172,14 @@ impl LearnedStep {
             }
             Mode::Ranking => None,
         };
-        Ok(Self { predictor, mode, thresholds, lambda, mu, budget, on_unknown, known })
+        Ok(Self { predictor, mode, thresholds, lambda, mu, budget, on_unknown, encoder: None, known })
+    }
+
+    /// The same with the encoder that its router was trained with.
+    #[must_use]
+    pub fn with_encoder(mut self, encoder: Option<Arc<Encoder>>) -> Self {
+        self.encoder = encoder;
+        self
     }
 
     /// The share of familiar prompts that goes to the strong tier, as set or as worked out from the quality to keep.
@@ -185,8 +196,11 @@ impl LearnedStep {
         let (Some(text), Some(vector)) = (input.features.user_text(), input.features.vector()) else {
             return StepAnswer::NoAnswer { why: "no text of the user is at hand".into() };
         };
-        let familiarity = self.predictor.predict(text, vector, scratch);
-        if familiarity == Familiarity::Familiar {
+        let trust = match self.predicted(input, text, vector, scratch) {
+            Ok(trust) => trust,
+            Err(wish) => return wish,
+        };
+        if trust.is_none() {
             for entry in input.eligible.iter() {
                 let index = entry.deployment().index();
                 if let Some(quality) = self.model(index).and_then(|model| scratch.quality.get(model)) {
@@ -199,16 +213,46 @@ impl LearnedStep {
                 let by_share = share.is_some() || quality_within.is_some() || self.lambda == 0.0;
                 let question =
                     Question { input, thresholds, cheap: *cheap, strong: *strong, wanted: *wanted, by_share };
-                self.tier(&question, familiarity, text.len(), scratch)
+                self.tier(&question, trust.as_deref(), text.len(), scratch)
             }
-            _ => self.ranking(input, familiarity, scratch),
+            _ => self.ranking(input, trust.as_deref(), scratch),
+        }
+    }
+
+    /// Predicts. What comes back is why the prediction is not to be trusted; the wish for a vector where one is needed first. A
+    /// prompt that the router does not know is not encoded: its vector would change nothing.
+    fn predicted(
+        &self,
+        input: &StepInput<'_>,
+        text: &str,
+        vector: &PromptVector,
+        scratch: &mut Scratch,
+    ) -> Result<Option<Cow<'static, str>>, StepAnswer> {
+        let untrusted = |familiarity| match familiarity {
+            Familiarity::Familiar => None,
+            Familiarity::Unfamiliar(why) => Some(Cow::Borrowed(why.reason())),
+        };
+        let Some(encoder) = &self.encoder else {
+            return Ok(untrusted(self.predictor.predict(text, vector, None, scratch)));
+        };
+        if let Some(why) = untrusted(self.predictor.predict(text, vector, None, scratch)) {
+            return Ok(Some(why));
+        }
+        match encoder::vector(input, encoder, text) {
+            Ok(encoded) if self.predictor.reads(&encoded) => {
+                self.predictor.predict_read(vector, Some(&encoded), scratch);
+                Ok(None)
+            }
+            Ok(_) => Ok(Some("the encoder's vector has another length than those of the training".into())),
+            Err(StepAnswer::NoAnswer { why }) => Ok(Some(why)),
+            Err(wish) => Err(wish),
         }
     }
 
     fn tier(
         &self,
         question: &Question<'_>,
-        familiarity: Familiarity,
+        untrusted: Option<&str>,
         length: usize,
         scratch: &Scratch,
     ) -> StepAnswer {
@@ -226,16 +270,16 @@ impl LearnedStep {
                 return to(cheap);
             }
         }
-        let gain = match (familiarity, self.on_unknown) {
-            (Familiarity::Unfamiliar(why), OnUnknown::Tier(tier)) => {
-                input.features.note(format!("not predicted, {}: the tier for unknown prompts", why.reason()));
+        let gain = match (untrusted, self.on_unknown) {
+            (Some(why), OnUnknown::Tier(tier)) => {
+                input.features.note(format!("not predicted, {why}: the tier for unknown prompts"));
                 return to(tier);
             }
-            (Familiarity::Unfamiliar(why), OnUnknown::Length) => {
-                input.features.note(format!("not predicted, {}: the prompt's length decides", why.reason()));
+            (Some(why), OnUnknown::Length) => {
+                input.features.note(format!("not predicted, {why}: the prompt's length decides"));
                 Some(thresholds.gain_of_length(length))
             }
-            (Familiarity::Familiar, _) => {
+            (None, _) => {
                 let quality = |tier| self.mean(input, tier, |entry| self.quality(entry, scratch));
                 quality(strong).zip(quality(cheap)).map(|(strong, cheap)| (strong - cheap) as f32)
             }
@@ -250,7 +294,7 @@ impl LearnedStep {
         // Without a share, prices alone set the bar; with one, they raise it.
         let least = f64::from(if by_share { least } else { least.max(0.0) }) + price;
         let is_strong = f64::from(gain) >= least;
-        if familiarity == Familiarity::Familiar {
+        if untrusted.is_none() {
             let (word, side) = if is_strong { ("reaches", "strong") } else { ("is below", "cheap") };
             input.features.note(format!("the predicted gain {gain:.3} {word} {least:.3}: {side}"));
         }
@@ -302,9 +346,9 @@ impl LearnedStep {
         (count > 0).then(|| sum / f64::from(count))
     }
 
-    fn ranking(&self, input: &StepInput<'_>, familiarity: Familiarity, scratch: &Scratch) -> StepAnswer {
-        if let (Familiarity::Unfamiliar(why), OnUnknown::Tier(tier)) = (familiarity, self.on_unknown) {
-            input.features.note(format!("not predicted, {}: the tier for unknown prompts", why.reason()));
+    fn ranking(&self, input: &StepInput<'_>, untrusted: Option<&str>, scratch: &Scratch) -> StepAnswer {
+        if let (Some(why), OnUnknown::Tier(tier)) = (untrusted, self.on_unknown) {
+            input.features.note(format!("not predicted, {why}: the tier for unknown prompts"));
             return StepAnswer::Tier { tier, propensity: 1.0 };
         }
         let mut order: Vec<ScoredDeployment> = input

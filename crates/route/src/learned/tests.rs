@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::balance::Balance;
+use crate::decision::Decision;
 use crate::features::{Prompt, embed};
 use crate::fixture::{self, Case};
 use crate::policy::TierPosition;
-use crate::steps::{Step, StepKind};
+use crate::steps::{EncodeBy, Encoder, Step, StepKind, TextVector};
 use std::borrow::Cow;
 use std::sync::Arc;
 use trunkline_embed::DIMENSIONS;
@@ -26,6 +27,7 @@ fn router() -> Artefact {
         data: DataFacts { fingerprint: String::new(), rows: 20, source: String::new() },
         features: LEXICAL.map(str::to_owned).to_vec(),
         embedder: EmbedderFacts::bundled(),
+        encoder: None,
         models,
         metrics: TrainingMetrics::default(),
         head: Head {
@@ -35,6 +37,7 @@ fn router() -> Artefact {
             lexical: Numbers(lexical),
             vector: Numbers(vec![0.0; DIMENSIONS * 2]),
             hashed: Numbers(vec![0.0; HASHED * 2]),
+            encoded: Numbers::default(),
         },
         neighbours: None,
         guard: GuardFacts {
@@ -54,7 +57,7 @@ fn router() -> Artefact {
 
 fn predicted(predictor: &Predictor, text: &str) -> (Familiarity, Vec<f32>) {
     let mut scratch = Scratch::default();
-    let familiarity = predictor.predict(text, &embed(text), &mut scratch);
+    let familiarity = predictor.predict(text, &embed(text), None, &mut scratch);
     (familiarity, scratch.quality)
 }
 
@@ -211,5 +214,121 @@ fn the_step_sends_gains_to_strong_and_says_why() {
         decided(share(0.9), None, length, "  "),
     ];
     let shown: Vec<String> = shown.into_iter().map(|(tier, note)| format!("{tier}: {note}")).collect();
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+/// A prompt, with what came of the wish to have it encoded.
+struct Encoded(&'static str, Option<Result<TextVector, String>>);
+
+impl Prompt for Encoded {
+    fn last_user_text(&self) -> Cow<'_, str> {
+        self.0.into()
+    }
+
+    fn system_text(&self) -> Cow<'_, str> {
+        "".into()
+    }
+
+    fn encoded(&self, encoder: &str) -> Option<Result<TextVector, String>> {
+        assert_eq!(encoder, "big");
+        self.1.clone()
+    }
+}
+
+#[derive(Debug)]
+struct Never;
+
+impl trunkline_embed::Encode for Never {
+    fn dimensions(&self) -> usize {
+        2
+    }
+
+    fn encode(&self, _: &str) -> Vec<f32> {
+        unreachable!("a decision does not encode")
+    }
+}
+
+/// The router, needing an encoder of two components too: the more the first says, the better `strong`.
+fn encoded_router() -> Artefact {
+    let mut artefact = router();
+    artefact.encoder =
+        Some(EmbedderFacts { name: "big".to_owned(), dimensions: 2, fingerprint: "07".repeat(16) });
+    artefact.head.encoded = Numbers(vec![0.0, 0.4, 0.0, 0.0]);
+    artefact
+}
+
+fn decided_encoded(
+    on_unknown: OnUnknown,
+    prompt: &'static str,
+    given: Option<Result<TextVector, String>>,
+) -> Decision {
+    let fleet = fixture::fleet(&["one/weak", "two/strong"]);
+    let both = [("cheap", "one/weak"), ("strong", "two/strong")];
+    let tiers = both.map(|(name, id)| fixture::tier(&fleet, name, &[id], Balance::Weighted)).to_vec();
+    let predictor = Arc::new(Predictor::new(encoded_router()).unwrap());
+    let tier = |position: TierPosition| {
+        let tier = &tiers[usize::from(position.0)];
+        (&*tier.name, tier.deployments.as_slice())
+    };
+    let (cheap, strong) = (TierPosition(0), TierPosition(1));
+    let mode = Mode::Tiers { cheap, strong, share: Some(0.5), quality_within: None };
+    let encoder = Encoder {
+        name: "big".into(),
+        by: EncodeBy::Local(Arc::new(Never)),
+        identity: [7; 16],
+        timeout: std::time::Duration::from_secs(1),
+        keep: std::time::Duration::from_secs(1),
+    };
+    let step = LearnedStep::new(predictor, mode, 0.0, 0.0, None, on_unknown, &fleet, tier).unwrap();
+    let kind = StepKind::Custom(Arc::new(step.with_encoder(Some(Arc::new(encoder)))));
+    let steps = vec![Step { name: "learned-0".into(), kind }];
+    let route = crate::policy::Route::new("auto".into(), tiers.clone(), steps).unwrap();
+    let case = Case::new(fleet, route);
+    crate::decide::decide(&crate::decide::DecideInput {
+        prompt: Some(&Encoded(prompt, given)),
+        ..case.input()
+    })
+}
+
+#[test]
+fn a_router_that_needs_an_encoder_asks_for_it_and_does_without_as_it_does_with_the_unknown() {
+    let vector = |numbers: &[f32]| Some(Ok(TextVector::from(numbers)));
+    let length = OnUnknown::Length;
+    let wish = decided_encoded(length, "hello there", None);
+    let wanted = wish.to_encode.as_deref().expect("a wish");
+    assert_eq!((&*wanted.encoder.name, wanted.text.as_str()), ("big", "hello there"));
+    let strange = decided_encoded(length, "which?\nA. one\nB. two", None);
+    assert!(strange.to_encode.is_none(), "a vector would change nothing for a prompt that is not known");
+    let told = |decision: Decision| {
+        let note = decision.steps[0].note.as_deref().unwrap_or_default().to_owned();
+        format!("{}: {note}", decision.tier.as_deref().unwrap_or_default())
+    };
+    let down = || Some(Err("the encoder gave no vector: it took longer than 1000 ms".to_owned()));
+    let shown = [
+        told(decided_encoded(length, "hello there", vector(&[1.0, 5.0]))),
+        told(decided_encoded(length, "hello there", vector(&[12.0, 5.0]))),
+        told(decided_encoded(length, "hello there", down())),
+        told(decided_encoded(OnUnknown::Tier(TierPosition(1)), "hello there", down())),
+        told(decided_encoded(length, "hello there", vector(&[1.0]))),
+        told(strange),
+    ];
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn a_file_whose_encoder_does_not_fit_its_numbers_is_refused() {
+    let whole = encoded_router();
+    assert_eq!(Artefact::parse(whole.to_text().as_bytes()).unwrap(), whole);
+    let damaged = |damage: fn(&mut Artefact)| {
+        let mut artefact = encoded_router();
+        damage(&mut artefact);
+        Artefact::parse(artefact.to_text().as_bytes()).unwrap_err().to_string()
+    };
+    let shown = [
+        damaged(|artefact| artefact.head.encoded.0.truncate(3)),
+        damaged(|artefact| artefact.encoder = None),
+        damaged(|artefact| artefact.encoder.as_mut().unwrap().dimensions = 0),
+        damaged(|artefact| artefact.encoder.as_mut().unwrap().dimensions = 9_000),
+    ];
     insta::assert_snapshot!(shown.join("\n"));
 }

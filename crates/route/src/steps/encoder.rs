@@ -65,6 +65,12 @@ pub struct TextToEncode {
 }
 
 impl Encoder {
+    /// Its identity in words, for files that need its vectors.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.identity.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Under which key the vector of a text may be kept.
     #[must_use]
     pub fn key(&self, text: &str) -> QuestionKey {
@@ -172,7 +178,11 @@ const NOT_TRAINED: &str = "its examples are not encoded yet";
 const OTHER_LENGTH: &str = "the encoder's vector has another length than those of the examples";
 
 /// The vector of the user's last turn, or the wish for it.
-fn vector(input: &StepInput<'_>, encoder: &Arc<Encoder>, text: &str) -> Result<TextVector, StepAnswer> {
+pub(crate) fn vector(
+    input: &StepInput<'_>,
+    encoder: &Arc<Encoder>,
+    text: &str,
+) -> Result<TextVector, StepAnswer> {
     match input.decide.prompt.and_then(|prompt| prompt.encoded(&encoder.name)) {
         Some(Ok(vector)) => Ok(vector),
         Some(Err(why)) => Err(StepAnswer::NoAnswer { why: why.into() }),

@@ -8,7 +8,7 @@ mod bandit;
 mod classifier;
 mod complexity;
 mod custom;
-mod encoder;
+pub(crate) mod encoder;
 mod experiment;
 mod hybrid;
 mod semantic;

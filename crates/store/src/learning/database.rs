@@ -3,7 +3,7 @@
 //! Owns their schema, reads, writes and retention. Must not know queues or threads. Ids are kept as their 16 bytes, most
 //! significant first: they sort by the arrival of the request, so that retention needs no further index.
 
-use super::{StoredAccount, StoredArms, StoredPrompt};
+use super::{StoredAccount, StoredArms, StoredPrompt, StoredVector, VectorKey};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
 use std::time::Duration;
@@ -25,8 +25,13 @@ CREATE TABLE IF NOT EXISTS arms (
 CREATE TABLE IF NOT EXISTS accounts (
     kind TEXT NOT NULL, name TEXT NOT NULL, day INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, used INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS vectors_used ON vectors (used);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 ";
+
+/// Vectors are kept up to this size together, in bytes.
+const MOST_VECTOR_BYTES: u64 = 64 << 20;
 
 /// Rows deleted at a time because there is too much.
 const SLICE: u32 = 1_000;
@@ -168,6 +173,54 @@ pub(super) fn accounts(connection: &Connection) -> rusqlite::Result<Vec<StoredAc
     rows.collect()
 }
 
+/// Keeps a vector, used at this time in Unix milliseconds.
+pub(super) fn put_vector(connection: &Connection, vector: &StoredVector, used: u64) -> rusqlite::Result<()> {
+    let used = i64::try_from(used).unwrap_or(i64::MAX);
+    let bytes: Vec<u8> = vector.vector.iter().flat_map(|component| component.to_le_bytes()).collect();
+    let mut statement = connection.prepare_cached("INSERT OR REPLACE INTO vectors VALUES (?1, ?2, ?3)")?;
+    statement.execute(params![vector.key, used, bytes])?;
+    Ok(())
+}
+
+/// Notes that a vector was used at this time in Unix milliseconds.
+pub(super) fn touch_vector(connection: &Connection, key: &VectorKey, used: u64) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("UPDATE vectors SET used = ?2 WHERE key = ?1")?;
+    statement.execute(params![key, i64::try_from(used).unwrap_or(i64::MAX)])?;
+    Ok(())
+}
+
+/// The vector under a key; none where its bytes are no numbers.
+pub(super) fn vector(connection: &Connection, key: &VectorKey) -> rusqlite::Result<Option<Vec<f32>>> {
+    let mut statement = connection.prepare_cached("SELECT body FROM vectors WHERE key = ?1")?;
+    let bytes: Option<Vec<u8>> = statement.query_row([key], |row| row.get(0)).optional()?;
+    Ok(bytes.and_then(|bytes| {
+        let (components, rest) = bytes.as_chunks::<4>();
+        let vector: Vec<f32> = components.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let whole = rest.is_empty() && vector.iter().all(|component| component.is_finite());
+        (whole && !vector.is_empty()).then_some(vector)
+    }))
+}
+
+/// Deletes the vectors that were not used for longest, until those left take at most so many bytes.
+fn retain_vectors(connection: &Connection, max_bytes: u64) -> rusqlite::Result<()> {
+    let most = i64::try_from(max_bytes).unwrap_or(i64::MAX);
+    let size = || {
+        connection
+            .query_row("SELECT COALESCE(SUM(LENGTH(body)), 0) FROM vectors", [], |row| row.get::<_, i64>(0))
+    };
+    while size()? > most {
+        if drop_vectors(connection)? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn drop_vectors(connection: &Connection) -> rusqlite::Result<usize> {
+    connection
+        .execute("DELETE FROM vectors WHERE key IN (SELECT key FROM vectors ORDER BY used LIMIT ?1)", [SLICE])
+}
+
 /// Moves what is in the write-ahead log into the file itself, as far as no reader holds it.
 pub(super) fn publish(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
@@ -181,7 +234,14 @@ pub(super) fn retain(connection: &Connection, oldest: u64, max_bytes: u64) -> ru
     connection.execute("DELETE FROM arms WHERE saved < ?1", [i64::try_from(oldest).unwrap_or(i64::MAX)])?;
     let oldest_day = i64::try_from(oldest / 86_400_000).unwrap_or(i64::MAX);
     connection.execute("DELETE FROM accounts WHERE day < ?1", [oldest_day])?;
-    // Prompts first: they are large, and most of them nobody ever scores.
+    retain_vectors(connection, MOST_VECTOR_BYTES)?;
+    // Vectors first: they can be made again.
+    while crate::sqlite::size(connection)?.used > max_bytes {
+        if drop_vectors(connection)? == 0 {
+            break;
+        }
+    }
+    // Then prompts: they are large, and most of them nobody ever scores.
     for table in ["prompts", "feedback"] {
         let statement =
             format!("DELETE FROM {table} WHERE id IN (SELECT id FROM {table} ORDER BY id LIMIT ?1)");

@@ -1,5 +1,5 @@
-//! What is learned from beyond the record: feedback, prompts as far as a route keeps them, what bandits made of it, and what was
-//! spent under daily caps.
+//! What is learned from beyond the record: feedback, prompts as far as a route keeps them, what bandits made of it, what was
+//! spent under daily caps, and the vectors of examples.
 //!
 //! Owns it, in memory or in an SQLite file beside the log, and the one thread that writes that file. Must not know what feedback
 //! is good for. It is a file of its own because two writers of one file would wait for each other, and because it is written
@@ -58,6 +58,18 @@ pub struct StoredArms {
     pub saved: u64,
     /// What it learned, in a form of whoever reads it.
     pub state: String,
+}
+
+/// What a vector is kept under: a fingerprint of the text and of what encoded it.
+pub type VectorKey = [u8; 16];
+
+/// The vector of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredVector {
+    /// Of the text and its encoder.
+    pub key: VectorKey,
+    /// Its components.
+    pub vector: Vec<f32>,
 }
 
 /// What one account said of a day.
@@ -221,6 +233,35 @@ impl Learning {
             Inner::Sqlite { path, reader, .. } => database::accounts(&reader.lock())
                 .map_err(|source| StoreError::Database { path: path.clone(), source }),
         }
+    }
+
+    /// Keeps vectors, for the next start. Never waits; false when they were not taken. Without a file nothing is kept.
+    #[must_use]
+    pub fn keep_vectors(&self, vectors: Vec<StoredVector>) -> bool {
+        match &*self.inner {
+            Inner::Memory(_) => true,
+            Inner::Sqlite { writer, .. } => writer.vectors(vectors),
+        }
+    }
+
+    /// The vectors under these keys, in their order, as far as they were kept. They are kept on: the ones that nobody asks for go
+    /// first. Reads the database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn vectors(&self, keys: &[VectorKey]) -> Result<Vec<Option<Vec<f32>>>, StoreError> {
+        let Inner::Sqlite { path, reader, writer, .. } = &*self.inner else {
+            return Ok(vec![None; keys.len()]);
+        };
+        let reader = reader.lock();
+        let found: Result<Vec<Option<Vec<f32>>>, rusqlite::Error> =
+            keys.iter().map(|key| database::vector(&reader, key)).collect();
+        let found = found.map_err(|source| StoreError::Database { path: path.clone(), source })?;
+        let used =
+            keys.iter().zip(&found).filter(|(_, vector)| vector.is_some()).map(|(key, _)| *key).collect();
+        // Where there is no room for it, they are only older than they could be.
+        let _ = writer.touched(used);
+        Ok(found)
     }
 
     /// Prompts that could not be kept so far.

@@ -191,3 +191,39 @@ fn what_was_given_lately_is_found_whoever_brought_it() {
     assert_eq!(given(600, 10), [600, 700]);
     assert_eq!(given(0, 2), [500, 600]);
 }
+
+#[test]
+fn vectors_are_kept_over_a_restart_and_the_unused_go_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let key = |number: u16| {
+        let mut key = VectorKey::default();
+        key[..2].copy_from_slice(&number.to_le_bytes());
+        key
+    };
+    let stored = |number: u16| StoredVector { key: key(number), vector: vec![f32::from(number), -0.5, 0.25] };
+    {
+        let learning = Learning::open(&settings).unwrap();
+        assert!(learning.keep_vectors((0..3).map(stored).collect()));
+        learning.flush();
+    }
+    let learning = Learning::open(&settings).unwrap();
+    let found = learning.vectors(&[key(2), key(9), key(0)]).unwrap();
+    assert_eq!(found, [Some(vec![2.0, -0.5, 0.25]), None, Some(vec![0.0, -0.5, 0.25])]);
+    drop(learning);
+    // What was read last stays; a file that is too large gives vectors up before feedback.
+    let connection = database::open(&learning_file(&folder.path().join("log.db"))).unwrap();
+    connection.execute("UPDATE vectors SET used = 5 WHERE key = ?1", [key(1)]).unwrap();
+    connection.execute("UPDATE vectors SET body = zeroblob(40 << 20) WHERE key != ?1", [key(2)]).unwrap();
+    for number in 10..1_009 {
+        database::put_vector(&connection, &stored(number), 4).unwrap();
+    }
+    database::retain(&connection, 0, 1 << 30).unwrap();
+    let left = |number| database::vector(&connection, &key(number)).unwrap().is_some();
+    assert!(left(2) && left(0) && !left(1) && !left(10), "the least used are gone");
+    database::retain(&connection, 0, 1_000).unwrap();
+    assert!(!left(2) && !left(0));
+    let memory = Learning::in_memory();
+    assert!(memory.keep_vectors(vec![stored(1)]));
+    assert_eq!(memory.vectors(&[key(1)]).unwrap(), [None]);
+}

@@ -4,7 +4,9 @@
 //! outcome; a thread that is gone or a queue that is full is an error for whoever asks, not a loss later.
 
 use super::prompts::Waiting;
-use super::{LearningSettings, NotKept, StoredAccount, StoredArms, StoredPrompt, database};
+use super::{
+    LearningSettings, NotKept, StoredAccount, StoredArms, StoredPrompt, StoredVector, VectorKey, database,
+};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -29,6 +31,9 @@ enum Order {
     Flush(SyncSender<Outcome>),
     Arms(Vec<StoredArms>),
     Accounts(Vec<StoredAccount>),
+    Vectors(Vec<StoredVector>),
+    /// Vectors that were read.
+    Touched(Vec<VectorKey>),
     /// Prompts are waiting.
     Wake,
     Close,
@@ -73,6 +78,16 @@ impl Writer {
     /// Whether there was room.
     pub(super) fn accounts(&self, accounts: Vec<StoredAccount>) -> bool {
         self.orders.try_send(Order::Accounts(accounts)).is_ok()
+    }
+
+    /// Whether there was room.
+    pub(super) fn vectors(&self, vectors: Vec<StoredVector>) -> bool {
+        self.orders.try_send(Order::Vectors(vectors)).is_ok()
+    }
+
+    /// Whether there was room.
+    pub(super) fn touched(&self, keys: Vec<VectorKey>) -> bool {
+        self.orders.try_send(Order::Touched(keys)).is_ok()
     }
 
     pub(super) fn wake(&self) {
@@ -154,6 +169,8 @@ fn run(connection: &Connection, orders: &Receiver<Order>, waiting: &Waiting, kee
 /// Writes a batch: all of it or, with an error, nothing.
 fn write(connection: &Connection, batch: &[Order], prompts: &[StoredPrompt]) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     for order in batch {
         match order {
             Order::Feedback(feedback, _) => database::put(&transaction, feedback)?,
@@ -165,6 +182,16 @@ fn write(connection: &Connection, batch: &[Order], prompts: &[StoredPrompt]) -> 
             Order::Accounts(all) => {
                 for account in all {
                     database::put_account(&transaction, account)?;
+                }
+            }
+            Order::Vectors(all) => {
+                for vector in all {
+                    database::put_vector(&transaction, vector, now)?;
+                }
+            }
+            Order::Touched(keys) => {
+                for key in keys {
+                    database::touch_vector(&transaction, key, now)?;
                 }
             }
             Order::Flush(_) | Order::Wake | Order::Close => {}

@@ -31,6 +31,11 @@ pub(crate) struct Stretch {
 }
 
 impl Stretch {
+    /// The configuration that names the log.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        self.place.config()
+    }
+
     /// Whether any of it was given on the command line.
     pub(crate) fn is_given(&self) -> bool {
         self.since.is_some() || self.route.is_some()

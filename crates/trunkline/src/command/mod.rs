@@ -11,6 +11,7 @@ pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod feedback;
 mod from_log;
+mod in_process;
 pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod models;

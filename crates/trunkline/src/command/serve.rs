@@ -82,7 +82,7 @@ fn refuse_open_door(snapshot: &Snapshot, listen: SocketAddr) -> anyhow::Result<(
 async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
     let listen = snapshot.server.listen;
     let gateway = build(snapshot)?;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+    let listener = listener(listen).await?;
     let address = listener.local_addr().context("read the address listened on")?;
     let generation = gateway.generation();
     tracing::info!(
@@ -106,6 +106,16 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
     gateway.responses.flush();
     gateway.learning.flush();
     Ok(if drained == Drained::Completely { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// Takes an address to listen on.
+///
+/// # Errors
+/// When it cannot be had, with what to do about it.
+pub(crate) async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("listen on {address}: free it, or choose another with --listen or `listen` in the file")
+    })
 }
 
 /// Does something now and then, for as long as the process lives.
@@ -135,6 +145,21 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         max_bytes: snapshot.server.log_max_bytes,
         ..Settings::new(kind)
     };
+    let (recorder, stores) = open(&snapshot, settings).context("open what `store` names")?;
+    let cleartext = snapshot.upstreams.iter().filter(|upstream| upstream.http2_cleartext);
+    let mut prior_knowledge: Vec<trunkline_net::Origin> =
+        cleartext.filter_map(|upstream| trunkline_net::Origin::of(upstream.any_uri()?).ok()).collect();
+    prior_knowledge.sort_by_key(ToString::to_string);
+    prior_knowledge.dedup_by_key(|origin| origin.to_string());
+    let transport = Transport::new(&TransportConfig {
+        http2_prior_knowledge: prior_knowledge,
+        ..TransportConfig::default()
+    })?;
+    Ok(Gateway::with_stores(snapshot, transport, recorder, stores))
+}
+
+/// Opens the request log and what lies beside it.
+fn open(snapshot: &Snapshot, settings: Settings) -> anyhow::Result<(Recorder, Stores)> {
     let responses = Responses::open(&ResponseSettings {
         kind: settings.kind.clone(),
         keep: settings.keep,
@@ -150,17 +175,7 @@ pub(crate) fn build(snapshot: Snapshot) -> anyhow::Result<Arc<Gateway>> {
         max_bytes: snapshot.server.batches.max_bytes,
     })?;
     let recorder = Recorder::open(settings)?;
-    let cleartext = snapshot.upstreams.iter().filter(|upstream| upstream.http2_cleartext);
-    let mut prior_knowledge: Vec<trunkline_net::Origin> =
-        cleartext.filter_map(|upstream| trunkline_net::Origin::of(upstream.any_uri()?).ok()).collect();
-    prior_knowledge.sort_by_key(ToString::to_string);
-    prior_knowledge.dedup_by_key(|origin| origin.to_string());
-    let transport = Transport::new(&TransportConfig {
-        http2_prior_knowledge: prior_knowledge,
-        ..TransportConfig::default()
-    })?;
-    let stores = Stores { responses, learning, batches };
-    Ok(Gateway::with_stores(snapshot, transport, recorder, stores))
+    Ok((recorder, Stores { responses, learning, batches }))
 }
 
 /// Resolves at the first SIGTERM or SIGINT.

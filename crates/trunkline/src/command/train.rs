@@ -3,6 +3,8 @@
 //! Owns the files, the refusal of a worse router, and the words; the fit is the lab's. The file is written beside its place and
 //! moved there, so that a server that watches it never reads half of one.
 
+mod vectors;
+
 use super::bench_router::progress;
 use super::from_log::Stretch;
 use super::outcome;
@@ -16,7 +18,7 @@ use trunkline_lab::fit::{Fitted, LEAST_ROWS, Labels, Prepared, Settings, fit};
 use trunkline_lab::from_log::Gathered;
 use trunkline_lab::labelled;
 use trunkline_lab::measure::{Outcome, compare};
-use trunkline_route::learned::{Artefact, TrainingMetrics};
+use trunkline_route::learned::{Artefact, MOST_NEIGHBOURS, TrainingMetrics, USUAL_NEIGHBOURS};
 
 /// Options of `train`.
 #[derive(Debug, Args)]
@@ -29,12 +31,19 @@ pub(crate) struct Options {
     from_log: bool,
     #[command(flatten)]
     stretch: Stretch,
+    /// Read the prompts by this encoder too, a name under `encoders` of `--config`; the server then needs the same one.
+    #[arg(long, value_name = "NAME")]
+    encoder: Option<String>,
     /// Where to write the router.
     #[arg(long, value_name = "FILE", default_value = "quality.router.json")]
     out: PathBuf,
     /// Replace a router that is better by its own figures; the reason is kept in the file.
     #[arg(long, value_name = "REASON")]
     force: Option<String>,
+    /// Prompts that are kept as neighbours at the most; each takes some 260 bytes of the server's memory and 350 of the file.
+    #[arg(long, value_name = "ROWS", default_value_t = USUAL_NEIGHBOURS as u32,
+          value_parser = clap::value_parser!(u32).range(..=MOST_NEIGHBOURS as i64))]
+    neighbours: u32,
     /// The seed of the folds.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -49,10 +58,12 @@ pub(crate) struct Options {
 /// Data that cannot be read or is too little, a place that cannot be written.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let (data, gathered) = gather(options)?;
+    let data = if options.encoder.is_some() { with_texts(&data)? } else { data };
     let labels: Labels = data.rows.iter().map(|row| row.scores.clone()).collect();
-    let settings = Settings { seed: options.seed, ..Settings::default() };
+    let settings =
+        Settings { seed: options.seed, neighbours: options.neighbours as usize, ..Settings::default() };
+    let prepared = prepared(options, &data)?;
     let bar = progress(settings.steps(), "fitting");
-    let prepared = Prepared::of(&data.rows);
     let rows: Vec<usize> = (0..prepared.len()).collect();
     let fitted = fit(&prepared, &labels, &rows, &data.models, &settings, &|| bar.inc(1))
         .map_err(|error| anyhow::anyhow!("failed to {error}"))?;
@@ -79,6 +90,37 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
+/// The rows whose text is known: no other can be encoded.
+fn with_texts(data: &Dataset) -> anyhow::Result<Dataset> {
+    let before = data.rows.len();
+    let kept = data.of_group(&data.name, |row| row.features.is_none());
+    if kept.rows.is_empty() {
+        bail!(
+            "none of {before} prompts has its text, and an encoder reads texts: `learn: {{ keep: text }}` keeps those to come"
+        );
+    }
+    if kept.rows.len() < before {
+        let left_out = before - kept.rows.len();
+        eprintln!(
+            "warning: left out, kept without their text, which an encoder needs: {left_out} of {before} prompts"
+        );
+    }
+    Ok(kept)
+}
+
+/// The prompts as features, with an encoder's vectors where one is named.
+fn prepared(options: &Options, data: &Dataset) -> anyhow::Result<Prepared> {
+    let prepared = Prepared::of(&data.rows);
+    let Some(name) = &options.encoder else { return Ok(prepared) };
+    let prompts: Vec<&str> = data.rows.iter().map(|row| row.prompt.as_str()).collect();
+    let encoded = vectors::encode(options.stretch.config(), name, &prompts)?;
+    let cost = encoded.cost_usd.map_or_else(|| "an unknown amount".to_owned(), |cost| format!("${cost:.6}"));
+    eprintln!("{} prompts encoded by `{name}`, for {cost}", prompts.len());
+    prepared
+        .encoded_by(encoded.encoder, &encoded.vectors)
+        .map_err(|row| anyhow::anyhow!("the encoder `{name}` gave no vector for prompt {}", row + 1))
+}
+
 fn print(
     options: &Options,
     artefact: &Artefact,
@@ -102,6 +144,7 @@ fn print(
             "log": gathered,
             "findings": findings.lines().collect::<Vec<_>>(),
             "models": artefact.models,
+            "encoder": artefact.encoder,
             "data": artefact.data,
             "metrics": artefact.metrics,
         });

@@ -21,6 +21,7 @@ mod cancellation;
 mod cascade;
 mod choosing;
 mod clouds;
+mod command_line;
 mod completions;
 mod continuation;
 mod crash;

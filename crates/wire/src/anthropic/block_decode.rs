@@ -41,7 +41,7 @@ pub(super) fn assistant(content: &At<'_>, request: &mut ChatRequest) -> Result<(
 
 fn parts(content: &At<'_>, request: &mut ChatRequest) -> Result<Vec<Part>, BadRequest> {
     if content.is_text() {
-        return Ok(vec![Part::text(content.string()?)]);
+        return Ok(vec![Part::text(content.said()?)]);
     }
     if !content.is_array() {
         return Err(content.expected(CONTENT));

@@ -85,7 +85,7 @@ fn system(root: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
 
 fn system_parts(content: &At<'_>, request: &mut ChatRequest) -> Result<Vec<Part>, BadRequest> {
     if content.is_text() {
-        return Ok(vec![Part::text(content.string()?)]);
+        return Ok(vec![Part::text(content.said()?)]);
     }
     if !content.is_array() {
         return Err(content.expected("a string or an array of text blocks"));

@@ -29,13 +29,13 @@ const QUALIFIERS: [&str; 5] =
 pub(super) fn system(content: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
     let mut parts = Vec::new();
     if content.is_text() {
-        parts.push(Part::text(content.string()?));
+        parts.push(Part::text(content.said()?));
     } else {
         for part in content.required("parts", PARTS)?.items()? {
             let Some(text) = part.optional("text") else {
                 return Err(part.wrong("expected a text part: system instructions are text only"));
             };
-            parts.push(Part::text(text.string()?));
+            parts.push(Part::text(text.said()?));
         }
     }
     if !parts.is_empty() {
@@ -257,13 +257,13 @@ fn function_response(
         let lone = match (fields.next(), fields.next()) {
             (Some((key @ ("result" | "output" | "error"), text)), None) if text.is_text() => {
                 is_error = key == "error";
-                Some(text.string()?)
+                Some(text.said()?)
             }
             _ => None,
         };
         parts.push(Part::text(match lone {
             Some(text) => text,
-            None => value.json()?.text().to_owned(),
+            None => value.json()?.text().into(),
         }));
     }
     if let Some(media) = response.optional("parts") {

@@ -1,12 +1,14 @@
 //! Log-probabilities between Gemini's form and the canonical one.
 //!
-//! Owns `logprobsResult`: the tokens chosen and, step by step, the likeliest ones. Must not know candidates. The canonical form has
-//! no numbers of tokens and Gemini's no bytes: the first are left out, the second follow from the text, but where a token is a
+//! Owns `logprobsResult`: the tokens chosen and, step by step, the likeliest ones. Must not know candidates. The canonical form
+//! carries the numbers of tokens for clients of this dialect; Gemini has no bytes: they follow from the text, but where a token is a
 //! piece of a character, which nobody can tell from its text. Source: `LogprobsResult` in `generative_service.proto`.
 
 use crate::json_text::JsonText;
+use crate::token_ids;
 use bytes::BytesMut;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use trunkline_model::json::Json;
 
@@ -33,6 +35,9 @@ struct WireStep {
 struct WireToken {
     #[serde(default)]
     token: String,
+    /// A number; whatever else it is must not cost the rest.
+    #[serde(default)]
+    token_id: Option<Value>,
     /// The JSON form of protocol buffers leaves zeros out, and writes what is not finite as a string.
     #[serde(default)]
     log_probability: WireNumber,
@@ -93,6 +98,7 @@ pub(super) fn canonical(result: &RawValue) -> Option<Json> {
 fn open_entry(token: &WireToken, out: &mut BytesMut) {
     out.open_object();
     out.field("token", &token.token);
+    write_number(token_ids::NAME, token.token_id.as_ref(), out);
     out.key("logprob");
     out.float(token.log_probability.value());
     out.key("bytes");
@@ -117,6 +123,8 @@ struct Lists {
 struct Entry {
     #[serde(default)]
     token: String,
+    #[serde(default)]
+    token_id: Option<Value>,
     #[serde(default)]
     logprob: Option<f64>,
     #[serde(default)]
@@ -191,11 +199,19 @@ impl Pending {
 fn write_token(entry: &Entry, out: &mut BytesMut) {
     out.open_object();
     out.field("token", &entry.token);
+    write_number("tokenId", entry.token_id.as_ref(), out);
     if let Some(value) = entry.logprob {
         out.key("logProbability");
         out.float(value);
     }
     out.close_object();
+}
+
+fn write_number(name: &str, id: Option<&Value>, out: &mut BytesMut) {
+    if let Some(id) = id.and_then(Value::as_i64) {
+        out.key(name);
+        out.signed(id);
+    }
 }
 
 fn write_list(name: &str, elements: &BytesMut, out: &mut BytesMut) {
@@ -231,8 +247,8 @@ mod tests {
                 "chosenCandidates":[{"token":"Hé","tokenId":7,"logProbability":-0.25},{"token":"\ufffd","logProbability":"-Infinity"}]}"#,
         )
         .unwrap();
-        insta::assert_snapshot!(json.text(), @r#"{"content":[{"token":"Hé","logprob":-0.25,"bytes":[72,195,169],"top_logprobs":[{"token":"Hé","logprob":-0.25,"bytes":[72,195,169]},{"token":"Ho","logprob":0,"bytes":[72,111]}]},{"token":"�","logprob":-9999,"bytes":null,"top_logprobs":[]}],"refusal":null}"#);
-        insta::assert_snapshot!(written(&json), @r#"{"logprobsResult":{"topCandidates":[{"candidates":[{"token":"Hé","logProbability":-0.25},{"token":"Ho","logProbability":0}]},{"candidates":[]}],"chosenCandidates":[{"token":"Hé","logProbability":-0.25},{"token":"�","logProbability":-9999}],"logProbabilitySum":-9999.25},"avgLogprobs":-4999.625}"#);
+        insta::assert_snapshot!(json.text(), @r#"{"content":[{"token":"Hé","token_id":7,"logprob":-0.25,"bytes":[72,195,169],"top_logprobs":[{"token":"Hé","token_id":7,"logprob":-0.25,"bytes":[72,195,169]},{"token":"Ho","logprob":0,"bytes":[72,111]}]},{"token":"�","logprob":-9999,"bytes":null,"top_logprobs":[]}],"refusal":null}"#);
+        insta::assert_snapshot!(written(&json), @r#"{"logprobsResult":{"topCandidates":[{"candidates":[{"token":"Hé","tokenId":7,"logProbability":-0.25},{"token":"Ho","logProbability":0}]},{"candidates":[]}],"chosenCandidates":[{"token":"Hé","tokenId":7,"logProbability":-0.25},{"token":"�","logProbability":-9999}],"logProbabilitySum":-9999.25},"avgLogprobs":-4999.625}"#);
     }
 
     #[test]
@@ -247,10 +263,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_but_numbers_of_tokens_is_lost(tokens in proptest::collection::vec(("[^\u{fffd}]{0,6}", -50.0_f64..0.0), 1..8)) {
+        fn nothing_is_lost(tokens in proptest::collection::vec(("[^\u{fffd}]{0,6}", -50.0_f64..0.0, any::<i32>()), 1..8)) {
             let entries: Vec<_> = tokens
                 .iter()
-                .map(|(token, value)| serde_json::json!({"token": token, "logprob": value, "bytes": token.as_bytes(), "top_logprobs": []}))
+                .map(|(token, value, id)| serde_json::json!({"token": token, "token_id": id, "logprob": value, "bytes": token.as_bytes(), "top_logprobs": []}))
                 .collect();
             let json = Json::of(&serde_json::json!({"content": entries, "refusal": null}));
             let result: serde_json::Value = serde_json::from_str(&written(&json)).unwrap();

@@ -9,6 +9,7 @@ use super::{encode_error, encode_error_frame};
 use crate::carried::{self, Place};
 use crate::codec::{Encode, EncodeContext};
 use crate::tally::Tally;
+use crate::token_ids;
 use crate::write::{Object, array, string, whole};
 use bytes::BytesMut;
 use serde::Deserialize;
@@ -317,7 +318,9 @@ impl Encode for StreamEncoder {
             Event::PartStart { choice, kind, .. } => self.part_start(*choice, kind, out),
             Event::Delta { choice, delta, .. } => self.delta(*choice, delta, out),
             Event::PartEnd { choice, .. } => self.part_end(*choice, out),
-            Event::Logprobs { choice, json } => self.choice(*choice).logprobs.push(json.clone()),
+            Event::Logprobs { choice, json } => {
+                self.choice(*choice).logprobs.push(token_ids::without(json).into_owned());
+            }
             Event::Finish { choice, reason, .. } => {
                 self.role(*choice, out);
                 self.chunk(*choice, Some(*reason), out, |_| {});
@@ -547,7 +550,9 @@ impl Encode for PlainEncoder {
             Event::PartStart { choice, kind, .. } => self.choice(*choice).part_start(kind),
             Event::Delta { choice, delta, .. } => self.choice(*choice).delta(delta),
             Event::PartEnd { choice, .. } => self.choice(*choice).kind = None,
-            Event::Logprobs { choice, json } => self.choice(*choice).logprobs.push(json.clone()),
+            Event::Logprobs { choice, json } => {
+                self.choice(*choice).logprobs.push(token_ids::without(json).into_owned());
+            }
             Event::Finish { choice, reason, .. } => self.choice(*choice).finish = Some(*reason),
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Embedding { .. } | Event::Ranked { .. } | Event::Extra { .. } | Event::End => {}

@@ -24,7 +24,7 @@ pub(super) fn input(
     place: &Place<'_>,
     messages: &mut Vec<Message>,
 ) -> Result<(), BadRequest> {
-    if let Some(text) = node.as_text() {
+    if let Some(text) = place.said(node) {
         messages.push(Message::text(Role::User, text));
         return Ok(());
     }
@@ -116,7 +116,7 @@ fn message(node: &Node<'_>, place: &Place<'_>, messages: &mut Vec<Message>) -> R
 fn content(node: &Node<'_>, place: &Place<'_>, key: &str) -> Result<Vec<Part>, BadRequest> {
     let at = place.key(key);
     let content = node.field(key).ok_or_else(|| at.missing("a string or an array of parts"))?;
-    if let Some(text) = content.as_text() {
+    if let Some(text) = at.said(content) {
         return Ok(vec![Part::text(text)]);
     }
     if content.kind() != Kind::Array {

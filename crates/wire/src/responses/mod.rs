@@ -25,6 +25,7 @@ mod tests;
 
 use crate::codec::{Decode, Encode, EncodeContext, Observe};
 use crate::openai;
+use crate::token_ids;
 use bytes::{Bytes, BytesMut};
 use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::json::Json;
@@ -67,6 +68,7 @@ fn logprobs(json: &Json) -> Vec<String> {
 /// An entry with the members that the specification demands; look-alikes leave some out.
 fn complete(entry: &Json) -> Option<String> {
     let mut value = entry.value();
+    token_ids::leave_out(&mut value);
     let fields = value.as_object_mut()?;
     let bytes = fields.get("token")?.as_str()?.as_bytes().to_vec();
     if fields.get("bytes").is_none_or(serde_json::Value::is_null) {

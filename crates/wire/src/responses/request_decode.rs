@@ -125,9 +125,9 @@ fn elsewhere(name: &str, place: &Place<'_>) -> BadRequest {
 
 /// A text, or a list of items, before everything else.
 fn instruct(node: &Node<'_>, place: &Place<'_>, chat: &mut ChatRequest) -> Result<(), BadRequest> {
-    match node.kind() {
-        Kind::Text => chat.messages.push(Message::text(Role::System, place.text(node)?)),
-        _ => item_decode::input(node, place, &mut chat.messages)?,
+    match place.said(node) {
+        Some(text) => chat.messages.push(Message::text(Role::System, text)),
+        None => item_decode::input(node, place, &mut chat.messages)?,
     }
     Ok(())
 }

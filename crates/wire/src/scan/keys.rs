@@ -4,7 +4,7 @@
 //! duplicates counts: what is decided here could be decided by one of them while the provider reads the other. Nearly all objects
 //! have few keys, none twice: those cost a bit each, and are compared only when the bits meet.
 
-use super::reader::{Fault, Kind, Reader, Text};
+use super::reader::{Escapes, Fault, Kind, Reader, Text};
 use crate::codec::BadRequest;
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -59,7 +59,7 @@ impl<'a> Keys<'a> {
 
 /// A bit that depends on the name alone. An escaped spelling may be of any name: it sets and meets all bits.
 fn bit_of(key: Text<'_>) -> u64 {
-    if key.escaped {
+    if key.escapes != Escapes::None {
         return u64::MAX;
     }
     let bytes = key.raw.as_bytes();
@@ -74,7 +74,7 @@ fn bit_of(key: Text<'_>) -> u64 {
 /// The key whose text starts there; it was read before.
 fn key_at(text: &str, start: usize) -> Text<'_> {
     let mut reader = Reader::at(text, start.saturating_sub(1));
-    reader.string().unwrap_or(Text { raw: "", escaped: false, start })
+    reader.string().unwrap_or(Text { raw: "", escapes: Escapes::None, start })
 }
 
 /// A key that stands twice in an object.

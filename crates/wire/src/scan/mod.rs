@@ -13,6 +13,7 @@ pub(crate) mod reader;
 mod responses;
 mod text;
 pub(crate) mod tree;
+mod types;
 pub(crate) mod unescape;
 
 use crate::codec::{BadRequest, Envelope, Field, PathParts};
@@ -89,10 +90,11 @@ impl Facts {
             return Err(reader.unexpected("`{`: the body is a JSON object"));
         }
         let mut fields = Vec::with_capacity(16);
-        let dialect = self.shape.dialect;
+        let (dialect, operation) = (self.shape.dialect, self.shape.operation);
         reader.object(|reader, key| {
             let start = reader.position();
             let name = key.resolve();
+            types::check(dialect, operation, &name, reader)?;
             match dialect {
                 Dialect::OpenAi | Dialect::Converse | Dialect::Cohere | Dialect::Mistral => {
                     openai::field(self, &name, reader)?

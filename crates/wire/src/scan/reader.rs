@@ -53,13 +53,31 @@ impl Kind {
     }
 }
 
+/// The escapes of a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Escapes {
+    /// It reads as it is written.
+    None,
+    /// All are a letter after a backslash, which every reader takes alike.
+    Letters,
+    /// Some are by number, and may be halves of a character.
+    Numbers,
+}
+
+impl Escapes {
+    /// With the escape whose letter follows at an offset.
+    pub(crate) fn and(self, bytes: &[u8], letter: usize) -> Self {
+        if self == Self::Numbers || bytes.get(letter) == Some(&b'u') { Self::Numbers } else { Self::Letters }
+    }
+}
+
 /// A string in place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
     /// The text between the quotes, escapes not resolved.
     pub(crate) raw: &'a str,
     /// Whether there are escapes to resolve.
-    pub(crate) escaped: bool,
+    pub(crate) escapes: Escapes,
     /// Offset of the first byte after the opening quote.
     pub(crate) start: usize,
 }
@@ -67,7 +85,10 @@ pub(crate) struct Text<'a> {
 impl<'a> Text<'a> {
     /// The text with escapes resolved; borrowed where there are none. Lone surrogates become U+FFFD.
     pub(crate) fn resolve(&self) -> Cow<'a, str> {
-        if self.escaped { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
+        match self.escapes {
+            Escapes::None => Cow::Borrowed(self.raw),
+            Escapes::Letters | Escapes::Numbers => Cow::Owned(unescape(self.raw)),
+        }
     }
 
     /// The place of the raw text in the body.
@@ -156,7 +177,7 @@ impl<'a> Reader<'a> {
         let bytes = self.text.as_bytes();
         let start = self.at + 1;
         let mut at = start;
-        let mut escaped = false;
+        let mut escapes = Escapes::None;
         // Keys and other short strings end within the first step.
         if let Some(step) = bytes.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) {
             let specials = specials_of_step(step);
@@ -166,7 +187,7 @@ impl<'a> Reader<'a> {
                 at += specials.trailing_zeros() as usize;
                 if bytes[at] == b'"' {
                     self.at = at + 1;
-                    return Ok(Text { raw: &self.text[start..at], escaped, start });
+                    return Ok(Text { raw: &self.text[start..at], escapes, start });
                 }
             }
         }
@@ -175,12 +196,15 @@ impl<'a> Reader<'a> {
             match bytes.get(at) {
                 Some(b'"') => {
                     self.at = at + 1;
-                    return Ok(Text { raw: &self.text[start..at], escaped, start });
+                    return Ok(Text { raw: &self.text[start..at], escapes, start });
                 }
                 Some(b'\\') => {
-                    escaped = true;
-                    at = self.escape(at)?;
-                    at = self.escapes(at)?;
+                    let mut check = |found: usize| {
+                        escapes = escapes.and(bytes, found + 1);
+                        self.escape(found)
+                    };
+                    at = check(at)?;
+                    at = pass_escapes(bytes, at, check)?;
                 }
                 Some(_) => {
                     return Err(syntax_error(self.text, at, "control characters in strings to be escaped"));
@@ -188,10 +212,6 @@ impl<'a> Reader<'a> {
                 None => return Err(syntax_error(self.text, at, "`\"` at the end of a string")),
             }
         }
-    }
-
-    fn escapes(&self, at: usize) -> Result<usize, Fault> {
-        pass_escapes(self.text.as_bytes(), at, |found| self.escape(found))
     }
 
     /// Checks the escape whose backslash is at `at`; gives the offset after it.

@@ -5,6 +5,7 @@
 //! and the model's own turns are not what the user said; a turn that holds nothing else is passed over.
 
 use super::reader::{Fault, Kind, Reader, Text};
+use super::unescape::unescape;
 use super::{fields_of, string_of, utf8};
 use crate::codec::Envelope;
 use std::borrow::Cow;
@@ -56,7 +57,7 @@ pub fn prompt_text<'a>(
         let (Some(name), Some(value)) = (text.get(field.name.clone()), text.get(field.value.clone())) else {
             continue;
         };
-        let name = Text { raw: name, escaped: name.contains('\\'), start: 0 }.resolve();
+        let name = if name.contains('\\') { unescape(name).into() } else { Cow::Borrowed(name) };
         // The first look has found the body sound, so that nothing is lost where this one stops.
         let _ = read_field(&mut found, dialect, operation, &name, &mut Reader::new(value));
     }

@@ -4,7 +4,7 @@
 //! the fields of a part may come in any order, duplicates are legal, and "messages[2].content[0].image_url.url: expected
 //! a string, found a number" is the message a client can use. Strings without escapes and raw values are not copied.
 
-use super::reader::{self, Fault, Kind, Reader, wrong_type};
+use super::reader::{self, Escapes, Fault, Kind, Reader, wrong_type};
 use crate::codec::BadRequest;
 use crate::source::Source;
 use bytes::Bytes;
@@ -50,7 +50,7 @@ pub(crate) struct Said<'a> {
 impl Said<'_> {
     /// What it reads as.
     pub(crate) fn as_str(&self) -> &str {
-        if !self.inside.escaped {
+        if self.inside.escapes == Escapes::None {
             return self.inside.raw;
         }
         self.resolved.get_or_init(|| self.inside.resolve().into_owned())
@@ -310,11 +310,13 @@ impl<'p> Place<'p> {
     /// A string as text of the conversation, and a share of the body where it can be one.
     pub(crate) fn said(&self, node: &Node<'_>) -> Option<Text> {
         let Value::Text(said) = &node.value else { return None };
-        if said.inside.escaped {
-            let kept = Text::escaped_part(self.body, node.raw);
-            return Some(kept.unwrap_or_else(|| Text::from(said.as_str())));
-        }
-        Some(Text::plain_part(self.body, said.inside.raw))
+        Some(match said.inside.escapes {
+            Escapes::None => Text::plain_part(self.body, said.inside.raw),
+            Escapes::Letters => {
+                Text::escaped_part(self.body, node.raw).unwrap_or_else(|| said.as_str().into())
+            }
+            Escapes::Numbers => said.as_str().into(),
+        })
     }
 
     /// A piece of a string, as text of the conversation.
@@ -387,6 +389,26 @@ mod tests {
             .map(|text| read(text).unwrap_err().message)
             .collect();
         insta::assert_snapshot!(errors.join("\n"));
+    }
+
+    #[test]
+    fn escapes_by_number_are_read_at_once_and_others_when_somebody_asks() {
+        let letters = "so: \\n".repeat(40);
+        for (before, escape, expected) in [
+            ("", "\\ud800", "\u{fffd}"),
+            (letters.as_str(), "\\ud800", "\u{fffd}"),
+            (
+                letters.as_str(),
+                "\\u0041 and more than a block of letters before the text comes to its end, as is right",
+                "A and",
+            ),
+            (letters.as_str(), "\\n", "\n"),
+        ] {
+            let body = format!("\"{before}{}{escape}\"", "a".repeat(100));
+            let said = Place::ROOT.said(&parse_text(&body, &[]).unwrap()).unwrap();
+            assert_eq!(said.written().is_some(), !escape.contains("\\u"), "{body}");
+            assert!(said.as_str().contains(&format!("a{expected}")), "{body}");
+        }
     }
 
     #[test]

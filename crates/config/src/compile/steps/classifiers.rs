@@ -2,10 +2,10 @@
 //!
 //! Owns their settings: whom to ask, which labels there are, how long to wait and to keep.
 
+use super::waiting::{Waiting, waiting};
 use crate::compile::Compiler;
 use crate::compile::fleet::CompiledFleet;
 use crate::file::{ClassifierSettings, File};
-use crate::scalar;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,6 @@ use trunkline_route::steps::{ClassifierLabel, ClassifierModel};
 
 /// How long an answer is waited for when the settings do not say.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest wait: the client waits too.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long an answer is kept when the settings do not say.
-const KEEP: Duration = Duration::from_secs(3_600);
 /// The most labels a model is shown.
 const MOST_LABELS: usize = 100;
 
@@ -66,20 +62,8 @@ fn classifier(
         compiler.error(&path("labels"), format!("`{label}` cannot be a label"), None);
         return None;
     }
-    let timeout = match settings.timeout.as_ref() {
-        None => TIMEOUT,
-        written => compiler.read(&path("timeout"), written, |text| {
-            let timeout = scalar::duration(text)?;
-            if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
-                return Err(format!("`{text}` is not from 1 millisecond to 60 seconds"));
-            }
-            Ok(timeout)
-        })?,
-    };
-    let keep = match settings.keep.as_ref() {
-        None => KEEP,
-        written => compiler.read(&path("keep"), written, scalar::duration)?,
-    };
+    let said = (settings.timeout.as_ref(), settings.keep.as_ref());
+    let Waiting { timeout, keep } = waiting(["classifiers", name], said, TIMEOUT, compiler)?;
     let spend_cap = spend_cap(name, settings, deployment, fleet, compiler);
     Some(ClassifierModel {
         name: name.into(),

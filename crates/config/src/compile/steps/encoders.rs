@@ -3,10 +3,10 @@
 //! Owns their settings: a deployment that serves embeddings, or the folder of a sentence transformer. Folders are read through
 //! [`crate::Inputs::files`] like every file, and only by builds that can use them; others say so.
 
+use super::waiting::{Waiting, waiting};
 use crate::compile::Compiler;
 use crate::compile::fleet::CompiledFleet;
 use crate::file::{EncoderSettings, File};
-use crate::scalar;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,18 +16,17 @@ use trunkline_route::steps::{EncodeBy, Encoder};
 
 /// How long a vector is waited for when the settings do not say.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// The longest wait: the client waits too.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a vector is kept when the settings do not say.
-const KEEP: Duration = Duration::from_secs(3_600);
 /// The most components to ask for.
 const MOST_DIMENSIONS: u32 = 4_096;
 
-pub(super) type Encoders = BTreeMap<String, Option<Arc<Encoder>>>;
+/// The encoders by name; `None` for one that cannot be used, which is reported once.
+pub(crate) type Encoders = BTreeMap<String, Option<Arc<Encoder>>>;
 
+/// Compiles the encoders of a configuration.
 pub(super) fn compile(file: &File, fleet: &CompiledFleet, compiler: &mut Compiler<'_>) -> Encoders {
     let compiled = |(name, settings): (&String, &EncoderSettings)| {
-        let used = file.intents.values().any(|intents| intents.encoder.as_ref() == Some(name));
+        let used = file.intents.values().any(|intents| intents.encoder.as_ref() == Some(name))
+            || file.learned.values().any(|learned| learned.encoder.as_ref() == Some(name));
         if !used {
             compiler.warning(&["encoders", name], format!("nothing uses the encoder `{name}`"), None);
         }
@@ -43,20 +42,8 @@ fn encoder(
     compiler: &mut Compiler<'_>,
 ) -> Option<Encoder> {
     let path = |field| ["encoders", name, field];
-    let timeout = match settings.timeout.as_ref() {
-        None => TIMEOUT,
-        written => compiler.read(&path("timeout"), written, |text| {
-            let timeout = scalar::duration(text)?;
-            if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
-                return Err(format!("`{text}` is not from 1 millisecond to 60 seconds"));
-            }
-            Ok(timeout)
-        })?,
-    };
-    let keep = match settings.keep.as_ref() {
-        None => KEEP,
-        written => compiler.read(&path("keep"), written, scalar::duration)?,
-    };
+    let said = (settings.timeout.as_ref(), settings.keep.as_ref());
+    let Waiting { timeout, keep } = waiting(["encoders", name], said, TIMEOUT, compiler)?;
     let (by, identity) = match (&settings.deployment, &settings.folder) {
         (Some(deployment), None) => remote(name, deployment, settings.dimensions, fleet, compiler)?,
         (None, Some(_)) if settings.dimensions.is_some() => {

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 /// A labelled text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Row {
+    /// Where in the file it stands, in words.
+    pub(super) place: String,
     pub(super) text: String,
     pub(super) label: String,
 }
@@ -58,7 +60,7 @@ fn json_lines(name: &str, text: &str) -> Result<Vec<Row>, String> {
             )));
         }
         seen.insert(text.clone(), (number, label.clone()));
-        rows.push(Row { text, label });
+        rows.push(Row { place: format!("line {number} of `{name}`"), text, label });
     }
     Ok(rows)
 }
@@ -71,7 +73,8 @@ fn yaml(name: &str, text: &str) -> Result<Vec<Row>, String> {
         if texts.is_empty() {
             return Err(format!("`{name}`: the label `{label}` has no example"));
         }
-        rows.extend(texts.into_iter().map(|text| Row { text, label: label.clone() }));
+        let row = |text| Row { place: format!("`{name}`"), text, label: label.clone() };
+        rows.extend(texts.into_iter().map(row));
     }
     Ok(rows)
 }

@@ -7,9 +7,10 @@ use super::encoders::Encoders;
 use super::examples;
 use super::kinds::find;
 use crate::compile::Compiler;
-use crate::file::{File, IntentsHead, IntentsSettings};
-use std::collections::{BTreeMap, HashSet};
+use crate::file::{File, IntentsHead, IntentsSettings, StepSettings};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use trunkline_model::nearest::nearest;
 use trunkline_route::classify::{Classifier, Example, Head, TrainError, Training};
 use trunkline_route::steps::{EncodeBy, EncodedIntents, Encoder, Intents, Learned};
 
@@ -23,13 +24,27 @@ pub(super) fn compile(
 ) -> BTreeMap<String, Option<Arc<Intents>>> {
     file.intents
         .iter()
-        .map(|(name, settings)| (name.clone(), intents(name, settings, encoders, compiler).map(Arc::new)))
+        .map(|(name, settings)| {
+            let mapped = mapped(file, name);
+            (name.clone(), intents(name, settings, &mapped, encoders, compiler).map(Arc::new))
+        })
         .collect()
+}
+
+/// The labels that steps send somewhere.
+fn mapped<'a>(file: &'a File, name: &str) -> BTreeSet<&'a str> {
+    let steps = file.routes.values().flat_map(|route| &route.decide);
+    let reads = |step: &&StepSettings| {
+        step.semantic.as_deref() == Some(name)
+            || step.hybrid.as_ref().is_some_and(|hybrid| hybrid.intents == name)
+    };
+    steps.filter(reads).flat_map(|step| step.map.keys().map(String::as_str)).collect()
 }
 
 fn intents(
     name: &str,
     settings: &IntentsSettings,
+    mapped: &BTreeSet<&str>,
     encoders: &Encoders,
     compiler: &mut Compiler<'_>,
 ) -> Option<Intents> {
@@ -67,6 +82,7 @@ fn intents(
     for row in &rows {
         texts.entry(&row.label).or_default().push(&row.text);
     }
+    misspelt(name, &rows, &texts, mapped, compiler)?;
     let gathered = from_log(name, settings, compiler)?;
     let own: HashSet<&str> = texts.values().flatten().copied().collect();
     // What the configuration says of a text is not overruled by what users say.
@@ -99,6 +115,40 @@ fn intents(
         return None;
     }
     train(name, settings, &texts, encoder, compiler)
+}
+
+/// Labels of a file that no step maps and that look like one that is mapped. With a few examples only, one is taken for a slip: it
+/// would become a class of its own, and its texts would go nowhere.
+fn misspelt(
+    name: &str,
+    rows: &[examples::Row],
+    texts: &BTreeMap<&str, Vec<&str>>,
+    mapped: &BTreeSet<&str>,
+    compiler: &mut Compiler<'_>,
+) -> Option<()> {
+    let path = ["intents", name, "file"];
+    let mut told: BTreeSet<&str> = BTreeSet::new();
+    let mut slip = false;
+    for row in rows.iter().filter(|row| !mapped.contains(row.label.as_str())) {
+        let near = nearest(&row.label, mapped.iter().copied(), 1);
+        // One name within another is no slip of the pen.
+        let alike = |meant: &&&str| meant.len().abs_diff(row.label.len()) <= 2;
+        let Some(meant) = near.first().filter(alike).filter(|_| told.insert(&row.label)) else { continue };
+        let message = format!("{}: no step maps the label `{}`", row.place, row.label);
+        if texts.get(row.label.as_str()).is_some_and(|texts| texts.len() < FEW) {
+            slip = true;
+            compiler.error(
+                &path,
+                message,
+                Some(format!("did you mean `{meant}`? Correct it there, or map it")),
+            );
+        } else {
+            let hint =
+                format!("its texts are left to the next step; if `{meant}` is meant, correct it there");
+            compiler.warning(&path, message, Some(hint));
+        }
+    }
+    (!slip).then_some(())
 }
 
 /// Examples kept of the log at the most, the newest of them.

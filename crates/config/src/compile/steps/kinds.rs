@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trunkline_route::policy::TierPosition;
 use trunkline_route::steps::{
-    Arm, ArmStatistics, Bandit, ClassifierStep, Complexity, ComplexityBy, EncodeBy, Experiment, Exploration,
-    Hybrid, Intents, LabelTiers, Semantic, SplitBy, StepKind,
+    Arm, ArmStatistics, Bandit, ClassifierStep, Complexity, ComplexityBy, EncodeBy, Encoder, Experiment,
+    Exploration, Hybrid, Intents, LabelTiers, Semantic, SplitBy, StepKind,
 };
 
 pub(super) fn semantic(
@@ -29,7 +29,7 @@ pub(super) fn semantic(
 ) -> Option<StepKind> {
     let name = step.semantic.as_ref()?;
     let intents = find(&below(path, "semantic"), name, "intents", &around.named.intents, compiler)?;
-    encoder_may_see(&below(path, "semantic"), &intents, around, compiler)?;
+    encoder_may_see(&below(path, "semantic"), encoder_of(&intents), around, compiler)?;
     let labels: Vec<&str> = intents.labels().iter().map(AsRef::as_ref).collect();
     let awaited = awaited(name, around);
     let map = map(path, &step.map, &with(&labels, awaited), around.names, compiler)?;
@@ -68,7 +68,7 @@ pub(super) fn hybrid(
         compiler,
     );
     let (intents, model) = (intents?, model?);
-    encoder_may_see(&below(&place, "intents"), &intents, around, compiler)?;
+    encoder_may_see(&below(&place, "intents"), encoder_of(&intents), around, compiler)?;
     let own: Vec<&str> = intents.labels().iter().map(AsRef::as_ref).collect();
     let asked: Vec<&str> = model.labels.iter().map(|label| &*label.label).collect();
     let all: Vec<&str> = own.iter().chain(&asked).copied().collect::<BTreeSet<_>>().into_iter().collect();
@@ -234,7 +234,7 @@ pub(super) fn experiment(
 }
 
 /// What a step or a setting names under a setting at the top.
-pub(super) fn find<T>(
+pub(crate) fn find<T>(
     path: &[&str],
     name: &str,
     top: &str,
@@ -253,15 +253,13 @@ pub(super) fn find<T>(
 }
 
 /// An encoder that the route's own demands keep from every request would never be asked.
-fn encoder_may_see(
+pub(crate) fn encoder_may_see(
     path: &[&str],
-    intents: &Intents,
+    encoder: Option<&Encoder>,
     around: &Surroundings<'_>,
     compiler: &mut Compiler<'_>,
 ) -> Option<()> {
-    let Some(EncodeBy::Deployment { deployment, .. }) =
-        intents.encoded().map(|examples| &examples.encoder.by)
-    else {
+    let Some(EncodeBy::Deployment { deployment, .. }) = encoder.map(|encoder| &encoder.by) else {
         return Some(());
     };
     let deployment = around.fleet.fleet.deployment(*deployment);
@@ -273,6 +271,11 @@ fn encoder_may_see(
     );
     compiler.error(path, message, Some("state it under `data`, or name another encoder".to_owned()));
     None
+}
+
+/// The encoder of examples, where they have one.
+fn encoder_of(intents: &Intents) -> Option<&Encoder> {
+    intents.encoded().map(|examples| &*examples.encoder)
 }
 
 /// Labels of examples that the log may bring at any time: they may be mapped before they are there.

@@ -10,15 +10,18 @@ mod examples;
 mod intents;
 mod kinds;
 mod shadow;
+mod waiting;
 
 use crate::compile::Compiler;
 use crate::compile::fleet::CompiledFleet;
 use crate::compile::learned::Surroundings;
 use crate::file::{File, StepSettings};
+use encoders::Encoders;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trunkline_route::steps::{ClassifierModel, Intents, StepKind};
 
+pub(super) use kinds::{encoder_may_see, find};
 pub(super) use shadow::shadow;
 
 /// What steps name, compiled once; `None` for what is named and cannot be used, which is reported once.
@@ -28,6 +31,7 @@ pub(super) struct Named {
     pub(super) classifiers: BTreeMap<String, Option<Arc<ClassifierModel>>>,
     /// Of intents, the labels whose examples come from the log.
     pub(super) awaited: BTreeMap<String, Vec<String>>,
+    pub(super) encoders: Encoders,
 }
 
 /// Compiles what steps name.
@@ -35,6 +39,7 @@ pub(super) fn named(file: &File, fleet: &CompiledFleet, compiler: &mut Compiler<
     let encoders = encoders::compile(file, fleet, compiler);
     let named = Named {
         intents: intents::compile(file, &encoders, compiler),
+        encoders,
         classifiers: classifiers::compile(file, fleet, compiler),
         awaited: file.intents.iter().map(|(name, of)| (name.clone(), of.from_log.clone())).collect(),
     };

@@ -100,7 +100,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
 async fn listen(wanted: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
     if let Some(address) = wanted {
-        return TcpListener::bind(address).await.with_context(|| format!("listen on {address}"));
+        return super::serve::listener(address).await;
     }
     for port in 4000..4020 {
         if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {

@@ -2,22 +2,15 @@
 //!
 //! Owns the exchange with the gateway of this process. Must not know the gateway from inside: costs come from its headers.
 
-use bytes::Bytes;
-use http::Request;
-use http::header::{CONTENT_TYPE, HOST};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::rt::TokioIo;
+use crate::command::in_process;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use trunkline_model::event::Finish;
 use trunkline_route::cascade::{Answer, ToolCall};
 
 /// What marks these requests in a gateway's record.
-const TAG: &str = "source=eval";
-/// Far more than any answer.
-const LARGEST_ANSWER: usize = 64 << 20;
+const SOURCE: &str = "eval";
 
 /// What came back.
 pub(super) struct Reply {
@@ -47,41 +40,13 @@ async fn exchange(
     cost: &mut Option<f64>,
     deployment: &mut Option<String>,
 ) -> Result<Answer, String> {
-    let failed = |error: hyper::Error| format!("the request failed: {error}");
-    let stream = TcpStream::connect(address).await.map_err(|error| format!("no connection: {error}"))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    // Its errors come out of the exchange as well.
-    tokio::spawn(connection);
-    let request = Request::post("/v1/chat/completions")
-        .header(HOST, address.to_string())
-        .header(CONTENT_TYPE, "application/json")
-        .header("x-trunkline-tags", TAG)
-        .body(Full::new(Bytes::from(body.to_string())))
-        .map_err(|error| format!("no request: {error}"))?;
-    let response = sender.send_request(request).await.map_err(failed)?;
-    let (head, body) = response.into_parts();
-    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    *deployment = header("x-trunkline-provider")
-        .zip(header("x-trunkline-model"))
+    let said = in_process::post(address, "/v1/chat/completions", SOURCE, body).await?;
+    *deployment = said
+        .header("x-trunkline-provider")
+        .zip(said.header("x-trunkline-model"))
         .map(|(provider, model)| format!("{provider}/{model}"));
-    let confidence = header("x-trunkline-cost-confidence");
-    let stated = header("x-trunkline-cost-usd").and_then(|text| text.parse().ok());
-    *cost = stated.filter(|_| confidence != Some("unknown"));
-    let collected = Limited::new(body, LARGEST_ANSWER).collect().await;
-    let bytes = collected.map_err(|error| format!("the answer broke off: {error}"))?.to_bytes();
-    let value: Value =
-        serde_json::from_slice(&bytes).map_err(|error| format!("the answer is not JSON: {error}"))?;
-    if !head.status.is_success() {
-        let error = &value["error"];
-        let code = error["code"].as_str().unwrap_or("error");
-        return Err(format!(
-            "{} {code}: {}",
-            head.status.as_u16(),
-            error["message"].as_str().unwrap_or_default()
-        ));
-    }
-    read(&value)
+    *cost = said.cost_usd();
+    read(&said.body?)
 }
 
 /// The first choice of an answer.

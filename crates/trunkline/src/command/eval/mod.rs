@@ -8,8 +8,8 @@ mod runner;
 mod spend;
 mod state;
 
+use super::in_process::{InProcess, played};
 use super::outcome::{self, Output};
-use super::serve;
 use crate::configuration::{self, Origin};
 use anyhow::Context;
 use clap::Args;
@@ -17,14 +17,10 @@ use runner::Runner;
 use serde_json::Value;
 use spend::Spend;
 use state::State;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use trunkline_config::{KeyRing, Snapshot, Store};
-use trunkline_gateway::server;
+use trunkline_config::Snapshot;
 use trunkline_lab::evaluate::{
     Asked, Defaults, Evaluation, Minimum, Outcome, Row, labelled_lines, parse, summarize,
 };
@@ -183,14 +179,6 @@ fn rows(options: &Options) -> anyhow::Result<Vec<Arc<Row>>> {
     Ok(parse(&path, &text, &defaults)?.into_iter().map(Arc::new).collect())
 }
 
-/// The configuration as it is asked: without virtual keys, and with a record of its own, since a running gateway writes the
-/// configured one.
-fn played(mut snapshot: Snapshot) -> Snapshot {
-    snapshot.keys = KeyRing::new(snapshot.keys.pepper().clone());
-    snapshot.server.store = Store::Memory;
-    snapshot
-}
-
 /// Row by row, every target: when money or time runs out, all targets have been asked the same rows.
 fn questions(rows: &[Arc<Row>], options: &Options, config: &str) -> Vec<Question> {
     let mut targets: Vec<&String> = Vec::new();
@@ -237,17 +225,9 @@ async fn ask(
     state: &mut State,
     outcomes: &mut Vec<Outcome>,
 ) -> anyhow::Result<usize> {
-    let gateway = serve::build(snapshot)?;
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("listen on a port of 127.0.0.1")?;
-    let address = listener.local_addr().context("read the address listened on")?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(server::run(gateway, listener, async {
-        // A dropped sender stops it as well.
-        let _ = stopped.await;
-    }));
+    let gateway = InProcess::start(snapshot).await?;
     let bar = outcome::progress(open.len() as u64, "asking");
-    let mut runner = Runner::new(address, options.judge.clone(), usize::from(options.jobs), spend);
+    let mut runner = Runner::new(gateway.address, options.judge.clone(), usize::from(options.jobs), spend);
     let left = runner
         .run(open, |outcome| {
             bar.inc(1);
@@ -257,7 +237,6 @@ async fn ask(
         })
         .await;
     bar.finish_and_clear();
-    let _ = stop.send(());
-    server.await.context("stop the gateway")?;
+    gateway.stop().await?;
     left
 }

@@ -1,9 +1,9 @@
-//! Whether what came is what was asked for.
+//! Whether a file that came is what was asked for.
 //!
 //! Owns the list of types and their first bytes. Must not decode a file. The bytes decide and the declared type must not
 //! contradict them: a login page with status 200 is not a picture, and no declared type makes it one.
 
-use trunkline_model::content::MediaKind;
+use crate::content::MediaKind;
 
 /// Office documents: a ZIP archive in their bytes, so the declared type says which.
 const ARCHIVES: [&str; 2] = [
@@ -21,8 +21,9 @@ const TEXTS: [&str; 7] = [
     "application/xml",
 ];
 
-/// What is accepted, for the request and for the words to the client.
-pub(super) const fn expected(kind: MediaKind) -> (&'static str, &'static str) {
+/// What is accepted: as the value of an `accept` header, and in words for the client.
+#[must_use]
+pub const fn expected(kind: MediaKind) -> (&'static str, &'static str) {
     match kind {
         MediaKind::Image => {
             ("image/jpeg, image/png, image/gif, image/webp", "a JPEG, PNG, GIF or WebP picture")
@@ -36,7 +37,8 @@ pub(super) const fn expected(kind: MediaKind) -> (&'static str, &'static str) {
 }
 
 /// The type of a file: by its bytes where they tell, in accord with what was declared; `None` refuses it.
-pub(super) fn judge(kind: MediaKind, declared: Option<&str>, bytes: &[u8]) -> Option<&'static str> {
+#[must_use]
+pub fn judge(kind: MediaKind, declared: Option<&str>, bytes: &[u8]) -> Option<&'static str> {
     let declared =
         declared.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     let declared = declared.as_deref().filter(|kind| !is_general(kind));
