@@ -6,7 +6,8 @@
 //! is reported by its path in the client's own words.
 
 use crate::codec::BadRequest;
-use crate::scan::reader::{Escapes, pass_escapes, plain_prefix};
+use crate::scan::reader::Escapes;
+use crate::scan::specials::{pass_escapes, plain_prefix};
 use crate::scan::unescape::unescape;
 use crate::source::Source;
 use bytes::Bytes;
