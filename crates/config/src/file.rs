@@ -573,6 +573,8 @@ pub struct ComplexitySettings {
     pub below: Option<String>,
     /// What scores.
     pub by: Option<ComplexityScore>,
+    /// A trained router that scores in place of the bundled head, a name under `learned`; needs `below`.
+    pub router: Option<String>,
 }
 
 /// What scores complexity.

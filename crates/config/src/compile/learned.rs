@@ -152,23 +152,7 @@ pub(super) fn learned(
         below.push(name);
         below
     };
-    let router = match around.routers.get(name) {
-        Some(router) => router.clone(),
-        None => {
-            let known = around.routers.keys().map(String::as_str);
-            let hint = did_you_mean(name, known).or_else(|| {
-                Some(format!(
-                    "add `learned: {{ {name}: {{ file: {name}.router.json }} }}` to the configuration"
-                ))
-            });
-            compiler.error(
-                &below("learned"),
-                format!("there is no trained router `{name}` under `learned`"),
-                hint,
-            );
-            None
-        }
-    };
+    let router = named(&below("learned"), name, around, compiler);
     let mut tier = |field, name: Option<&String>| -> Option<Option<TierPosition>> {
         match name {
             None => Some(None),
@@ -207,6 +191,51 @@ pub(super) fn learned(
     encoder_may_see(&below("learned"), encoder.as_deref(), around, compiler)?;
     match LearnedStep::new(predictor, mode, lambda, mu, budget, on_unknown, &around.fleet.fleet, tier) {
         Ok(step) => Some(StepKind::Custom(Arc::new(step.with_encoder(encoder)))),
+        Err(error) => {
+            compiler.error(path, format!("failed to {error}"), None);
+            None
+        }
+    }
+}
+
+/// The router that a step names; nothing where there is none or it cannot be used, which is reported.
+fn named(
+    path: &[&str],
+    name: &str,
+    around: &Surroundings<'_>,
+    compiler: &mut Compiler<'_>,
+) -> Option<Router> {
+    if let Some(router) = around.routers.get(name) {
+        return router.clone();
+    }
+    let known = around.routers.keys().map(String::as_str);
+    let add = || format!("add `learned: {{ {name}: {{ file: {name}.router.json }} }}` to the configuration");
+    let hint = did_you_mean(name, known).or_else(|| Some(add()));
+    compiler.error(path, format!("there is no trained router `{name}` under `learned`"), hint);
+    None
+}
+
+/// A router as the score of a `complexity` step: two tiers and a share, the length where it does not know the prompt.
+pub(super) fn scoring(
+    path: &[&str],
+    name: &str,
+    mode: Mode,
+    around: &Surroundings<'_>,
+    compiler: &mut Compiler<'_>,
+) -> Option<LearnedStep> {
+    let Router { predictor, encoder } = named(path, name, around, compiler)?;
+    encoder_may_see(path, encoder.as_deref(), around, compiler)?;
+    if around.tiers.len() != around.names.len() {
+        return None;
+    }
+    let tier = |position: TierPosition| {
+        let tier = &around.tiers[usize::from(position.0)];
+        (&*tier.name, tier.deployments.as_slice())
+    };
+    let made =
+        LearnedStep::new(predictor, mode, 0.0, 0.0, None, OnUnknown::Length, &around.fleet.fleet, tier);
+    match made {
+        Ok(step) => Some(step.with_encoder(encoder)),
         Err(error) => {
             compiler.error(path, format!("failed to {error}"), None);
             None

@@ -116,6 +116,23 @@ fn a_router_gets_the_encoder_that_it_was_trained_with_or_none() {
 }
 
 #[test]
+fn complexity_can_be_scored_by_a_router() {
+    let with = |settings: &str| {
+        with_step("small.json", &format!("{{ complexity: {{ above: 0.8, use: strong{settings} }} }}"))
+    };
+    let snapshot = loaded(&with(", below: cheap, router: quality")).snapshot;
+    let route = snapshot.routes.find("support").expect("the route");
+    assert_eq!(&*route.steps()[0].name, "complexity-0");
+    let shown = [
+        errors(&with(", router: quality")),
+        errors(&with(", below: cheap, router: qualty")),
+        errors(&with(", below: cheap, router: quality, by: length")),
+        errors(&with(", below: own, router: quality")),
+    ];
+    assert_snapshot!("complexity_by_a_router", shown.join("\n"));
+}
+
+#[test]
 fn steps_that_cannot_work_say_why() {
     let steps = [
         "{ learned: qualty, cheap: cheap, strong: strong, strong_share: 0.2 }",

@@ -6,7 +6,7 @@ use crate::decision::Decision;
 use crate::features::{Prompt, embed};
 use crate::fixture::{self, Case};
 use crate::policy::TierPosition;
-use crate::steps::{EncodeBy, Encoder, Step, StepKind, TextVector};
+use crate::steps::{Complexity, ComplexityBy, EncodeBy, Encoder, Step, StepKind, TextVector};
 use std::borrow::Cow;
 use std::sync::Arc;
 use trunkline_embed::DIMENSIONS;
@@ -257,7 +257,9 @@ fn encoded_router() -> Artefact {
     artefact
 }
 
-fn decided_encoded(
+fn decided_by(
+    as_complexity: bool,
+
     on_unknown: OnUnknown,
     prompt: &'static str,
     given: Option<Result<TextVector, String>>,
@@ -280,14 +282,44 @@ fn decided_encoded(
         keep: std::time::Duration::from_secs(1),
     };
     let step = LearnedStep::new(predictor, mode, 0.0, 0.0, None, on_unknown, &fleet, tier).unwrap();
-    let kind = StepKind::Custom(Arc::new(step.with_encoder(Some(Arc::new(encoder)))));
-    let steps = vec![Step { name: "learned-0".into(), kind }];
+    let step = Arc::new(step.with_encoder(Some(Arc::new(encoder))));
+    let scored = Complexity {
+        above: 0.5,
+        hard: strong,
+        easy: Some(cheap),
+        by: ComplexityBy::Router(Arc::clone(&step)),
+    };
+    let kind = match as_complexity {
+        true => StepKind::Custom(Arc::new(scored)),
+        false => StepKind::Custom(step),
+    };
+    let steps = vec![Step { name: "step-0".into(), kind }];
     let route = crate::policy::Route::new("auto".into(), tiers.clone(), steps).unwrap();
     let case = Case::new(fleet, route);
     crate::decide::decide(&crate::decide::DecideInput {
         prompt: Some(&Encoded(prompt, given)),
         ..case.input()
     })
+}
+
+fn decided_encoded(
+    on_unknown: OnUnknown,
+    prompt: &'static str,
+    given: Option<Result<TextVector, String>>,
+) -> Decision {
+    decided_by(false, on_unknown, prompt, given)
+}
+
+#[test]
+fn complexity_by_a_router_decides_as_the_router_does_and_says_from_where_on_a_prompt_is_hard() {
+    for vector in [vec![1.0, 5.0], vec![12.0, 5.0]] {
+        let given = || Some(Ok(TextVector::from(vector.as_slice())));
+        let scored = decided_by(true, OnUnknown::Length, "hello there", given());
+        let learned = decided_encoded(OnUnknown::Length, "hello there", given());
+        assert_eq!((&scored.tier, &scored.steps[0].note), (&learned.tier, &learned.steps[0].note));
+        assert_eq!(scored.steps[0].measures, [("hard from".into(), 0.5)]);
+    }
+    assert!(decided_by(true, OnUnknown::Length, "hello there", None).to_encode.is_some());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use super::below;
 use crate::compile::Compiler;
 use crate::compile::fallback::position_of;
-use crate::compile::learned::Surroundings;
+use crate::compile::learned::{Surroundings, scoring};
 use crate::file::{
     BanditMethod, BanditSettings, ComplexityScore, ComplexitySettings, ExperimentSettings, ExperimentSplit,
     StepSettings,
@@ -15,6 +15,7 @@ use crate::scalar;
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use trunkline_route::learned::Mode;
 use trunkline_route::policy::TierPosition;
 use trunkline_route::steps::{
     Arm, ArmStatistics, Bandit, ClassifierStep, Complexity, ComplexityBy, EncodeBy, Encoder, Experiment,
@@ -129,9 +130,25 @@ pub(super) fn complexity(
         compiler.error(&place, "`use` and `below` are the same tier: there is nothing to choose", None);
         return None;
     }
-    let by = match settings.by.unwrap_or_default() {
-        ComplexityScore::Learned => ComplexityBy::Learned,
-        ComplexityScore::Length => ComplexityBy::Length,
+    let by = match (&settings.router, settings.by) {
+        (None, None | Some(ComplexityScore::Learned)) => ComplexityBy::Learned,
+        (None, Some(ComplexityScore::Length)) => ComplexityBy::Length,
+        (Some(_), Some(_)) => {
+            compiler.error(&below(&place, "by"), "`by` has no effect beside `router`", None);
+            return None;
+        }
+        (Some(router), None) => {
+            let Some(easy) = easy else {
+                let message = "`router` needs `below`: it compares two tiers";
+                let hint =
+                    "name the tier for prompts that are not hard, for example `below: cheap`".to_owned();
+                compiler.error(&place, message, Some(hint));
+                return None;
+            };
+            let mode =
+                Mode::Tiers { cheap: easy, strong: hard, share: Some(1.0 - above), quality_within: None };
+            ComplexityBy::Router(Arc::new(scoring(&below(&place, "router"), router, mode, around, compiler)?))
+        }
     };
     Some(StepKind::Custom(Arc::new(Complexity { above, hard, easy, by })))
 }
