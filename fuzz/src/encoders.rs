@@ -205,11 +205,12 @@ pub(super) fn request(dialect: Dialect, data: &[u8]) {
         else {
             continue;
         };
-        assert!(is_plain_json(&encoded.body), "an encoded request must be JSON");
+        let body = encoded.whole();
+        assert!(is_plain_json(&body), "an encoded request must be JSON");
         if !Dialect::CLIENTS.contains(&dialect) {
             continue;
         }
-        let again = dispatch::decode_request(dialect, Operation::Chat, &encoded.body, &path(dialect));
+        let again = dispatch::decode_request(dialect, Operation::Chat, &body, &path(dialect));
         let again =
             again.unwrap_or_else(|error| panic!("an encoded request must be a request: {}", error.message));
         let Request::Chat(again) = again else { panic!("a chat stays a chat") };

@@ -151,7 +151,7 @@ fn request(dialect: Dialect, data: &[u8]) {
                 if let Ok(encoded) =
                     dispatch::encode_request(target, &request, &Profile::new("target"), delivery)
                 {
-                    assert!(is_plain_json(&encoded.body), "an encoded request must be JSON");
+                    assert!(is_plain_json(&encoded.whole()), "an encoded request must be JSON");
                 }
             }
         }

@@ -238,6 +238,16 @@ impl Encoded {
     pub(crate) const fn new(body: Bytes, warnings: Vec<Warning>) -> Self {
         Self { body, rest: Vec::new(), warnings }
     }
+
+    /// The whole body in one piece; copied where it is in several.
+    #[must_use]
+    pub fn whole(&self) -> Bytes {
+        if self.rest.is_empty() {
+            return self.body.clone();
+        }
+        let pieces: Vec<&[u8]> = std::iter::once(&self.body).chain(&self.rest).map(AsRef::as_ref).collect();
+        Bytes::from(pieces.concat())
+    }
 }
 
 /// Why a request cannot be encoded for a target.

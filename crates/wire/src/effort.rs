@@ -58,7 +58,8 @@ pub fn effort_edits(
     let said_anew = |warning: &Warning| !before.warnings.contains(warning);
     let warnings = after.warnings.iter().filter(|warning| said_anew(warning)).cloned().collect();
     let mut edits = Edits { edits: Vec::new(), warnings };
-    let Ok(to) = parse(&after.body, &[]) else { return Ok(edits) };
+    let whole = after.whole();
+    let Ok(to) = parse(&whole, &[]) else { return Ok(edits) };
     for place in dispatch::reasoning_places(dialect) {
         match place {
             ReasoningPlace::Field(name) => set(&mut edits, envelope, body, name, to.field(name)),
@@ -188,6 +189,17 @@ mod tests {
         r#"{"model":"m","input":"h\u0069","reasoning": { "summary":"auto" ,"effort":"low"},"x_ours":1.50}"#;
     const ANTHROPIC: &str = r#"{"model":"m","max_tokens":20000,"x_ours":1.50,"temperature":0.70,"output_config":{"effort":"low"},"messages":[{"role":"user","content":"h\u0069"}]}"#;
     const GEMINI: &str = r#"{"contents":[{"role":"user","parts":[{"text":"h\u0069"}]}],"generationConfig":{ "topP": 0.50,"thinkingConfig":{"thinkingBudget":128}},"x_ours":1.50}"#;
+
+    #[test]
+    fn long_texts_are_no_reason_to_leave_the_effort_as_it_was() {
+        let long = "so it is. ".repeat(40_000);
+        for body in [OPENAI, RESPONSES] {
+            let dialect = if body == OPENAI { Dialect::OpenAi } else { Dialect::Responses };
+            let body = body.replace("h\\u0069", &long);
+            let (after, _) = changed(dialect, &body, Effort::High, ReasoningStyle::Effort);
+            assert!(after.contains("\"high\"") && after.contains(&long) && !after.contains("\"low\""));
+        }
+    }
 
     #[test]
     fn the_effort_is_set_where_the_dialect_has_it_and_nothing_else_changes() {

@@ -163,10 +163,6 @@ mod tests {
         Bytes::from(serde_json::json!({"model": "m", "max_tokens": 9, "messages": messages}).to_string())
     }
 
-    fn joined(encoded: &Encoded) -> Vec<u8> {
-        std::iter::once(&encoded.body).chain(&encoded.rest).flat_map(|piece| piece.iter().copied()).collect()
-    }
-
     /// Text of its own everywhere: what was written before anything was shared.
     fn owned(request: &Request) -> Request {
         let Request::Chat(chat) = request else { unreachable!() };
@@ -203,7 +199,7 @@ mod tests {
                 let written = |request: &Request| {
                     let encoded =
                         dispatch::encode_request(target, request, &profile, Delivery::Plain).unwrap();
-                    serde_json::from_slice::<serde_json::Value>(&joined(&encoded)).unwrap()
+                    serde_json::from_slice::<serde_json::Value>(&encoded.whole()).unwrap()
                 };
                 assert_eq!(written(&request), written(&owned(&request)), "{target:?}");
             }

@@ -6,7 +6,8 @@
 //! is reported by its path in the client's own words.
 
 use crate::codec::BadRequest;
-use crate::scan::reader::{Escapes, pass_escapes, plain_prefix};
+use crate::scan::reader::Escapes;
+use crate::scan::specials::{pass_escapes, plain_prefix};
 use crate::scan::unescape::unescape;
 use crate::source::Source;
 use bytes::Bytes;
@@ -364,6 +365,10 @@ impl<'t> At<'t> {
         matches!(self.node.kind, Kind::Text(_))
     }
 
+    pub(crate) const fn is_object(&self) -> bool {
+        matches!(self.node.kind, Kind::Object(_))
+    }
+
     pub(crate) const fn is_array(&self) -> bool {
         matches!(self.node.kind, Kind::Array(_))
     }
@@ -450,6 +455,11 @@ impl<'t> At<'t> {
             step: Step::Index(index),
             body: self.body,
         }))
+    }
+
+    /// The items of an array; an object alone is its only one.
+    pub(crate) fn one_or_more(&'t self) -> Result<Vec<At<'t>>, BadRequest> {
+        if self.is_object() { Ok(vec![*self]) } else { Ok(self.items()?.collect()) }
     }
 
     /// The fields of an object, in order.

@@ -4,7 +4,7 @@
 //! hot path: no value trees, no intermediate strings.
 
 use crate::pieces;
-use crate::scan::reader::{STEP, specials_of_step};
+use crate::scan::specials::{STEP, specials_of_step};
 use bytes::BytesMut;
 use std::borrow::Cow;
 use trunkline_model::text::Text;

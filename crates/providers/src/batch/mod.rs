@@ -44,9 +44,12 @@ pub struct BatchSupport {
     /// Those deployments, by the names under which models are served otherwise. The configuration's, never a preset's.
     #[serde(skip)]
     pub deployments: BTreeMap<String, String>,
-    /// What a line costs, in percent of a request by itself, where the provider says so of all its models. A price that the catalogue
+    /// What a line costs, in percent of a request by itself, where the provider says so of all its models or of some. A price that the catalogue
     /// states for a model goes before.
     pub percent: Option<u8>,
+    /// The models of which it says so; all where there are none.
+    #[serde(default)]
+    pub percent_of: Vec<String>,
     /// The page that says so.
     pub source: String,
 }
@@ -56,6 +59,9 @@ impl BatchSupport {
     /// comes out. What a cache saves on top nobody says.
     pub fn price(&self, entry: &mut ModelEntry) {
         let Some(percent) = self.percent else { return };
+        if !self.percent_of.is_empty() && !self.percent_of.iter().any(|model| model == entry.model()) {
+            return;
+        }
         if entry.prices.service(ServiceTier::Batch).is_some_and(|schedule| !schedule.is_empty()) {
             return;
         }

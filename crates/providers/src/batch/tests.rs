@@ -20,6 +20,7 @@ fn at(form: BatchForm, base: &str, query: &str) -> BatchApi {
         apart: false,
         deployments: BTreeMap::new(),
         percent: None,
+        percent_of: Vec::new(),
         source: String::new(),
     };
     let (files, batches) = (format!("/files{query}"), format!("/batches{query}"));
@@ -323,6 +324,7 @@ fn lines_for_deployments_apart_name_those() {
         apart,
         deployments: BTreeMap::from([("small".to_owned(), "small\" batch".to_owned())]),
         percent: None,
+        percent_of: Vec::new(),
         source: String::new(),
     };
     let path = |_| Some("/x");
@@ -353,6 +355,9 @@ fn a_share_prices_what_has_no_price_of_its_own() {
     let catalogue = crate::bundled::catalogue(["mistral", "openai"]);
     let price = |entry: &ModelEntry, class| entry.prices.rate(class, ServiceTier::Batch, 0).unwrap();
     let mut unpriced = catalogue.by_id("mistral/mistral-small-latest").unwrap().clone();
+    let before = unpriced.clone();
+    BatchSupport { percent_of: vec!["another".to_owned()], ..support.clone() }.price(&mut unpriced);
+    assert_eq!(unpriced, before, "said of another model");
     let usual = unpriced.prices.at(0).of(TokenClass::Input).unwrap();
     support.price(&mut unpriced);
     assert_eq!(price(&unpriced, TokenClass::Input).price.0 * 2, usual.0);

@@ -1,6 +1,6 @@
 //! Batch APIs of other forms than the first two: lines go there once, through crashes, and back into the queue where that does not work.
 
-use crate::batches::{ANN, CHAT, KEYS, begin, call, numbered, over, results};
+use crate::batches::{ANN, CHAT, KEYS, begin, call, numbered, over, results, upload};
 use crate::support::{Gateway, eventually, provider};
 use http::Method;
 use serde_json::{Value, json};
@@ -113,6 +113,30 @@ async fn lines_go_together_in_other_forms_too() {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vectors_come_from_a_batch_too() {
+    let [_, case] = CASES;
+    let simulator = case.simulator().await;
+    let gateway = case.gateway(&simulator).await;
+    let body = json!({"model": "it/mistral-embed", "input": ["one", "two"]});
+    let line = json!({"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": body}).to_string();
+    let file = upload(&gateway, &line, "batch").await.json();
+    let order =
+        json!({"input_file_id": file["id"], "endpoint": "/v1/embeddings", "completion_window": "24h"});
+    let made = call(&gateway, ANN, Method::POST, "/v1/batches", Some(order)).await.json();
+    let done = over(&gateway, made["id"].as_str().unwrap()).await;
+    assert_eq!(done["request_counts"]["completed"], 1, "{done}");
+    let output = results(&gateway, &done["output_file_id"]).await;
+    let answer = &output["a"]["response"]["body"];
+    assert_eq!((&answer["data"][1]["index"], &answer["object"]), (&json!(1), &json!("list")), "{answer}");
+    assert_eq!((sent(&simulator, case).0, called(&simulator, &Method::POST, "/v1/embeddings")), (1, 0));
+    let record = gateway.record(output["a"]["response"]["request_id"].as_str().unwrap()).await;
+    assert_eq!(record.attempts[0].kind, AttemptKind::Batch);
+    // Half of ten cents a million tokens.
+    let nanos = i64::try_from(record.usage.input * 50).unwrap();
+    assert_eq!((nanos > 0, record.cost.amount), (true, Some(NanoDollars(nanos))), "{record:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ pub(super) fn system(content: &At<'_>, request: &mut ChatRequest) -> Result<(), 
     if content.is_text() {
         parts.push(Part::text(content.said()?));
     } else {
-        for part in content.required("parts", PARTS)?.items()? {
+        for part in content.required("parts", PARTS)?.one_or_more()? {
             let Some(text) = part.optional("text") else {
                 return Err(part.wrong("expected a text part: system instructions are text only"));
             };
@@ -44,14 +44,15 @@ pub(super) fn system(content: &At<'_>, request: &mut ChatRequest) -> Result<(), 
     Ok(())
 }
 
-/// Reads the conversation.
+/// Reads the conversation. Where a list is declared Google's servers take an object alone as well, and its guides for Vertex AI write
+/// contents and parts so.
 pub(super) fn contents(contents: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
-    let items = contents.items()?;
-    if items.len() == 0 {
+    let items = contents.one_or_more()?;
+    if items.is_empty() {
         return Err(contents.wrong("expected at least one content"));
     }
     let mut calls = OpenCalls::default();
-    for (index, content) in items.enumerate() {
+    for (index, content) in items.iter().enumerate() {
         let role = content.optional("role");
         let is_model = match &role {
             None => false,
@@ -64,8 +65,8 @@ pub(super) fn contents(contents: &At<'_>, request: &mut ChatRequest) -> Result<(
         let mut parts = Vec::new();
         // A content without parts is what a model that said nothing leaves behind.
         if let Some(list) = content.optional("parts") {
-            for (place, item) in list.items()?.enumerate() {
-                let (part, at) = part(&item, request, &mut calls, (index, place), is_model)?;
+            for (place, item) in list.one_or_more()?.iter().enumerate() {
+                let (part, at) = part(item, request, &mut calls, (index, place), is_model)?;
                 attach(&mut parts, part, at);
             }
         } else if content.fields().is_err() || !is_model {

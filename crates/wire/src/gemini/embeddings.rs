@@ -72,7 +72,7 @@ pub(super) fn decode(root: &At<'_>, path: &PathParts) -> Result<EmbeddingRequest
 fn one(item: &At<'_>, request: &mut EmbeddingRequest, first: bool) -> Result<(), BadRequest> {
     let content = item.required("content", "a content with text parts")?;
     let mut text = String::new();
-    for part in content.required("parts", "an array of parts")?.items()? {
+    for part in content.required("parts", "an array of parts")?.one_or_more()? {
         if !text.is_empty() {
             text.push('\n');
         }

@@ -101,14 +101,14 @@ fn parameter(name: &str, value: &At<'_>, request: &mut ChatRequest) -> Result<()
 }
 
 fn tools(value: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
-    for tool in value.items()? {
+    for tool in value.one_or_more()? {
         for (name, field) in tool.fields()? {
             if field.is_null() {
                 continue;
             }
             let kind = camel(name);
             if kind == "functionDeclarations" {
-                for declaration in field.items()? {
+                for declaration in field.one_or_more()? {
                     function(&declaration, request)?;
                 }
                 continue;
@@ -202,6 +202,42 @@ fn function_calling(value: &At<'_>, request: &mut ChatRequest) -> Result<(), Bad
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::PathParts;
+    use crate::dispatch;
+    use crate::scan::{envelope, prompt_text};
+    use serde_json::{Value, json};
+    use trunkline_model::dialect::Operation;
+    use trunkline_model::request::Request;
+
+    #[test]
+    fn an_object_alone_is_a_list_of_one() {
+        let function = json!({"name": "look", "parameters": {"type": "object"}});
+        let body = |is_list: bool| {
+            let list = |value: Value| if is_list { json!([value]) } else { value };
+            json!({
+                "contents": list(json!({"role": "user", "parts": list(json!({"text": "hello"}))})),
+                "systemInstruction": {"parts": list(json!({"text": "be brief"}))},
+                "tools": list(json!({"functionDeclarations": list(function.clone())})),
+                "safetySettings": list(json!({"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"})),
+            })
+            .to_string()
+        };
+        let path = PathParts { model: Some("m".to_owned()), ..PathParts::default() };
+        let read = |body: &str| {
+            let bytes = body.as_bytes();
+            let envelope = envelope(Dialect::Gemini, Operation::Chat, bytes, &path).unwrap();
+            let text =
+                prompt_text(Dialect::Gemini, Operation::Chat, &envelope, bytes).last_user().into_owned();
+            let request = dispatch::decode_request(Dialect::Gemini, Operation::Chat, bytes, &path).unwrap();
+            let Request::Chat(mut chat) = request else { unreachable!() };
+            // Kept as it came for a provider of this protocol.
+            chat.extras.clear();
+            (text, (envelope.shape.messages, envelope.shape.tools), chat)
+        };
+        let alone = read(&body(false));
+        assert_eq!(alone, read(&body(true)));
+        assert_eq!((alone.0.as_str(), alone.2.tools.len(), alone.2.messages.len()), ("hello", 1, 2));
+    }
 
     #[test]
     fn names_are_brought_to_camel_case() {

@@ -37,8 +37,14 @@ pub(super) fn field(facts: &mut Facts, name: &str, reader: &mut Reader<'_>) -> R
     }
 }
 
-/// The array of contents; a lone content or string is accepted by the SDKs only, not on the wire.
+/// The array of contents, or a content alone; a lone string is accepted by the SDKs only, not on the wire.
 fn contents(facts: &mut Facts, reader: &mut Reader<'_>) -> Result<(), Fault> {
+    if reader.kind() == Kind::Object {
+        let mut tally = Tally { messages: 1, ..Tally::default() };
+        tally.walk(Dialect::Gemini, reader)?;
+        facts.conversation = Some(tally);
+        return Ok(());
+    }
     if !matches!(reader.kind(), Kind::Array | Kind::Invalid) {
         return Err(wrong_type("contents", "an array of contents", reader.kind().described()));
     }
@@ -76,26 +82,32 @@ fn batch(facts: &mut Facts, reader: &mut Reader<'_>) -> Result<(), Fault> {
 fn tools(facts: &mut Facts, reader: &mut Reader<'_>) -> Result<(), Fault> {
     let mut tally = Tally::default();
     let start = reader.position();
-    if reader.kind() == Kind::Array {
-        reader.array(|reader, _| {
-            fields_of(reader, |reader, key| {
-                let is_list = matches!(key.raw, "functionDeclarations" | "function_declarations");
-                if !is_list || reader.kind() != Kind::Array {
-                    tally.declarations = tally.declarations.saturating_add(1);
-                    return reader.skip().map(drop);
-                }
-                reader.array(|reader, _| {
-                    tally.declarations = tally.declarations.saturating_add(1);
-                    reader.skip().map(drop)
-                })
-            })
-        })?;
-        tally.text_bytes = (reader.position() - start) as u64;
-    } else {
-        reader.skip()?;
+    match reader.kind() {
+        Kind::Array => reader.array(|reader, _| tool(&mut tally, reader))?,
+        Kind::Object => tool(&mut tally, reader)?,
+        _ => {
+            reader.skip()?;
+            facts.tools = tally;
+            return Ok(());
+        }
     }
+    tally.text_bytes = (reader.position() - start) as u64;
     facts.tools = tally;
     Ok(())
+}
+
+fn tool(tally: &mut Tally, reader: &mut Reader<'_>) -> Result<(), Fault> {
+    fields_of(reader, |reader, key| {
+        let is_list = matches!(key.raw, "functionDeclarations" | "function_declarations");
+        if !is_list || reader.kind() != Kind::Array {
+            tally.declarations = tally.declarations.saturating_add(1);
+            return reader.skip().map(drop);
+        }
+        reader.array(|reader, _| {
+            tally.declarations = tally.declarations.saturating_add(1);
+            reader.skip().map(drop)
+        })
+    })
 }
 
 fn tool_config(facts: &mut Facts, reader: &mut Reader<'_>) -> Result<(), Fault> {

@@ -11,6 +11,7 @@ mod openai;
 mod prompt;
 pub(crate) mod reader;
 mod responses;
+pub(crate) mod specials;
 mod text;
 pub(crate) mod tree;
 mod types;

@@ -125,40 +125,48 @@ fn conversation<'a>(
     role_when_absent: &str,
 ) -> Result<(), Fault> {
     found.user.clear();
-    if reader.kind() != Kind::Array {
-        return Ok(());
+    match reader.kind() {
+        Kind::Array => reader.array(|reader, _| turn(found, reader, role_when_absent)),
+        // Gemini's servers take one alone.
+        Kind::Object => turn(found, reader, role_when_absent),
+        _ => Ok(()),
     }
-    reader.array(|reader, _| {
-        let mut role = Cow::Borrowed(role_when_absent);
-        let mut said = None;
-        fields_of(reader, |reader, key| {
-            match &*key.resolve() {
-                "role" => {
-                    if let Some(name) = string_of(reader)? {
-                        role = name.resolve().into_owned().into();
-                    }
+}
+
+fn turn<'a>(
+    found: &mut PromptText<'a>,
+    reader: &mut Reader<'a>,
+    role_when_absent: &str,
+) -> Result<(), Fault> {
+    let mut role = Cow::Borrowed(role_when_absent);
+    let mut said = None;
+    fields_of(reader, |reader, key| {
+        match &*key.resolve() {
+            "role" => {
+                if let Some(name) = string_of(reader)? {
+                    role = name.resolve().into_owned().into();
                 }
-                "content" | "parts" => said = Some(reader.skip()?),
-                _ => {
-                    reader.skip()?;
-                }
+            }
+            "content" | "parts" => said = Some(reader.skip()?),
+            _ => {
+                reader.skip()?;
+            }
+        }
+        Ok(())
+    })?;
+    let Some(said) = said else { return Ok(()) };
+    match &*role {
+        "user" => {
+            let mut texts = Vec::new();
+            content(&mut Reader::new(said), &mut texts)?;
+            if !texts.is_empty() {
+                found.user = texts;
             }
             Ok(())
-        })?;
-        let Some(said) = said else { return Ok(()) };
-        match &*role {
-            "user" => {
-                let mut texts = Vec::new();
-                content(&mut Reader::new(said), &mut texts)?;
-                if !texts.is_empty() {
-                    found.user = texts;
-                }
-                Ok(())
-            }
-            "system" | "developer" => content(&mut Reader::new(said), &mut found.system_turns),
-            _ => Ok(()),
         }
-    })
+        "system" | "developer" => content(&mut Reader::new(said), &mut found.system_turns),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a string, or an array of strings and of parts with a `text`.
@@ -170,21 +178,26 @@ fn content<'a>(reader: &mut Reader<'a>, texts: &mut Vec<Text<'a>>) -> Result<(),
                 keep(reader.string()?, texts);
                 Ok(())
             }
-            _ => fields_of(reader, |reader, key| match key.raw {
-                "text" => {
-                    if let Some(text) = string_of(reader)? {
-                        keep(text, texts);
-                    }
-                    Ok(())
-                }
-                _ => reader.skip().map(drop),
-            }),
+            _ => part(reader, texts),
         })?,
+        Kind::Object => part(reader, texts)?,
         _ => {
             reader.skip()?;
         }
     }
     Ok(())
+}
+
+fn part<'a>(reader: &mut Reader<'a>, texts: &mut Vec<Text<'a>>) -> Result<(), Fault> {
+    fields_of(reader, |reader, key| match key.raw {
+        "text" => {
+            if let Some(text) = string_of(reader)? {
+                keep(text, texts);
+            }
+            Ok(())
+        }
+        _ => reader.skip().map(drop),
+    })
 }
 
 /// Reads a Gemini content: its `parts`.

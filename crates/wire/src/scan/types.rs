@@ -155,7 +155,7 @@ fn anthropic(name: &str) -> Option<Type> {
 /// Source: `GenerateContentRequest` of the discovery document; both spellings that the JSON form of protocol buffers allows.
 fn gemini(name: &str) -> Option<Type> {
     Some(match name {
-        "tools" | "safetySettings" | "safety_settings" => Type::Array,
+        // Lists may be an object alone there.
         "generationConfig" | "generation_config" | "toolConfig" | "tool_config" => Type::Object,
         "systemInstruction" | "system_instruction" => Type::TextOrObject,
         "cachedContent" | "cached_content" => Type::Text,
@@ -285,9 +285,6 @@ mod tests {
             Dialect::Gemini,
             Operation::Chat,
             &[
-                "tools",
-                "safetySettings",
-                "safety_settings",
                 "generationConfig",
                 "generation_config",
                 "toolConfig",

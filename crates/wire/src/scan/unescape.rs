@@ -3,7 +3,7 @@
 //! Owns what a backslash and the letters after it stand for. Must not check: the reader has. Long prompts are mostly plain letters
 //! with an escape here and there, so that moving them in steps of fixed size beats a search and an exact copy for each.
 
-use super::reader::STEP;
+use super::specials::STEP;
 use wide::u8x16;
 
 /// Resolves escapes already checked by the reader.
