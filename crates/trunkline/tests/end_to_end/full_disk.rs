@@ -37,10 +37,11 @@ async fn a_full_disk_delays_the_log_and_no_request() {
         ask(&mut ids).await;
         assert!(ids.len() < 5_000, "the limit was never reached");
     }
-    for _ in 0..20 {
+    // The database may make a little room in its log of changes once more: what waits is only sure to stay when that is used up.
+    while metric(&gateway, "trunkline_log_queued").await < 20 {
         ask(&mut ids).await;
+        assert!(ids.len() < 5_000, "records never waited in memory");
     }
-    assert!(metric(&gateway, "trunkline_log_queued").await >= 20, "they wait in memory");
     assert!(metric(&gateway, "trunkline_log_errors_total").await > 0);
     assert!(metric(&gateway, "trunkline_log_spilled_total").await > 0, "the journal took what it could");
     assert_eq!(metric(&gateway, "trunkline_log_lost_total").await, 0);
