@@ -28,7 +28,7 @@ const MOST_STREAMS: u32 = 1_000;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long clients have to take the error that tells them of the stop.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
