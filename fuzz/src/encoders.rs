@@ -170,12 +170,12 @@ fn settings(source: &mut Source<'_>, chat: &mut ChatRequest) {
         _ => ToolChoice::Named(source.name()),
     });
     chat.parallel_tool_calls = source.some(Source::flag);
-    chat.max_output_tokens = source.some(|source| u64::from(source.byte()) * 100);
+    chat.max_output_tokens = source.some(|source| u64::from(source.byte()) * 100 + 1);
     chat.sampling.temperature = source.some(|source| f64::from(source.byte()) / 128.0);
     chat.sampling.top_p = source.some(|source| f64::from(source.byte()) / 255.0);
     chat.sampling.seed = source.some(|source| i64::from(source.byte()) << 40);
     chat.stop = (0..source.byte() % 3).map(|_| source.text()).collect();
-    chat.choices = source.some(|source| u32::from(source.byte() % 4));
+    chat.choices = source.some(|source| u32::from(source.byte() % 4) + 1);
     chat.logprobs = source.some(|source| u32::from(source.byte() % 21));
     chat.reasoning = source.some(|source| Reasoning {
         effort: source.some(|_| Effort::High),

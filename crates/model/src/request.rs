@@ -21,13 +21,13 @@ pub struct ChatRequest {
     pub tool_choice: Option<ToolChoice>,
     /// `false` asks for one call at a time.
     pub parallel_tool_calls: Option<bool>,
-    /// Most tokens to generate, reasoning included.
+    /// Most tokens to generate, reasoning included; at least one.
     pub max_output_tokens: Option<u64>,
     /// Sampling parameters.
     pub sampling: Sampling,
     /// Texts that end the answer.
     pub stop: Vec<String>,
-    /// How many answers.
+    /// How many answers, from 1 to 128.
     pub choices: Option<u32>,
     /// Log-probabilities: `Some(n)` asks for them with the `n` most likely alternatives.
     pub logprobs: Option<u32>,

@@ -11,7 +11,6 @@ use trunkline_model::warning::Warning;
 
 /// The length of an answer where the client states none, in tokens: the endpoint's documented default.
 const DEFAULT_LENGTH: u64 = 16;
-const COUNT: &str = "a whole number of at least 0";
 
 /// Reads a request.
 ///
@@ -38,13 +37,13 @@ pub(crate) fn decode(body: &[u8]) -> Result<ChatRequest, BadRequest> {
                 let text = prompt(node).ok_or_else(|| at.expected("a string", node))?;
                 chat.messages = vec![Message::text(Role::User, text)];
             }
-            "max_tokens" => chat.max_output_tokens = Some(at.whole(node, COUNT)?),
+            "max_tokens" => chat.max_output_tokens = Some(at.positive(node)?),
             "temperature" => chat.sampling.temperature = Some(at.number(node)?),
             "top_p" => chat.sampling.top_p = Some(at.number(node)?),
             "frequency_penalty" => chat.sampling.frequency_penalty = Some(at.number(node)?),
             "presence_penalty" => chat.sampling.presence_penalty = Some(at.number(node)?),
             "seed" => chat.sampling.seed = Some(at.whole(node, "a whole number of 64 bits")?),
-            "n" => chat.choices = Some(at.whole(node, "a whole number from 1 to 128")?),
+            "n" => chat.choices = Some(at.choices(node)?),
             "stop" => chat.stop = stop(node, &at)?,
             "user" => chat.user = Some(at.text(node)?.to_owned()),
             "stream" => chat.stream = at.boolean(node)?,

@@ -84,7 +84,7 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
             "parallel_tool_calls" => chat.parallel_tool_calls = Some(at.boolean(node)?),
             // The newer name wins, wherever it stands.
             "max_tokens" if root.field("max_completion_tokens").is_some() => {}
-            "max_tokens" | "max_completion_tokens" => chat.max_output_tokens = Some(at.whole(node, COUNT)?),
+            "max_tokens" | "max_completion_tokens" => chat.max_output_tokens = Some(at.positive(node)?),
             "temperature" => chat.sampling.temperature = Some(at.number(node)?),
             "top_p" => chat.sampling.top_p = Some(at.number(node)?),
             "top_k" => chat.sampling.top_k = Some(at.whole(node, COUNT)?),
@@ -92,15 +92,7 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
             "presence_penalty" => chat.sampling.presence_penalty = Some(at.number(node)?),
             "seed" => chat.sampling.seed = Some(at.whole(node, "a whole number of 64 bits")?),
             "stop" => chat.stop = stop(node, &at)?,
-            "n" => {
-                let choices: u32 = at.whole(node, "a whole number from 1 to 128")?;
-                if !(1..=128).contains(&choices) {
-                    return Err(
-                        at.wrong(format_args!("expected a whole number from 1 to 128, found {choices}"))
-                    );
-                }
-                chat.choices = Some(choices);
-            }
+            "n" => chat.choices = Some(at.choices(node)?),
             "logprobs" => wants_logprobs = at.boolean(node)?,
             "top_logprobs" => top_logprobs = Some(at.whole(node, COUNT)?),
             "response_format" => match output_format(node, &at)? {

@@ -77,7 +77,7 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
                 None => chat.extras.push(extra(Dialect::Responses, name, node)),
             },
             "parallel_tool_calls" => chat.parallel_tool_calls = Some(at.boolean(node)?),
-            "max_output_tokens" => chat.max_output_tokens = Some(at.whole(node, COUNT)?),
+            "max_output_tokens" => chat.max_output_tokens = Some(at.positive(node)?),
             "temperature" => chat.sampling.temperature = Some(at.number(node)?),
             "top_p" => chat.sampling.top_p = Some(at.number(node)?),
             "top_logprobs" => {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
+use std::ops::RangeInclusive;
 use trunkline_model::json::Json;
 use trunkline_model::text::Text;
 
@@ -264,6 +265,28 @@ impl<'p> Place<'p> {
         }
     }
 
+    /// Reads a number of things of which there is one at least.
+    pub(crate) fn positive(&self, node: &Node<'_>) -> Result<u64, BadRequest> {
+        self.within(node, 1..=u64::MAX, "a whole number of at least 1")
+    }
+
+    /// Reads a number of answers.
+    pub(crate) fn choices(&self, node: &Node<'_>) -> Result<u32, BadRequest> {
+        self.within(node, 1..=128, "a whole number from 1 to 128")
+    }
+
+    fn within<T>(&self, node: &Node<'_>, range: RangeInclusive<T>, expected: &str) -> Result<T, BadRequest>
+    where
+        T: TryFrom<i128> + PartialOrd,
+    {
+        let number = self.whole(node, expected)?;
+        if range.contains(&number) {
+            Ok(number)
+        } else {
+            Err(*wrong_type(&self.to_string(), expected, node.raw))
+        }
+    }
+
     /// Reads a whole number; `10.0` is one.
     pub(crate) fn whole<T: TryFrom<i128>>(&self, node: &Node<'_>, expected: &str) -> Result<T, BadRequest> {
         let Value::Number = node.value else { return Err(self.expected(expected, node)) };
@@ -384,6 +407,9 @@ mod tests {
         assert_eq!(read("9223372036854775807"), Ok(i64::MAX));
         assert_eq!(read("10.0"), Ok(10));
         assert_eq!(read("1e3"), Ok(1000));
+        let counted = |text: &str| Place::ROOT.key("n").positive(&parse_text(text, &[]).unwrap());
+        assert_eq!(counted("1"), Ok(1));
+        assert_eq!(counted("0").unwrap_err().message, "n: expected a whole number of at least 1, found 0");
         let errors: Vec<String> = ["1.5", "1e40", "9223372036854775808", "\"7\""]
             .iter()
             .map(|text| read(text).unwrap_err().message)
