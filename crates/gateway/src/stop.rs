@@ -2,6 +2,7 @@
 //!
 //! Owns the moment when the drain deadline has passed, and the words for it. Every connection is woken then, once; whoever waits
 //! inside it looks at a flag each time it is woken anyway, so that no request pays for a stop that hardly any of them sees.
+//! Must not know what waits, nor in which protocol it is told.
 
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;

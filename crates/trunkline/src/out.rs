@@ -2,6 +2,7 @@
 //!
 //! Owns what happens when the reader of the output has seen enough (`trunkline models | head`): the program ends, as any
 //! other would, instead of failing in a panic. Its macros take the place of the standard ones everywhere below.
+//! Must not know what is printed.
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write as _};
