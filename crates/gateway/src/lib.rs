@@ -41,6 +41,7 @@ mod patience;
 mod perform;
 mod pipeline;
 mod planning;
+mod polling;
 mod preferences;
 mod prompt;
 mod relay;

@@ -17,6 +17,7 @@ mod batches_upstream;
 mod bedrock;
 mod billed_units;
 mod broken_streams;
+mod busy_polling;
 mod cancellation;
 mod cascade;
 mod choosing;
