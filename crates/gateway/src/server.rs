@@ -111,7 +111,8 @@ async fn drain(gateway: &Gateway, graceful: GracefulShutdown) -> Drained {
     gateway.drain();
     let limit = gateway.generation().snapshot.server.drain;
     tracing::info!(open = gateway.open_requests(), limit_s = limit.as_secs(), "draining");
-    let everything = async { tokio::join!(graceful.shutdown(), batches::settled(gateway)) };
+    let everything =
+        async { tokio::join!(graceful.shutdown(), batches::settled(gateway), gateway.running.settled()) };
     tokio::pin!(everything);
     match tokio::time::timeout(limit, &mut everything).await {
         Ok(_) => Drained::Completely,
