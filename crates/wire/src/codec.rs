@@ -5,6 +5,7 @@
 //! untouched, and watching costs a fraction of decoding), an `Encode` writes the client's side.
 
 use crate::responses::Echo;
+use crate::scan::LongStrings;
 use crate::tally::Tally;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
@@ -67,6 +68,8 @@ pub struct Envelope {
     pub fields: Vec<Field>,
     /// The client asked for usage in the stream (always so in dialects whose streams always carry it).
     pub wants_stream_usage: bool,
+    /// Where the long strings are, for a decoder that reads the body after all.
+    pub strings: LongStrings,
 }
 
 impl Envelope {

@@ -7,6 +7,7 @@
 
 mod affinity;
 mod answer;
+mod codecs;
 mod cold;
 mod cpu;
 mod ending;
@@ -109,6 +110,10 @@ pub(crate) enum Part {
 /// # Errors
 /// When the build fails or the optimised program cannot be started.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    if options.rows.contains(&Group::Codecs) {
+        ensure!(options.rows.len() == 1, "`--rows codecs` is counted without servers: ask for it alone");
+        return codecs::run();
+    }
     let shipped = options.shipped.then(dist::make).transpose()?;
     let mut build = workspace::cargo();
     build.args(["build", "--locked", "--profile", &options.profile, "--package", "xtask"]);
@@ -155,7 +160,7 @@ impl Options {
     }
 
     fn includes(&self, group: Group) -> bool {
-        (self.rows.is_empty() && group != Group::Pairs) || self.rows.contains(&group)
+        (self.rows.is_empty() && !matches!(group, Group::Pairs | Group::Codecs)) || self.rows.contains(&group)
     }
 
     fn effort(&self) -> Effort {

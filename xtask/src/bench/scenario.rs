@@ -29,6 +29,8 @@ pub(crate) enum Group {
     Start,
     /// Each pair of client and provider protocol; only when asked for, because there are many.
     Pairs,
+    /// What the codecs of each pair take, counted without servers; only when asked for, and alone.
+    Codecs,
 }
 
 /// Content events of a stream, where nothing else is said.
@@ -51,6 +53,8 @@ pub(super) struct Scenario {
     pub(super) name: Cow<'static, str>,
     /// Bytes of a request's body.
     pub(super) size: usize,
+    /// Turns that a request of the pairs is said in.
+    pub(super) turns: usize,
     /// Time between the events of a stream; none when the answer is not streamed.
     pub(super) stream: Option<Duration>,
     /// Content events of a stream.
@@ -127,6 +131,7 @@ fn request(name: &'static str, size: usize, translated: bool) -> Scenario {
     Scenario {
         name: name.into(),
         size,
+        turns: 1,
         stream,
         chunks,
         translated,
@@ -146,6 +151,7 @@ fn stream(name: &'static str, pace: Duration, translated: bool) -> Scenario {
     Scenario {
         name: name.into(),
         size,
+        turns: 1,
         stream,
         chunks,
         translated,
@@ -167,6 +173,7 @@ fn latency(name: &'static str, connections: usize, rhythm: Rhythm) -> Scenario {
     Scenario {
         name: name.into(),
         size,
+        turns: 1,
         stream,
         chunks,
         translated: false,

@@ -7,7 +7,7 @@
 use super::request_decode::keep;
 use crate::carried::{self, Place};
 use crate::codec::BadRequest;
-use crate::tree::At;
+use crate::cursor::At;
 use trunkline_model::content::{
     CacheMark, Content, Media, MediaSource, Message, Opaque, Part, Role, ToolCall, ToolResult,
 };

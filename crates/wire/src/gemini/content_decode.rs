@@ -9,7 +9,7 @@ use super::request_decode::{camel, keep};
 use super::state;
 use crate::carried::Place;
 use crate::codec::BadRequest;
-use crate::tree::At;
+use crate::cursor::At;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use trunkline_model::content::{

@@ -4,7 +4,7 @@
 
 use super::form;
 use crate::codec::{BadRequest, Envelope, Field, Profile};
-use crate::scan;
+use crate::scan::{self, LongStrings};
 use crate::splice::{Edit, Edits};
 use bytes::Bytes;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
@@ -104,7 +104,7 @@ fn of_form(operation: Operation, content_type: &str, body: &[u8]) -> Result<Enve
             "model: the form has no such part; add the name of a model or route",
         ));
     }
-    Ok(Envelope { shape, fields, wants_stream_usage: true })
+    Ok(Envelope { shape, fields, wants_stream_usage: true, strings: LongStrings::default() })
 }
 
 fn text<'a>(name: &str, value: &'a [u8]) -> Result<&'a str, BadRequest> {
