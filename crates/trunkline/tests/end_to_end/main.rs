@@ -12,6 +12,7 @@ mod bad_input;
 mod bad_input_elsewhere;
 mod batches;
 mod batches_apart;
+mod batches_buckets;
 mod batches_forms;
 mod batches_upstream;
 mod bedrock;
