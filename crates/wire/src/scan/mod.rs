@@ -65,7 +65,8 @@ pub fn object(body: &[u8]) -> Result<(), BadRequest> {
     read.and_then(|()| reader.end()).map_err(|fault| *fault)?;
     // The strict reader leaves the outermost keys to its visitor.
     let shape = Shape::new(Dialect::OpenAi, Operation::Chat);
-    Envelope { shape, fields, wants_stream_usage: false }.refuse_repeated(body)
+    Envelope { shape, fields, wants_stream_usage: false, strings: LongStrings::default() }
+        .refuse_repeated(body)
 }
 
 /// The body as text.
