@@ -33,9 +33,10 @@ from processes import Servers
 # Importing them declares their cases.
 import anthropic_cases  # noqa: F401
 import batch_cases  # noqa: F401
+import cloud_batches  # noqa: F401
+import clouds  # noqa: F401
 import cohere_cases  # noqa: F401
 import fault_cases  # noqa: F401
-import clouds  # noqa: F401
 import gemini_cases  # noqa: F401
 import more_cases  # noqa: F401
 import openai_cases  # noqa: F401

@@ -58,6 +58,9 @@ pub struct ServerSettings {
     pub open_requests: Option<u32>,
     /// How long a client may take to send its request headers, and between pieces of its body. Default `30s`.
     pub client_timeout: Option<String>,
+    /// Keep one core awake while requests are open and for this long after the last of them, for example `1ms`: lower latency for a
+    /// core's time. Default `0s`, which sleeps.
+    pub busy_poll: Option<String>,
     /// How long SIGTERM waits for open requests. Default `30s`.
     pub drain: Option<String>,
 }
@@ -141,6 +144,8 @@ pub struct ProviderSettings {
     /// The deployments that answer batches, where the provider has them apart: `model: name`. A line of a batch goes to the batch API
     /// only for a model that is listed here.
     pub batched_as: IndexMap<String, String>,
+    /// The bucket through which lines go to its batch API, where that reads from one.
+    pub batch: Option<ProviderBatchSettings>,
     /// The version of its API, for example `2024-10-21`, where there are dated ones. Without it, requests go to the undated one.
     pub api_version: Option<String>,
     /// The project that is billed, where that is a part of its address.
@@ -161,6 +166,18 @@ pub struct ProviderSettings {
     pub session_token: Option<String>,
     /// HTTP/2 without TLS (prior knowledge), for servers in the same network.
     pub http2_cleartext: Option<bool>,
+}
+
+/// The bucket through which lines of batches go to a provider and their answers come back.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderBatchSettings {
+    /// The bucket, and a folder in it: `s3://our-bucket/batches`. Only objects whose names begin with `trunkline-` are touched there.
+    pub bucket: Option<String>,
+    /// The role in which the provider reads and writes there: `arn:aws:iam::123456789012:role/name`.
+    pub role: Option<String>,
+    /// The address of the bucket's store, where it is not the usual.
+    pub url: Option<String>,
 }
 
 /// An identity for which access tokens are obtained. What is left out is looked for in the environment.

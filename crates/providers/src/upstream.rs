@@ -3,7 +3,7 @@
 //! Owns turning a preset, an account and a catalogue entry into values the request path only has to clone. Must not send
 //! anything. Built once when a configuration compiles, so that nothing is formatted or validated per request.
 
-use crate::batch::BatchApi;
+use crate::batch::{BatchApi, store_refusal};
 use crate::limits::{self, RateHeaders};
 use crate::preset::{Endpoint, ErrorRow, KeyScheme, LimitStyle, Preset};
 use crate::signing::Signing;
@@ -75,6 +75,8 @@ pub struct Upstream {
     pub base: Uri,
     /// Its batch API, where there is one.
     pub batch: Option<BatchApi>,
+    /// How requests to the store behind that prove who sends them.
+    pub store_signing: Option<Arc<Signing>>,
     endpoints: Vec<(Operation, Delivery, Uri)>,
     responses: Option<Uri>,
     /// Conversations go through the responses endpoint, whatever the client speaks.
@@ -120,6 +122,7 @@ impl Upstream {
             signing: account.signing.clone(),
             base: uri(account, preset, base, "/", model)?,
             batch: batch(preset, account, model),
+            store_signing: store_signing(preset, account),
             endpoints,
             responses,
             only_responses,
@@ -207,6 +210,18 @@ impl Upstream {
         failure
     }
 
+    /// Reads an answer of the store behind the batch API that is a refusal. `now` is Unix seconds.
+    #[must_use]
+    pub fn store_failure(&self, status: u16, headers: &HeaderMap, body: &[u8], now: u64) -> Failure {
+        let mut failure = self.failure(status, headers, &[], now);
+        failure.message = format!("the bucket's store answered status {status} without a message");
+        if let Some((code, message)) = store_refusal(body) {
+            failure.message = format!("the bucket's store says {code}: {message}");
+            failure.code = Some(code);
+        }
+        failure
+    }
+
     /// Reads what the provider says is left of its limits. `now` is Unix seconds.
     #[must_use]
     pub fn rate_headers(&self, headers: &HeaderMap, now: u64) -> Option<RateHeaders> {
@@ -220,16 +235,26 @@ impl Upstream {
     }
 }
 
-/// The batch API of an account. One whose requests are signed with their bodies, or carry the key in the query, is not used.
+/// The batch API of an account. One whose requests carry the key in the query is not used.
 fn batch(preset: &Preset, account: &Account, model: &str) -> Option<BatchApi> {
-    if account.signing.as_ref().is_some_and(|signing| signing.reads_body())
-        || preset.key.scheme == KeyScheme::Query
-    {
+    let support = preset.batch.as_ref()?;
+    if preset.key.scheme == KeyScheme::Query {
         return None;
     }
-    let base = account.base_url.trim_end_matches('/');
+    let base = base(preset, account, Endpoint::Batches)?;
     let model = (model, &*encode_segment(model));
-    BatchApi::new(preset.batch.as_ref()?, base, model, |endpoint| preset.path(endpoint))
+    let region = account.region.as_deref();
+    BatchApi::new(support, base.trim_end_matches('/'), model, region, |endpoint| preset.path(endpoint))
+}
+
+/// The proof for the store behind a batch API: the account's own credential, for another service.
+fn store_signing(preset: &Preset, account: &Account) -> Option<Arc<Signing>> {
+    let store = preset.batch.as_ref()?.store.as_ref()?;
+    let signing = account.signing.as_ref()?;
+    Some(match &store.service {
+        Some(service) => Arc::new(signing.of_service(service)),
+        None => Arc::clone(signing),
+    })
 }
 
 /// Whether a model refuses an operation that its provider has an endpoint for.

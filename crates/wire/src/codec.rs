@@ -336,6 +336,8 @@ pub struct Summary {
     pub complete: bool,
     /// Bytes of answer text, for an estimate where the provider gives no usage.
     pub output_bytes: u64,
+    /// The number of the next event, in dialects that number them.
+    pub next_event: u64,
 }
 
 /// What an encoder must know beyond the events.

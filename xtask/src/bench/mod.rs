@@ -87,6 +87,8 @@ pub(crate) enum Part {
         upstream: SocketAddr,
         #[arg(long)]
         reading: floor::Reading,
+        #[arg(long)]
+        polling: bool,
     },
     /// The load generator; its plan comes on standard input.
     Load,
@@ -144,7 +146,7 @@ pub(crate) fn run_part(part: Part) -> anyhow::Result<ExitCode> {
     match part {
         Part::Conduct(options) => return conduct(&options),
         Part::Mock => mock::run()?,
-        Part::Floor { upstream, reading } => floor::run(upstream, reading)?,
+        Part::Floor { upstream, reading, polling } => floor::run(upstream, reading, polling)?,
         Part::Load => load::run()?,
         Part::Hold { address, key, model, count } => hold::run(address, &key, &model, count)?,
     }
@@ -193,6 +195,7 @@ fn conduct(options: &Options) -> anyhow::Result<ExitCode> {
         cores,
         home: cores.map_or_else(|| available.clone(), |cores| vec![cores.upstream, cores.load]),
         folder: run_folder.path().to_path_buf(),
+        polling: false,
         gateway: match &options.gateway {
             Some(file) => std::path::absolute(file).context("failed to find the gateway's binary")?,
             None => built(&options.profile)?.join("trunkline"),
@@ -249,7 +252,9 @@ fn find(setup: &Setup, options: &Options, subjects: &[Subject]) -> anyhow::Resul
     }
     for scenario in &scenarios {
         println!("measuring {}", scenario.name);
-        found.scenarios.push(measure::run(setup, address, &servers, scenario, options.effort())?);
+        let polling = if scenario.polling { polling(setup, address, subjects)? } else { BTreeMap::new() };
+        let servers = if scenario.polling { &polling } else { &servers };
+        found.scenarios.push(measure::run(setup, address, servers, scenario, options.effort())?);
     }
     drop(servers);
     for subject in subjects.iter().filter(|subject| matches!(subject, Subject::Floor | Subject::Gateway)) {
@@ -263,6 +268,17 @@ fn find(setup: &Setup, options: &Options, subjects: &[Subject]) -> anyhow::Resul
         }
     }
     Ok(found)
+}
+
+/// Servers of their own that keep their core awake: they would disturb whatever else is measured.
+fn polling(
+    setup: &Setup,
+    upstream: SocketAddr,
+    subjects: &[Subject],
+) -> anyhow::Result<BTreeMap<Subject, Server>> {
+    let setup = Setup { polling: true, ..setup.clone() };
+    let able = |subject: &&Subject| matches!(subject, Subject::Direct | Subject::Floor | Subject::Gateway);
+    subjects.iter().filter(able).map(|subject| Ok((*subject, setup.start(*subject, upstream)?))).collect()
 }
 
 /// Folder of the binaries of a profile.

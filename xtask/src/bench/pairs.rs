@@ -136,6 +136,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             pair: Some(pair),
             connections: BUSY,
             rhythm: Rhythm::Closed,
+            polling: false,
             group: Group::Pairs,
         })
     };

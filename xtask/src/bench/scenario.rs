@@ -66,6 +66,8 @@ pub(super) struct Scenario {
     pub(super) connections: usize,
     #[serde(skip)]
     pub(super) rhythm: Rhythm,
+    /// Whether the servers keep their core awake between two events.
+    pub(super) polling: bool,
     #[serde(skip)]
     pub(super) group: Group,
 }
@@ -80,7 +82,8 @@ impl Scenario {
             Subject::Floor | Subject::Gateway => true,
             Subject::Direct => !self.translated,
             Subject::FloorReading => !self.translated && self.group == Group::Requests,
-            Subject::Nginx => !self.translated,
+            // It has no such setting.
+            Subject::Nginx => !self.translated && !self.polling,
         };
         present.iter().copied().filter(takes_part).collect()
     }
@@ -116,6 +119,7 @@ pub(super) fn all() -> Vec<Scenario> {
     scenarios.push(long_stream("streams-long", false));
     scenarios.push(long_stream("streams-long-translated", true));
     scenarios.push(latency("latency-1", 1, Rhythm::Closed));
+    scenarios.push(Scenario { polling: true, ..latency("latency-1-polling", 1, Rhythm::Closed) });
     scenarios.push(latency("latency-16", BUSY, Rhythm::Closed));
     scenarios.push(latency("latency-open", STREAMS, Rhythm::Open(OPEN_RATE)));
     scenarios
@@ -134,6 +138,7 @@ fn request(name: &'static str, size: usize, translated: bool) -> Scenario {
         pair: None,
         connections: BUSY,
         rhythm,
+        polling: false,
         group: Group::Requests,
     }
 }
@@ -153,6 +158,7 @@ fn stream(name: &'static str, pace: Duration, translated: bool) -> Scenario {
         pair: None,
         connections,
         rhythm,
+        polling: false,
         group: Group::Streams,
     }
 }
@@ -174,6 +180,7 @@ fn latency(name: &'static str, connections: usize, rhythm: Rhythm) -> Scenario {
         pair: None,
         connections,
         rhythm,
+        polling: false,
         group: Group::Latency,
     }
 }

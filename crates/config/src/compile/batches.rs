@@ -1,7 +1,7 @@
 //! Files and batches: what is kept, and how fast lines are sent.
 
-use crate::compile::Compiler;
 use crate::compile::server::time;
+use crate::compile::{Compiler, bucket};
 use crate::file::{BatchUpstream, File};
 use crate::scalar;
 use crate::snapshot::BatchPolicy;
@@ -44,6 +44,7 @@ pub(crate) fn compile(file: &File, compiler: &mut Compiler<'_>) -> BatchPolicy {
             Some("take it out, or set `upstream: auto`".to_owned()),
         );
     }
+    bucket::unused(file, compiler);
     if settings.max_file.is_some() && policy.max_file > policy.max_bytes {
         compiler.error(
             &["batches", "max_file"],

@@ -6,6 +6,7 @@
 mod auto;
 mod batches;
 mod bounds;
+mod bucket;
 mod cascade;
 mod effort;
 mod fallback;

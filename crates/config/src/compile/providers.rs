@@ -1,6 +1,6 @@
 //! Providers: presets found, URLs and credentials resolved, catalogue loaded.
 
-use crate::compile::{Compiler, identity, signature};
+use crate::compile::{Compiler, bucket, identity, signature};
 use crate::file::{DataSettings, File, ModelSettings, PriceSettings, ProviderSettings};
 use crate::problem::did_you_mean;
 use crate::snapshot::ProviderSummary;
@@ -122,6 +122,7 @@ fn provider(
     }
     let mut preset = identity::versioned(find_preset(name, settings, compiler)?, name, settings, compiler)?;
     batched_as(name, &mut preset, settings, compiler);
+    let has_bucket = bucket::bucket(name, &mut preset, settings, compiler);
     let url = base_url(name, &preset, settings, compiler);
     let tokens = identity::signing(name, &preset, settings, compiler)?;
     let key = if tokens.is_some() { Some(None) } else { key(name, &preset, settings, compiler) };
@@ -134,6 +135,9 @@ fn provider(
         }
     }
     let signing = signing?;
+    if has_bucket && signing.is_none() {
+        bucket::unsigned(name, compiler);
+    }
     let account = Account {
         base_url: url?,
         key: key?,

@@ -92,6 +92,43 @@ fn deployments_for_batches_are_those_of_models_that_are_served() {
 }
 
 #[test]
+fn a_bucket_is_stated_whole_and_where_it_can_be_used() {
+    let bedrock = |more: &str| {
+        format!(
+            "providers:\n  bedrock: {{ region: us-east-1, access_key: AKID, secret_key: s, batch: {{ {more} }} }}\n"
+        )
+    };
+    let batched = |text: &str| {
+        let snapshot = loaded(text).snapshot;
+        let index = snapshot.fleet.find("bedrock/amazon.nova-lite-v1:0").expect("a model");
+        snapshot.upstreams[index.position()].batch.is_some()
+    };
+    let role = "role: \"arn:aws:iam::123456789012:role/service-role/batches\"";
+    assert!(batched(&bedrock(&format!("bucket: \"s3://our-bucket/batches\", {role}"))));
+    assert!(!batched("providers:\n  bedrock: { region: us-east-1, access_key: AKID, secret_key: s }\n"));
+    let wrong = [
+        String::new(),
+        role.to_owned(),
+        "bucket: \"s3://our-bucket\"".to_owned(),
+        format!("bucket: our-bucket, {role}"),
+        format!("bucket: \"s3://Our_Bucket\", {role}"),
+        format!("bucket: \"s3://our-bucket/a//b\", {role}"),
+        "bucket: \"s3://our-bucket\", role: batches".to_owned(),
+        format!("bucket: \"s3://our-bucket\", {role}, url: s3.local"),
+        format!("bucket: \"${{NO_SUCH_BUCKET}}\", {role}"),
+    ];
+    let whole = format!("batch: {{ bucket: \"s3://our-bucket\", {role} }}");
+    let misplaced = [
+        format!("providers:\n  openai: {{ key: k, {whole} }}\n"),
+        format!("providers:\n  bedrock: {{ key: k, region: us-east-1, {whole} }}\n"),
+        format!("batches: {{ upstream: never }}\n{}", bedrock("").replace("batch: {  }", &whole)),
+    ];
+    let all = wrong.iter().map(|more| bedrock(more)).chain(misplaced);
+    let said: Vec<String> = all.map(|text| errors(&text)).collect();
+    assert_snapshot!(said.join("\n"));
+}
+
+#[test]
 fn a_price_of_batches_is_the_share_its_provider_names_where_none_is_stated() {
     let price = |text: &str| {
         let snapshot = loaded(text).snapshot;

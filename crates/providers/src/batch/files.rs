@@ -37,7 +37,7 @@ impl Form for Files {
         upload::upload(api, mark, lines)
     }
 
-    fn read_upload(&self, body: &[u8]) -> Result<Upload, Unreadable> {
+    fn read_upload(&self, _api: &BatchApi, _mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
         upload::read_upload(body)
     }
 
@@ -56,11 +56,11 @@ impl Form for Files {
         }
     }
 
-    fn read(&self, body: &[u8]) -> Result<TheirBatch, Unreadable> {
+    fn read(&self, _api: &BatchApi, body: &[u8]) -> Result<TheirBatch, Unreadable> {
         read::<Batch>(body)
     }
 
-    fn read_page(&self, body: &[u8], _cursor: Option<&str>) -> Result<Page, Unreadable> {
+    fn read_page(&self, _api: &BatchApi, body: &[u8], _cursor: Option<&str>) -> Result<Page, Unreadable> {
         #[derive(Deserialize)]
         struct List {
             data: Vec<Batch>,
@@ -88,7 +88,7 @@ impl Form for Files {
         get(&api.files, &[], "", "purpose=batch&limit=1000")
     }
 
-    fn read_uploads(&self, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
+    fn read_uploads(&self, _api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
         upload::read_uploads(body, mark)
     }
 }

@@ -3,7 +3,7 @@
 //! Owns the seam between [`super::BatchApi`] and the forms, and what all of them do alike: addresses made of names from outside, batches
 //! and lists read from JSON, lines put around bodies that are not copied. Must not know any form.
 
-use super::{BatchApi, BatchRequest, Order, TheirBatch, TheirResult, Unreadable, Upload};
+use super::{BatchApi, BatchRequest, Order, Service, TheirBatch, TheirResult, Unreadable, Upload};
 use crate::preset::Endpoint;
 use bytes::Bytes;
 use http::{HeaderValue, Method};
@@ -18,6 +18,11 @@ pub(super) trait Form: Sync {
     /// The endpoint that lines of a kind ask for, and the name under which they do.
     fn asks(&self, dialect: Dialect, operation: Operation) -> Option<(Endpoint, &'static str)>;
 
+    /// Whether a line of an endpoint may have a body, which is put together when it is asked for.
+    fn takes(&self, _endpoint: &str, _body: &dyn Fn() -> Vec<u8>) -> bool {
+        true
+    }
+
     /// What stands before a line's body, and behind it.
     fn frame(&self, endpoint: &str, name: &str, is_first: bool) -> (String, &'static str);
 
@@ -27,7 +32,7 @@ pub(super) trait Form: Sync {
     }
 
     /// See [`BatchApi::read_upload`].
-    fn read_upload(&self, _body: &[u8]) -> Result<Upload, Unreadable> {
+    fn read_upload(&self, _api: &BatchApi, _mark: &str, _body: &[u8]) -> Result<Upload, Unreadable> {
         Err(Unreadable("an upload, where there are none".to_owned()))
     }
 
@@ -39,6 +44,11 @@ pub(super) trait Form: Sync {
         Some(BatchRequest { method: Method::POST, ..get(&api.batches, &[id, "cancel"], "", "")? })
     }
 
+    /// Where batches are listed.
+    fn listed_at(&self, api: &BatchApi) -> String {
+        api.batches.clone()
+    }
+
     /// The query of a list of batches, and of its page behind a cursor.
     fn list(&self, cursor: Option<&str>) -> Option<String>;
 
@@ -48,14 +58,19 @@ pub(super) trait Form: Sync {
     }
 
     /// See [`BatchApi::read`].
-    fn read(&self, body: &[u8]) -> Result<TheirBatch, Unreadable>;
+    fn read(&self, api: &BatchApi, body: &[u8]) -> Result<TheirBatch, Unreadable>;
 
     /// See [`BatchApi::read_page`].
-    fn read_page(&self, body: &[u8], cursor: Option<&str>) -> Result<Page, Unreadable>;
+    fn read_page(&self, api: &BatchApi, body: &[u8], cursor: Option<&str>) -> Result<Page, Unreadable>;
 
     /// Whether a batch tells the mark it was made with.
     fn keeps_marks(&self) -> bool {
         true
+    }
+
+    /// See [`BatchApi::leaves_objects`].
+    fn leaves_objects(&self) -> bool {
+        false
     }
 
     /// See [`BatchApi::results`].
@@ -73,7 +88,7 @@ pub(super) trait Form: Sync {
     }
 
     /// See [`BatchApi::read_uploads`].
-    fn read_uploads(&self, _body: &[u8], _mark: &str) -> Result<Vec<String>, Unreadable> {
+    fn read_uploads(&self, _api: &BatchApi, _body: &[u8], _mark: &str) -> Result<Vec<String>, Unreadable> {
         Ok(Vec::new())
     }
 }
@@ -160,7 +175,8 @@ pub(super) fn get(root: &str, parts: &[&str], verb: &str, query: &str) -> Option
         text.push_str(query);
     }
     let (method, uri) = (Method::GET, text.parse().ok()?);
-    Some(BatchRequest { method, uri, content_type: None, headers: &[], body: Vec::new() })
+    let service = Service::Api;
+    Some(BatchRequest { service, method, uri, content_type: None, headers: &[], body: Vec::new() })
 }
 
 /// Whether a name from outside may stand in a path.
@@ -172,6 +188,18 @@ pub(super) fn is_plain(name: &str) -> bool {
 /// The part of a line that a value of it stands in, without a copy.
 pub(super) fn part(line: &Bytes, value: &RawValue) -> Bytes {
     line.slice_ref(value.get().as_bytes())
+}
+
+/// A text as it stands in a query.
+pub(super) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// A text as JSON.

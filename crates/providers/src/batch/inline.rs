@@ -40,11 +40,11 @@ impl Form for Inline {
         }
     }
 
-    fn read(&self, body: &[u8]) -> Result<TheirBatch, Unreadable> {
+    fn read(&self, _api: &BatchApi, body: &[u8]) -> Result<TheirBatch, Unreadable> {
         read::<Batch>(body)
     }
 
-    fn read_page(&self, body: &[u8], _cursor: Option<&str>) -> Result<Page, Unreadable> {
+    fn read_page(&self, _api: &BatchApi, body: &[u8], _cursor: Option<&str>) -> Result<Page, Unreadable> {
         #[derive(Deserialize)]
         struct List {
             data: Vec<Batch>,

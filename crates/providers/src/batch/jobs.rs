@@ -35,7 +35,7 @@ impl Form for Jobs {
         upload::upload(api, mark, lines)
     }
 
-    fn read_upload(&self, body: &[u8]) -> Result<Upload, Unreadable> {
+    fn read_upload(&self, _api: &BatchApi, _mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
         upload::read_upload(body)
     }
 
@@ -53,11 +53,11 @@ impl Form for Jobs {
         Some(format!("page={page}&page_size={PAGE}&order_by=-created"))
     }
 
-    fn read(&self, body: &[u8]) -> Result<TheirBatch, Unreadable> {
+    fn read(&self, _api: &BatchApi, body: &[u8]) -> Result<TheirBatch, Unreadable> {
         read::<Job>(body)
     }
 
-    fn read_page(&self, body: &[u8], cursor: Option<&str>) -> Result<Page, Unreadable> {
+    fn read_page(&self, _api: &BatchApi, body: &[u8], cursor: Option<&str>) -> Result<Page, Unreadable> {
         #[derive(Deserialize)]
         struct List {
             #[serde(default)]
@@ -88,7 +88,7 @@ impl Form for Jobs {
         get(&api.files, &[], "", &format!("purpose=batch&page_size=100&search={name}"))
     }
 
-    fn read_uploads(&self, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
+    fn read_uploads(&self, _api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
         upload::read_uploads(body, mark)
     }
 }

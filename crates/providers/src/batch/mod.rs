@@ -4,16 +4,20 @@
 //! in a line beyond its name: requests and answers are bytes that the codecs make and read. An API is described by calls
 //! ([`BatchRequest`]), so that whoever sends them needs to know no form.
 
+mod bucket;
 mod files;
 mod form;
 mod inline;
+mod invocations;
 mod jobs;
 mod operations;
 mod upload;
 
+pub use bucket::{BatchStore, Bucket, BucketMistake, BucketSettings, StoreKind, store_refusal};
 pub use form::Page;
 
 use crate::preset::Endpoint;
+use bucket::Reach;
 use bytes::Bytes;
 use form::{Form, get};
 use http::{HeaderValue, Method, Uri};
@@ -32,10 +36,18 @@ pub struct BatchSupport {
     pub form: BatchForm,
     /// What lines may ask for.
     pub endpoints: Vec<Endpoint>,
+    /// Fewest lines of one batch.
+    #[serde(default = "one")]
+    pub least_lines: usize,
     /// Most lines of one batch.
     pub most_lines: usize,
     /// Most bytes of one batch.
     pub most_bytes: usize,
+    /// The store it reads lines from and writes results to, where that is a bucket of the user.
+    pub store: Option<BatchStore>,
+    /// That bucket. The configuration's, never a preset's; without one the API is not used.
+    #[serde(skip)]
+    pub bucket: Option<Bucket>,
     /// The path at which batches are made, `{model}` standing for the model, where that is not where they are looked at.
     pub submit: Option<String>,
     /// Whether batches are answered by deployments of their own, which answer nothing else: lines go to those the configuration names.
@@ -94,13 +106,21 @@ pub enum BatchForm {
     Operations,
     /// Lines go up as a file, a job for one model answers them with files (`/batch/jobs` of Mistral).
     Jobs,
+    /// Lines go into a bucket, a job invokes one model for each and writes beside them (`/model-invocation-job` of Bedrock).
+    Invocations,
 }
 
 impl BatchForm {
     /// Whether lines go up as files.
     #[must_use]
     pub const fn needs_files(self) -> bool {
-        !matches!(self, Self::Inline)
+        !matches!(self, Self::Inline | Self::Invocations)
+    }
+
+    /// Whether lines go into a bucket of the user.
+    #[must_use]
+    pub const fn needs_bucket(self) -> bool {
+        matches!(self, Self::Invocations)
     }
 
     fn form(self) -> &'static dyn Form {
@@ -109,6 +129,7 @@ impl BatchForm {
             Self::Inline => &inline::Inline,
             Self::Operations => &operations::Operations,
             Self::Jobs => &jobs::Jobs,
+            Self::Invocations => &invocations::Invocations,
         }
     }
 }
@@ -126,15 +147,29 @@ pub struct BatchApi {
     /// Whether that is another than requests of the moment ask for.
     is_apart: bool,
     endpoints: Vec<Endpoint>,
+    bucket: Option<Reach>,
+    /// Fewest lines of one batch.
+    pub least_lines: usize,
     /// Most lines of one batch.
     pub most_lines: usize,
     /// Most bytes of one batch.
     pub most_bytes: usize,
 }
 
+/// Whom a call goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// The batch API itself.
+    Api,
+    /// The store that holds its lines and results.
+    Store,
+}
+
 /// One call of a batch API, without the credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchRequest {
+    /// Whom it goes to.
+    pub service: Service,
     /// The method.
     pub method: Method,
     /// Where.
@@ -254,6 +289,7 @@ impl BatchApi {
         support: &BatchSupport,
         base: &str,
         model: (&str, &str),
+        region: Option<&str>,
         paths: impl Fn(Endpoint) -> Option<&'p str>,
     ) -> Option<Self> {
         let (model, encoded) = model;
@@ -261,6 +297,11 @@ impl BatchApi {
         let address = |path: &str| format!("{base}{}", path.trim_end_matches('/'));
         let batches = address(paths(Endpoint::Batches)?);
         let files = if support.form.needs_files() { address(paths(Endpoint::Files)?) } else { String::new() };
+        let bucket = match (support.form.needs_bucket(), &support.store, &support.bucket) {
+            (true, Some(store), Some(bucket)) => Some(Reach::new(store, bucket, region)?),
+            (true, ..) => return None,
+            (false, ..) => None,
+        };
         let submit = support.submit.as_ref().map(|path| address(&path.replace("{model}", encoded)));
         Some(Self {
             form: support.form,
@@ -270,6 +311,8 @@ impl BatchApi {
             model: model.to_owned(),
             is_apart: support.apart,
             endpoints: support.endpoints.clone(),
+            bucket,
+            least_lines: support.least_lines,
             most_lines: support.most_lines,
             most_bytes: support.most_bytes,
         })
@@ -311,6 +354,12 @@ impl BatchApi {
         Ok(Some(vec![whole.slice(..start), name, whole.slice(start + model.len()..)]))
     }
 
+    /// Whether a line may have this body: what one request is answered, not every batch is.
+    #[must_use]
+    pub fn takes(&self, endpoint: &str, body: &dyn Fn() -> Vec<u8>) -> bool {
+        self.form().takes(endpoint, body)
+    }
+
     /// Appends a line to what is to be submitted.
     pub fn write_line<'b>(
         &self,
@@ -331,12 +380,12 @@ impl BatchApi {
         self.form().upload(self, mark, lines)
     }
 
-    /// Reads an uploaded file from the answer to [`BatchApi::upload`] or [`BatchApi::look_at_upload`].
+    /// Reads the file that was uploaded under a mark from the answer to [`BatchApi::upload`] or [`BatchApi::look_at_upload`].
     ///
     /// # Errors
     /// When the answer names none.
-    pub fn read_upload(&self, body: &[u8]) -> Result<Upload, Unreadable> {
-        self.form().read_upload(body)
+    pub fn read_upload(&self, mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
+        self.form().read_upload(self, mark, body)
     }
 
     /// The call that asks whether an uploaded file is ready.
@@ -368,13 +417,13 @@ impl BatchApi {
     /// # Errors
     /// When it is none.
     pub fn read(&self, body: &[u8]) -> Result<TheirBatch, Unreadable> {
-        self.form().read(body)
+        self.form().read(self, body)
     }
 
     /// The call that lists batches, from the first page on or from [`Page::next`].
     #[must_use]
     pub fn list(&self, cursor: Option<&str>) -> Option<BatchRequest> {
-        get(&self.batches, &[], "", &self.form().list(cursor)?)
+        get(&self.form().listed_at(self), &[], "", &self.form().list(cursor)?)
     }
 
     /// Whether the list begins with the newest, so that one need not read on behind an old one.
@@ -388,13 +437,19 @@ impl BatchApi {
     /// # Errors
     /// When it is no page.
     pub fn read_page(&self, body: &[u8], cursor: Option<&str>) -> Result<Page, Unreadable> {
-        self.form().read_page(body, cursor)
+        self.form().read_page(self, body, cursor)
     }
 
     /// Whether a listed batch was made with a mark: `None` when the API keeps no marks, so that it cannot be told.
     #[must_use]
     pub fn is_marked(&self, batch: &TheirBatch, mark: &str) -> Option<bool> {
         self.form().keeps_marks().then(|| batch.mark.as_deref() == Some(mark))
+    }
+
+    /// Whether results are objects beside the lines, which only a look at [`BatchApi::uploads`] shows.
+    #[must_use]
+    pub fn leaves_objects(&self) -> bool {
+        self.form().leaves_objects()
     }
 
     /// The calls that fetch a batch's results: JSON lines.
@@ -429,8 +484,13 @@ impl BatchApi {
     /// # Errors
     /// When it is no list.
     pub fn read_uploads(&self, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
-        self.form().read_uploads(body, mark)
+        self.form().read_uploads(self, body, mark)
     }
+}
+
+/// Serde wants a function for a default of 1.
+const fn one() -> usize {
+    1
 }
 
 /// Appends a body to a line: line breaks in JSON are blanks between its tokens, since no string holds one.

@@ -6,7 +6,7 @@
 //! <https://ai.google.dev/api/batch-api> and <https://ai.google.dev/api/files>, and its SDK 3.4.0.
 
 use super::form::{
-    Form, Page, borrowed, get, json, named, part, post, quoted, read, readable, unknown_state, words,
+    Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable, unknown_state, words,
 };
 use super::upload::{BOUNDARY, file_name};
 use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable, Upload};
@@ -52,7 +52,7 @@ impl Form for Operations {
         })
     }
 
-    fn read_upload(&self, body: &[u8]) -> Result<Upload, Unreadable> {
+    fn read_upload(&self, _api: &BatchApi, _mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
         #[derive(Deserialize)]
         struct Uploaded {
             file: File,
@@ -83,11 +83,11 @@ impl Form for Operations {
         false
     }
 
-    fn read(&self, body: &[u8]) -> Result<TheirBatch, Unreadable> {
+    fn read(&self, _api: &BatchApi, body: &[u8]) -> Result<TheirBatch, Unreadable> {
         read::<Batch>(body)
     }
 
-    fn read_page(&self, body: &[u8], _cursor: Option<&str>) -> Result<Page, Unreadable> {
+    fn read_page(&self, _api: &BatchApi, body: &[u8], _cursor: Option<&str>) -> Result<Page, Unreadable> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct List {
@@ -133,7 +133,7 @@ impl Form for Operations {
         get(&api.files, &[], "", "pageSize=100")
     }
 
-    fn read_uploads(&self, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
+    fn read_uploads(&self, _api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
         #[derive(Deserialize)]
         struct List {
             #[serde(default)]
@@ -157,18 +157,6 @@ fn upload_address(files: &str) -> Option<String> {
 /// The id in a file's name, `files/ID`.
 fn file_id(name: &str) -> Result<String, Unreadable> {
     named(name.strip_prefix("files/").unwrap_or(name))
-}
-
-/// A text as it stands in a query.
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 #[derive(Deserialize)]

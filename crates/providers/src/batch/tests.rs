@@ -3,19 +3,39 @@
 use super::*;
 use proptest::prelude::*;
 
-const FORMS: [BatchForm; 4] = [BatchForm::Files, BatchForm::Inline, BatchForm::Operations, BatchForm::Jobs];
+const FORMS: [BatchForm; 5] =
+    [BatchForm::Files, BatchForm::Inline, BatchForm::Operations, BatchForm::Jobs, BatchForm::Invocations];
 
 fn api(form: BatchForm) -> BatchApi {
     at(form, "https://api.example/v1", "")
 }
 
-fn at(form: BatchForm, base: &str, query: &str) -> BatchApi {
+/// A bucket, and the store it is in.
+pub(super) fn bucket(url: Option<&str>) -> (BatchStore, Bucket) {
+    let store = BatchStore {
+        kind: StoreKind::S3,
+        url: "https://s3.{region}.store.example".to_owned(),
+        service: Some("s3".to_owned()),
+    };
+    let settings = BucketSettings {
+        bucket: Some("s3://our-bucket/batches".to_owned()),
+        role: Some("arn:aws:iam::123456789012:role/batches".to_owned()),
+        url: url.map(str::to_owned),
+    };
+    let bucket = Bucket::read(&store, &settings).unwrap();
+    (store, bucket)
+}
+
+pub(super) fn at(form: BatchForm, base: &str, query: &str) -> BatchApi {
     let submit = (form == BatchForm::Operations).then(|| "/models/{model}:batchGenerateContent".to_owned());
     let support = BatchSupport {
         form,
         endpoints: vec![Endpoint::Chat, Endpoint::Embeddings],
+        least_lines: 1,
         most_lines: 10,
         most_bytes: 1_000,
+        store: form.needs_bucket().then(|| bucket(None).0),
+        bucket: form.needs_bucket().then(|| bucket(None).1),
         submit,
         apart: false,
         deployments: BTreeMap::new(),
@@ -25,14 +45,14 @@ fn at(form: BatchForm, base: &str, query: &str) -> BatchApi {
     };
     let (files, batches) = (format!("/files{query}"), format!("/batches{query}"));
     let path = |endpoint| Some(if endpoint == Endpoint::Files { &*files } else { &*batches });
-    BatchApi::new(&support, base, ("a model", "a%20model"), path).unwrap()
+    BatchApi::new(&support, base, ("a model", "a%20model"), Some("us-east-1"), path).unwrap()
 }
 
-fn order<'a>(endpoint: &'a str, file: Option<&'a str>, lines: &'a Bytes) -> Order<'a> {
+pub(super) fn order<'a>(endpoint: &'a str, file: Option<&'a str>, lines: &'a Bytes) -> Order<'a> {
     Order { mark: "01ab", endpoint, file, lines }
 }
 
-fn shown(request: Option<BatchRequest>) -> String {
+pub(super) fn shown(request: Option<BatchRequest>) -> String {
     let Some(request) = request else { return "none".to_owned() };
     let body: Vec<u8> = request.body.iter().flat_map(|piece| piece.to_vec()).collect();
     let body = String::from_utf8(body).unwrap().replace('\r', "");
@@ -41,7 +61,7 @@ fn shown(request: Option<BatchRequest>) -> String {
     format!("{} {} {}{headers}\n{body}", request.method, request.uri, content_type.unwrap_or_default())
 }
 
-fn two_lines(api: &BatchApi) -> Bytes {
+pub(super) fn two_lines(api: &BatchApi) -> Bytes {
     let mut lines = Vec::new();
     for (name, body) in [("a-1", [&b"{\"x\":\n"[..], &b"1}"[..]]), ("a-2", [&b"{}"[..], &b""[..]])] {
         api.write_line("/v1/chat/completions", name, body.into_iter(), &mut lines);
@@ -63,11 +83,11 @@ fn files_are_uploaded_and_named_in_the_order() {
     for (status, is_ready) in
         [("", true), (r#", "status": "processed""#, true), (r#", "status": "pending""#, false)]
     {
-        let read = api.read_upload(file(status).as_bytes()).unwrap();
+        let read = api.read_upload("01ab", file(status).as_bytes()).unwrap();
         assert_eq!(read, Upload { id: "file-9".to_owned(), is_ready }, "{status}");
     }
     assert_eq!(api.look_at_upload("file-9").unwrap().uri, "https://api.example/v1/files/file-9");
-    assert!(api.read_upload(br#"{"id": "../keys"}"#).is_err());
+    assert!(api.read_upload("01ab", br#"{"id": "../keys"}"#).is_err());
     let uploads = br#"{"data": [{"id": "file-1", "filename": "trunkline-01ab.jsonl"}, {"id": "file-2", "filename": "mine.jsonl"}]}"#;
     assert_eq!(api.read_uploads(uploads, "01ab").unwrap(), ["file-1"]);
 }
@@ -92,11 +112,17 @@ fn no_name_from_outside_leads_elsewhere() {
         for name in ["", "..", "a/b", "a?b", "a b", "é"] {
             assert_eq!((api.look(name), api.cancel(name)), (None, None), "{name:?}");
         }
-        // One form's pages have names of any letters.
+        // Two forms' pages have names of any letters.
         let elsewhere = api.list(Some("a&b/c"));
         let encoded = elsewhere.map(|call| call.uri.query().unwrap_or_default().to_owned());
-        let is_free = form == BatchForm::Operations;
-        assert_eq!(encoded, is_free.then(|| "pageSize=20&pageToken=a%26b%2Fc".to_owned()));
+        let expected = match form {
+            BatchForm::Operations => Some("pageSize=20&pageToken=a%26b%2Fc"),
+            BatchForm::Invocations => Some(
+                "maxResults=100&nameContains=trunkline-&sortBy=CreationTime&sortOrder=Descending&nextToken=a%26b%2Fc",
+            ),
+            _ => None,
+        };
+        assert_eq!(encoded.as_deref(), expected);
     }
 }
 
@@ -188,7 +214,7 @@ fn operations_are_ordered_over_a_file() {
     POST https://api.example/v1/models/a%20model:batchGenerateContent application/json
     {"batch":{"displayName":"trunkline-01ab.jsonl","inputConfig":{"fileName":"files/abc"}}}
     "#);
-    assert_eq!(api.read_upload(br#"{"file": {"name": "files/abc"}}"#).unwrap().id, "abc");
+    assert_eq!(api.read_upload("01ab", br#"{"file": {"name": "files/abc"}}"#).unwrap().id, "abc");
     let uploads =
         br#"{"files": [{"name": "files/abc", "displayName": "trunkline-01ab.jsonl"}, {"name": "files/d"}]}"#;
     assert_eq!(api.read_uploads(uploads, "01ab").unwrap(), ["abc"]);
@@ -318,8 +344,11 @@ fn lines_for_deployments_apart_name_those() {
     let support = |apart| BatchSupport {
         form: BatchForm::Files,
         endpoints: vec![Endpoint::Chat],
+        least_lines: 1,
         most_lines: 10,
         most_bytes: 1_000,
+        store: None,
+        bucket: None,
         submit: None,
         apart,
         deployments: BTreeMap::from([("small".to_owned(), "small\" batch".to_owned())]),
@@ -328,7 +357,7 @@ fn lines_for_deployments_apart_name_those() {
         source: String::new(),
     };
     let path = |_| Some("/x");
-    let api = |apart, model| BatchApi::new(&support(apart), "https://a.example", (model, model), path);
+    let api = |apart, model| BatchApi::new(&support(apart), "https://a.example", (model, model), None, path);
     assert!(api(true, "large").is_none() && api(false, "large").is_some());
     let addressed = |apart, body: &str| {
         let (head, tail) = body.as_bytes().split_at(body.len() / 2);
@@ -396,7 +425,7 @@ proptest! {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
         for form in FORMS {
             let api = api(form);
-            let _ = (api.read(&bytes), api.read_page(&bytes, None), api.read_result(&bytes), api.read_upload(&bytes));
+            let _ = (api.read(&bytes), api.read_page(&bytes, None), api.read_result(&bytes), api.read_upload("m", &bytes));
             let _ = api.read_uploads(&bytes, "m");
         }
     }

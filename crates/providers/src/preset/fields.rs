@@ -552,6 +552,10 @@ impl Preset {
                 "a batch API needs the endpoints batches and, but for the form inline, files",
             ),
             (
+                self.batch.as_ref().is_some_and(|batch| batch.form.needs_bucket() != batch.store.is_some()),
+                "batch.store goes with the forms that need a bucket, and only with them",
+            ),
+            (
                 self.batch.as_ref().and_then(|batch| batch.percent).is_some_and(|percent| percent > 99),
                 "batch.percent is what a line costs in percent of a request by itself, less than 100",
             ),

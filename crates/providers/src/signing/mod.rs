@@ -118,6 +118,18 @@ impl Signing {
         }
     }
 
+    /// The same credential, used for another service of the vendor.
+    #[must_use]
+    pub fn of_service(&self, name: &str) -> Self {
+        let scheme = match &self.scheme {
+            Scheme::AwsV4 { region, .. } => {
+                Scheme::AwsV4 { region: region.clone(), service: name.to_owned() }
+            }
+            token @ Scheme::Token { .. } => token.clone(),
+        };
+        Self { source: Arc::clone(&self.source), scheme }
+    }
+
     /// How an account signs, by its settings and, where these are silent, by the environment.
     ///
     /// # Errors

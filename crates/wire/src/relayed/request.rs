@@ -52,7 +52,11 @@ pub struct Asked {
 /// What is wrong and where.
 pub fn envelope(operation: Operation, form: BodyForm<'_>, body: &[u8]) -> Result<Envelope, BadRequest> {
     let mut envelope = match form {
-        BodyForm::Json => scan::envelope(Dialect::OpenAi, operation, body, &Default::default())?,
+        BodyForm::Json => {
+            let envelope = scan::envelope(Dialect::OpenAi, operation, body, &Default::default())?;
+            envelope.refuse_repeated(body)?;
+            envelope
+        }
         BodyForm::Multipart(content_type) => of_form(operation, content_type, body)?,
     };
     if operation == Operation::Speech {

@@ -45,6 +45,30 @@ pub fn envelope(
     facts.finish(body, fields, strings)
 }
 
+/// Looks at a body that is no request of a dialect: whether it is one JSON object, and none of its objects has a key twice.
+///
+/// # Errors
+/// What is wrong and where.
+pub fn object(body: &[u8]) -> Result<(), BadRequest> {
+    let mut reader = Reader::strict(utf8(body)?);
+    reader.blanks();
+    if reader.kind() != Kind::Object {
+        return Err(*reader.unexpected("`{`: the body is a JSON object"));
+    }
+    let mut fields = Vec::new();
+    let read = reader.object(|reader, key| {
+        let start = reader.position();
+        reader.skip()?;
+        fields.push(Field { name: key.range(), value: start..reader.position() });
+        Ok(())
+    });
+    read.and_then(|()| reader.end()).map_err(|fault| *fault)?;
+    // The strict reader leaves the outermost keys to its visitor.
+    let shape = Shape::new(Dialect::OpenAi, Operation::Chat);
+    Envelope { shape, fields, wants_stream_usage: false, strings: LongStrings::default() }
+        .refuse_repeated(body)
+}
+
 /// The body as text.
 pub(crate) fn utf8(body: &[u8]) -> Result<&str, BadRequest> {
     simdutf8::basic::from_utf8(body).map_err(|_| {

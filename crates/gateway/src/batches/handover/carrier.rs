@@ -83,7 +83,7 @@ pub(super) async fn submit(
     let uploaded = match api.upload(&handover.id, &submission.lines) {
         None => Ok(None),
         // An upload alone begins nothing, however it ended.
-        Some(request) => upload(gateway, upstream, api, request, &submission.headers)
+        Some(request) => upload(gateway, upstream, api, &handover.id, request, &submission.headers)
             .await
             .map(Some)
             .map_err(|trouble| Trouble { may_be_done: false, ..trouble }),
@@ -128,10 +128,11 @@ async fn upload(
     gateway: &Arc<Gateway>,
     upstream: &Upstream,
     api: &BatchApi,
+    mark: &str,
     request: BatchRequest,
     headers: &HeaderMap,
 ) -> Result<String, Trouble> {
-    let read = |body: Bytes| api.read_upload(&body).map_err(|error| unreadable(&error));
+    let read = |body: Bytes| api.read_upload(mark, &body).map_err(|error| unreadable(&error));
     let mut file = read(exchange::whole(gateway, upstream, Some(request), headers).await?)?;
     for _ in 0..MOST_LOOKS_AT_UPLOADS {
         if file.is_ready {
@@ -347,6 +348,7 @@ impl Carrier<'_> {
             let state = HandoverState::Fetching;
             advance(self.gateway, StoredHandover { state, ..self.handover.clone() }).await;
         }
+        let theirs = &self.with_objects(theirs.clone()).await?;
         for request in self.api.results(theirs) {
             let body = exchange::call(self.gateway, self.upstream, Some(request), &HeaderMap::new()).await?;
             let mut lines = Lines::new(body);
@@ -379,6 +381,14 @@ impl Carrier<'_> {
         }
     }
 
+    /// A batch with what it wrote, where that is found only by looking for it.
+    async fn with_objects(&self, mut theirs: TheirBatch) -> Result<TheirBatch, Trouble> {
+        if self.api.leaves_objects() {
+            theirs.results = self.uploaded().await?;
+        }
+        Ok(theirs)
+    }
+
     /// The files that were uploaded for it and are there.
     async fn uploaded(&self) -> Result<Vec<String>, Trouble> {
         let Some(list) = self.api.uploads(&self.handover.id) else { return Ok(Vec::new()) };
@@ -394,13 +404,15 @@ impl Carrier<'_> {
         let left = match self.handover.upstream.as_deref() {
             Some(id) => match self.whole(self.api.look(id)).await {
                 Ok(body) => Some(self.api.read(&body).map_err(|error| unreadable(&error))?),
-                Err(trouble) if trouble.is_missing() => None,
+                // What it read and wrote is not the provider's to forget.
+                Err(trouble) if trouble.is_missing() => self.api.leaves_objects().then(TheirBatch::nothing),
                 Err(trouble) => return Err(trouble),
             },
             None => Some(TheirBatch::nothing()),
         };
-        let Some(mut left) = left else { return Ok(forget(self.gateway, self.handover).await) };
-        if left.input.is_none() {
+        let Some(left) = left else { return Ok(forget(self.gateway, self.handover).await) };
+        let mut left = self.with_objects(left).await?;
+        if left.input.is_none() && !self.api.leaves_objects() {
             left.results.extend(self.uploaded().await?);
         }
         let mut refused = None;

@@ -118,6 +118,9 @@ fn pack(
         Some(addressed) => RequestBody::from_pieces(addressed),
         None => prepared.body,
     };
+    if !api.takes(endpoint, &|| body.pieces().flatten().copied().collect()) {
+        return None;
+    }
     let length = usize::try_from(body.len()).unwrap_or(usize::MAX);
     if length > api.most_bytes.min(super::gathering::MOST_BYTES) / 2 {
         return None;

@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 use std::time::Duration;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_net::{RequestBody, UpstreamBody, UpstreamRequest};
-use trunkline_providers::batch::BatchRequest;
+use trunkline_providers::batch::{BatchRequest, Service};
 use trunkline_providers::upstream::Upstream;
 
 /// The longest wait for a connection.
@@ -64,10 +64,18 @@ pub(super) async fn call(
     };
     let mut outgoing =
         UpstreamRequest::new(request.method, request.uri, RequestBody::from_pieces(request.body));
-    outgoing.headers.clone_from(&upstream.headers);
-    for (name, value) in more {
-        outgoing.headers.insert(name, HeaderValue::clone(value));
-    }
+    let service = request.service;
+    let signing = match service {
+        Service::Api => {
+            outgoing.headers.clone_from(&upstream.headers);
+            for (name, value) in more {
+                outgoing.headers.insert(name, HeaderValue::clone(value));
+            }
+            &upstream.signing
+        }
+        // What is said to the provider is none of the store's business.
+        Service::Store => &upstream.store_signing,
+    };
     for (name, value) in request.headers {
         outgoing.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
@@ -77,7 +85,7 @@ pub(super) async fn call(
     };
     outgoing.connect_timeout = Some(CONNECT);
     outgoing.headers_timeout = Some(HEAD);
-    if let Some(signing) = &upstream.signing {
+    if let Some(signing) = signing {
         crate::sign::sign(gateway, signing, &mut outgoing, CONNECT)
             .await
             .map_err(|failure| Trouble { failure, may_be_done: false })?;
@@ -92,8 +100,14 @@ pub(super) async fn call(
     }
     let status = response.status;
     let told = read(response.body, 64 * 1024).await.unwrap_or_default();
-    let failure = upstream.failure(status.as_u16(), &response.headers, &told, clock::unix_seconds());
-    if let Some(signing) = upstream.signing.as_ref().filter(|_| failure.class == FailureClass::Credentials) {
+    let (code, now) = (status.as_u16(), clock::unix_seconds());
+    let failure = match service {
+        Service::Api => upstream.failure(code, &response.headers, &told, now),
+        // A bucket that may not be used says nothing about the credential, which requests of the moment live on.
+        Service::Store => upstream.store_failure(code, &response.headers, &told, now),
+    };
+    let rejected = service == Service::Api && failure.class == FailureClass::Credentials;
+    if let Some(signing) = signing.as_ref().filter(|_| rejected) {
         gateway.credentials.rejected(&signing.source);
     }
     // What answers for a provider that is down may have let the request through to it.

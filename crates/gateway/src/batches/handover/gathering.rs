@@ -182,7 +182,9 @@ fn add(bundles: &mut Bundles<Key, Line>, line: &ClaimedLine, parcel: Parcel) -> 
 /// Writes a handover down and sends it; a few lines only go back into the queue instead.
 async fn hand_over(gateway: &Arc<Gateway>, desk: &Desk, batch: &StoredBatch, bundle: Bundle<Key, Line>) {
     let Bundle { key, lines, text, .. } = bundle;
-    let least = gateway.generation().snapshot.server.batches.upstream_least as usize;
+    let stated = gateway.generation().snapshot.server.batches.upstream_least as usize;
+    let least =
+        carrier::api(&key.generation, &key.deployment).map_or(stated, |api| api.least_lines.max(stated));
     if lines.len() < least || gateway.is_draining() {
         let id = batch.id.clone();
         let numbers: Vec<u64> = lines.iter().map(|(number, _)| *number).collect();

@@ -3,7 +3,8 @@
 //! Owns the canonical request, the string to sign and the header that carries the signature. Must not read a clock or obtain
 //! keys. A pure function of request, keys and time, so that it is tested against known answers. Source: "Create a signed AWS
 //! API request" in AWS's IAM user guide. The path stands in the URL as it goes on the wire, encoded once; its canonical form is
-//! that encoded again, as for every service but S3.
+//! that encoded again, as for every service but S3, which also wants the digest of the body in a header ("Signature calculations for the
+//! Authorization header" in its API reference).
 
 use super::super::{SigningError, Unsigned, secret_value};
 use hmac::{Hmac, KeyInit, Mac};
@@ -16,6 +17,10 @@ use std::fmt::Write as _;
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+/// The digest of the body, which one service wants as a header too.
+const CONTENT: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+/// That service. The path of its requests is signed as it stands.
+const OBJECT_STORE: &str = "s3";
 
 /// Keys to sign with.
 #[derive(Clone, Copy)]
@@ -54,8 +59,15 @@ pub(in super::super) fn sign(
     if let Some(session) = keys.session {
         headers.insert(TOKEN, secret_value(session)?);
     }
-    let (canonical, signed) = canonical_request(request, headers);
+    let mut digest = Sha256::new();
+    request.body.iter().for_each(|piece| digest.update(piece));
+    let content = hex::encode(digest.finalize());
     let Scope { region, service } = scope;
+    let is_object_store = service == OBJECT_STORE;
+    if is_object_store {
+        headers.insert(CONTENT, HeaderValue::from_str(&content).expect("digits and letters make a header"));
+    }
+    let (canonical, signed) = canonical_request(request, headers, &content, is_object_store);
     let place = format!("{date}/{region}/{service}/aws4_request");
     let digest = hex::encode(Sha256::digest(canonical.as_bytes()));
     let to_sign = format!("{ALGORITHM}\n{time}\n{place}\n{digest}");
@@ -70,14 +82,19 @@ pub(in super::super) fn sign(
     Ok(())
 }
 
-/// The canonical request, and the names of the headers that are signed.
-fn canonical_request(request: &Unsigned<'_>, headers: &HeaderMap) -> (String, String) {
+/// The canonical request over a body of some digest, and the names of the headers that are signed.
+fn canonical_request(
+    request: &Unsigned<'_>,
+    headers: &HeaderMap,
+    content: &str,
+    is_object_store: bool,
+) -> (String, String) {
     // In the order of their names.
     let host = headers
         .get(HOST)
         .and_then(|host| host.to_str().ok())
         .map_or_else(|| host(request.uri), str::to_owned);
-    let mut lines = Vec::with_capacity(4);
+    let mut lines = Vec::with_capacity(5);
     let mut add = |name: &'static str, value: Option<&HeaderValue>| {
         if let Some(value) = value.and_then(|value| value.to_str().ok()) {
             lines.push((name, collapse(value)));
@@ -90,6 +107,7 @@ fn canonical_request(request: &Unsigned<'_>, headers: &HeaderMap) -> (String, St
             lines.push((name, collapse(value)));
         }
     };
+    add("x-amz-content-sha256", headers.get(CONTENT).filter(|_| is_object_store));
     add("x-amz-date", headers.get(DATE));
     add("x-amz-security-token", headers.get(TOKEN));
     let signed: Vec<&str> = lines.iter().map(|(name, _)| *name).collect();
@@ -98,7 +116,10 @@ fn canonical_request(request: &Unsigned<'_>, headers: &HeaderMap) -> (String, St
     let path = request.uri.path();
     text.push_str(request.method);
     text.push('\n');
-    encode_again(if path.is_empty() { "/" } else { path }, &mut text);
+    match if path.is_empty() { "/" } else { path } {
+        path if is_object_store => text.push_str(path),
+        path => encode_again(path, &mut text),
+    }
     text.push('\n');
     text.push_str(&canonical_query(request.uri.query().unwrap_or_default()));
     text.push('\n');
@@ -111,9 +132,7 @@ fn canonical_request(request: &Unsigned<'_>, headers: &HeaderMap) -> (String, St
     text.push('\n');
     text.push_str(&signed);
     text.push('\n');
-    let mut digest = Sha256::new();
-    request.body.iter().for_each(|piece| digest.update(piece));
-    text.push_str(&hex::encode(digest.finalize()));
+    text.push_str(content);
     (text, signed)
 }
 

@@ -22,6 +22,12 @@ pub(super) fn output(refusal: &Refusal, inbound: &Inbound) -> Output {
     }
 }
 
+/// The status and the words of an error, as records of a batch have them.
+pub(super) fn told(refusal: &Refusal, inbound: &Inbound) -> (StatusCode, String) {
+    let (status, _, text) = wording(refusal, inbound);
+    (status, text)
+}
+
 /// An exception message for a stream that is open already; streams know five of them.
 pub(super) fn exception(refusal: &Refusal) -> Bytes {
     let (name, text) = match refusal {
@@ -48,6 +54,8 @@ fn wording(refusal: &Refusal, inbound: &Inbound) -> (StatusCode, &'static str, S
     match refusal {
         Refusal::Invalid(wrong) => match wrong.code {
             Some(name @ "SerializationException") => (StatusCode::BAD_REQUEST, name, wrong.message.clone()),
+            Some(name @ "ResourceNotFoundException") => (StatusCode::NOT_FOUND, name, wrong.message.clone()),
+            Some(name @ "ConflictException") => (StatusCode::CONFLICT, name, wrong.message.clone()),
             Some(name) => (StatusCode::FORBIDDEN, name, wrong.message.clone()),
             None => invalid(wrong.message.clone()),
         },

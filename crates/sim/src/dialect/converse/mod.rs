@@ -1,10 +1,13 @@
-//! The Bedrock Converse dialect: Converse, ConverseStream, CountTokens, embeddings through InvokeModel, and Rerank.
+//! The Bedrock Converse dialect: Converse, ConverseStream, CountTokens, embeddings through InvokeModel, Rerank, and batches with the
+//! buckets they work on.
 //!
 //! Owns paths, credentials and headers; requests are read in `request` and `turns`, answers written in `answer`, binary messages
 //! in `message`, signatures verified in `signature`. Source: the service's model (`bedrock-runtime` 2023-09-30), its user guide
 //! and the wording of its errors as seen in public reports.
 
 mod answer;
+mod batches;
+mod bucket;
 mod check;
 mod embeddings;
 mod error;
@@ -20,6 +23,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Context, Dialect, Inbound, Output, Refusal, Stamp, insert};
 use crate::chance::{Chance, HEXADECIMAL};
+
+/// The name that requests are signed for.
+const SERVICE: &str = "bedrock";
 
 /// The dialect.
 #[derive(Debug)]
@@ -53,10 +59,13 @@ fn endpoint(inbound: &Inbound) -> Option<(Endpoint, &str)> {
 
 impl Dialect for Converse {
     fn claims(&self, inbound: &Inbound) -> bool {
-        endpoint(inbound).is_some()
+        endpoint(inbound).is_some() || batches::is_ours(&inbound.path) || bucket::is_ours(inbound)
     }
 
     fn model(&self, inbound: &Inbound) -> Option<String> {
+        if bucket::is_ours(inbound) {
+            return None;
+        }
         match endpoint(inbound)? {
             (Endpoint::Rerank, _) => rerank::model(inbound),
             (_, model) => Some(decode(model)),
@@ -72,12 +81,21 @@ impl Dialect for Converse {
     }
 
     fn answer(&self, inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
+        if bucket::is_ours(inbound) {
+            return bucket::answer(inbound, context);
+        }
+        if batches::is_ours(&inbound.path) {
+            if inbound.bearer().is_none() {
+                signature::verify(inbound, SERVICE, &context.config.keys, context.stamp.now)?;
+            }
+            return batches::answer(inbound, context);
+        }
         let (endpoint, raw) = endpoint(inbound).ok_or(Refusal::UnknownPath)?;
         if inbound.method != Method::POST {
             return Err(Refusal::WrongMethod);
         }
         if inbound.bearer().is_none() {
-            signature::verify(inbound, &context.config.keys, context.stamp.now)?;
+            signature::verify(inbound, SERVICE, &context.config.keys, context.stamp.now)?;
         }
         if endpoint == Endpoint::Rerank {
             return rerank::answer(inbound, body(inbound)?, context);
@@ -109,6 +127,9 @@ impl Dialect for Converse {
     }
 
     fn refuse(&self, refusal: &Refusal, inbound: &Inbound, _stamp: &Stamp) -> Output {
+        if bucket::is_ours(inbound) {
+            return bucket::refuse(refusal, inbound);
+        }
         error::output(refusal, inbound)
     }
 

@@ -13,6 +13,9 @@ use super::super::{Inbound, Refusal};
 
 /// The secret of every key id where the simulator was given no keys.
 pub(super) const SECRET: &str = "simulated-secret-key";
+/// The service whose requests carry the digest of their body, and whose paths are signed as they are.
+const STORE: &str = "s3";
+const CONTENT: &str = "x-amz-content-sha256";
 /// How far the clocks may be apart, in seconds.
 const SKEW: u64 = 300;
 
@@ -44,13 +47,23 @@ pub(super) fn key_id(inbound: &Inbound) -> Option<&str> {
     claim(inbound).map(|claim| claim.id)
 }
 
+/// The name of the service that was signed for.
+pub(super) fn service(inbound: &Inbound) -> Option<&str> {
+    claim(inbound).map(|claim| claim.service)
+}
+
 /// The region that was signed for.
 pub(super) fn region(inbound: &Inbound) -> Option<&str> {
     claim(inbound).map(|claim| claim.region)
 }
 
-/// Checks the signature. `keys` are `ID:SECRET`; those without a secret are bearer keys.
-pub(super) fn verify(inbound: &Inbound, keys: &[String], now: SystemTime) -> Result<(), Refusal> {
+/// Checks the signature for a service. `keys` are `ID:SECRET`; those without a secret are bearer keys.
+pub(super) fn verify(
+    inbound: &Inbound,
+    service: &str,
+    keys: &[String],
+    now: SystemTime,
+) -> Result<(), Refusal> {
     let refuse = |code: &'static str, message: String| Refusal::parameter("", Some(code), message);
     let Some(claim) = claim(inbound) else {
         return Err(refuse("IncompleteSignatureException", "Authorization header is malformed.".to_owned()));
@@ -62,7 +75,7 @@ pub(super) fn verify(inbound: &Inbound, keys: &[String], now: SystemTime) -> Res
         None => return Err(Refusal::WrongKey(claim.id.to_owned())),
     };
     let time = inbound.header("x-amz-date").unwrap_or_default();
-    if !time.starts_with(claim.date) || claim.service != "bedrock" {
+    if !time.starts_with(claim.date) || claim.service != service {
         let message = "Credential should be scoped to the correct date and service.".to_owned();
         return Err(refuse("InvalidSignatureException", message));
     }
@@ -70,14 +83,22 @@ pub(super) fn verify(inbound: &Inbound, keys: &[String], now: SystemTime) -> Res
     if unix(time).is_none_or(|signed| signed.abs_diff(now) > SKEW) {
         return Err(refuse("InvalidSignatureException", format!("Signature expired: {time} is not now")));
     }
+    let is_store = service == STORE;
+    let content = inbound.header(CONTENT);
+    if is_store && content != Some(&hex::encode(Sha256::digest(&inbound.body))) {
+        let message =
+            "The provided 'x-amz-content-sha256' header does not match what was computed.".to_owned();
+        return Err(refuse("IncompleteSignatureException", message));
+    }
     let needed = ["host", "x-amz-date"].iter().all(|name| claim.headers.contains(name));
     let token =
         inbound.header("x-amz-security-token").is_none() || claim.headers.contains(&"x-amz-security-token");
+    let needed = needed && (!is_store || claim.headers.contains(&CONTENT));
     if !needed || !token || !claim.headers.is_sorted() {
         let message = "'Host' and 'X-Amz-Date' must be signed headers, in order.".to_owned();
         return Err(refuse("IncompleteSignatureException", message));
     }
-    let canonical = canonical(inbound, &claim.headers);
+    let canonical = canonical(inbound, &claim.headers, is_store);
     let scope = format!("{}/{}/{}/aws4_request", claim.date, claim.region, claim.service);
     let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex::encode(Sha256::digest(&canonical)));
     let key = [claim.date, claim.region, claim.service, "aws4_request"]
@@ -91,11 +112,11 @@ pub(super) fn verify(inbound: &Inbound, keys: &[String], now: SystemTime) -> Res
     Err(refuse("InvalidSignatureException", message.to_owned()))
 }
 
-fn canonical(inbound: &Inbound, names: &[&str]) -> String {
+fn canonical(inbound: &Inbound, names: &[&str], is_store: bool) -> String {
     let mut lines: Vec<String> = vec![inbound.method.to_string()];
-    // Encoded once by the sender; the signature is over it encoded again.
+    // Encoded once by the sender; the signature is over it encoded again, but for the object store.
     let path = inbound.path.bytes().map(|byte| {
-        let plain = byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+        let plain = is_store || byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
         if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
     });
     lines.push(path.collect());
@@ -169,7 +190,7 @@ mod tests {
 
     fn verdict(inbound: &Inbound, keys: &[&str], now: u64) -> Result<(), Refusal> {
         let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
-        verify(inbound, &keys, UNIX_EPOCH + Duration::from_secs(now))
+        verify(inbound, "bedrock", &keys, UNIX_EPOCH + Duration::from_secs(now))
     }
 
     #[test]

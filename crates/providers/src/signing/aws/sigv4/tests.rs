@@ -42,6 +42,56 @@ fn signed(case: &Case) -> HeaderMap {
     headers
 }
 
+fn check(cases: &[(Case, &str, &str)]) {
+    for (case, names, signature) in cases {
+        let headers = signed(case);
+        let date = headers[DATE].to_str().unwrap();
+        let Scope { region, service } = case.scope;
+        let expected = format!(
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{}/{region}/{service}/aws4_request, SignedHeaders={names}, Signature={signature}",
+            &date[..8]
+        );
+        assert_eq!(headers[AUTHORIZATION], expected, "{}", case.url);
+        assert!(headers[AUTHORIZATION].is_sensitive());
+    }
+}
+
+#[test]
+fn requests_to_the_object_store_are_signed_in_its_own_way() {
+    let cases = [
+        (
+            Case {
+                method: "PUT",
+                url: "https://our-bucket.s3.us-east-1.amazonaws.com/batches/trunkline-01ab/lines.jsonl",
+                body: "{\"recordId\":\"a\"}\n",
+                kind: Some("application/jsonl"),
+                scope: Scope { region: "us-east-1", service: "s3" },
+                ..BEDROCK
+            },
+            "content-type;host;x-amz-content-sha256;x-amz-date",
+            "7893299a0159e4207e87a87635c8298a9a2d4a88280f5f3bb7bc8b124ca121d8",
+        ),
+        (
+            Case {
+                method: "GET",
+                url: "http://127.0.0.1:8080/our.bucket?list-type=2&max-keys=1000&prefix=a%2Ftrunkline-01ab%2F",
+                body: "",
+                kind: None,
+                session: Some(SESSION),
+                scope: Scope { region: "eu-west-3", service: "s3" },
+                now: 1_767_225_599,
+            },
+            "host;x-amz-content-sha256;x-amz-date;x-amz-security-token",
+            "05ffc55275e1e583b3be0cce7f181267a1ad0ead2944d4567329f7481a82e962",
+        ),
+    ];
+    check(&cases);
+    let content = |case: &Case| signed(case).get(CONTENT).map(|content| content.to_str().unwrap().to_owned());
+    assert_eq!(content(&BEDROCK), None);
+    let put = content(&cases[0].0);
+    assert_eq!(put.as_deref(), Some("ff6dc923c60750da5dac0c48ca4a147e7a10f808614d3c3678588c69212713e2"));
+}
+
 #[test]
 fn signatures_are_the_known_ones() {
     let cases = [
@@ -106,17 +156,7 @@ fn signatures_are_the_known_ones() {
             "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7",
         ),
     ];
-    for (case, names, signature) in &cases {
-        let headers = signed(case);
-        let date = headers[DATE].to_str().unwrap();
-        let Scope { region, service } = case.scope;
-        let expected = format!(
-            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{}/{region}/{service}/aws4_request, SignedHeaders={names}, Signature={signature}",
-            &date[..8]
-        );
-        assert_eq!(headers[AUTHORIZATION], expected, "{}", case.url);
-        assert!(headers[AUTHORIZATION].is_sensitive());
-    }
+    check(&cases);
     assert_eq!(signed(&cases[1].0)[TOKEN], SESSION);
     assert!(signed(&cases[1].0)[TOKEN].is_sensitive());
 }

@@ -1,0 +1,296 @@
+//! Buckets that carry lines up and results down.
+//!
+//! Owns what a configuration says of one, the places of objects in it, and the calls that put, list, fetch and delete them in the way
+//! of each kind of store. Must not know what is in an object, nor sign anything. All objects of one handover stand in one folder that
+//! has its mark in the name, so that a listing shows what it left behind, and nothing else in the bucket is ever touched. Source of the
+//! store's calls: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html>.
+
+use super::form::{encoded, is_plain};
+use super::{BatchRequest, Service, Unreadable};
+use bytes::Bytes;
+use http::{HeaderValue, Method};
+use serde::Deserialize;
+
+/// The longest prefix in a bucket, in characters; names of objects may have 1,024.
+const LONGEST_PREFIX: usize = 500;
+/// The name of the object that holds the lines.
+const LINES: &str = "lines.jsonl";
+
+/// What a preset says of the store its batch API reads from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchStore {
+    /// What kind of store it is.
+    pub kind: StoreKind,
+    /// Its address, `{region}` standing for the region that requests are signed for.
+    pub url: String,
+    /// The name under which requests to it are signed, where they are.
+    pub service: Option<String>,
+}
+
+/// A kind of object store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// Amazon S3, and what speaks its protocol.
+    S3,
+}
+
+impl StoreKind {
+    /// What addresses in it begin with.
+    const fn scheme(self) -> &'static str {
+        match self {
+            Self::S3 => "s3://",
+        }
+    }
+}
+
+/// What an account says of its bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BucketSettings {
+    /// The bucket, and where in it: `s3://name/folder`.
+    pub bucket: Option<String>,
+    /// The role in which the provider reads and writes there.
+    pub role: Option<String>,
+    /// The store's address, where it is not the usual.
+    pub url: Option<String>,
+}
+
+/// A mistake in [`BucketSettings`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketMistake {
+    /// The setting; `None` for one that is missing.
+    pub setting: Option<&'static str>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// A bucket of the user, as the configuration names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    name: String,
+    /// What the names of all objects begin with: empty, or with a closing slash.
+    prefix: String,
+    role: String,
+    url: Option<String>,
+}
+
+impl Bucket {
+    /// Reads what an account says of its bucket.
+    ///
+    /// # Errors
+    /// Settings that are missing or malformed.
+    pub fn read(store: &BatchStore, settings: &BucketSettings) -> Result<Self, BucketMistake> {
+        let scheme = store.kind.scheme();
+        let missing = |field: &str, example: &str| BucketMistake {
+            setting: None,
+            message: format!("`{field}` is missing: batches need `bucket` and `role`"),
+            hint: format!("add `{field}`, for example `{field}: \"{example}\"`"),
+        };
+        let bucket = settings
+            .bucket
+            .as_deref()
+            .ok_or_else(|| missing("bucket", &format!("{scheme}our-bucket/batches")))?;
+        let role = "arn:aws:iam::123456789012:role/batches";
+        let role = settings.role.as_deref().ok_or_else(|| missing("role", role))?;
+        let (name, prefix) = place(bucket, scheme).map_err(|problem| BucketMistake {
+            setting: Some("bucket"),
+            message: format!("`{bucket}` {problem}"),
+            hint: format!("buckets are written `{scheme}name` or `{scheme}name/folder`"),
+        })?;
+        if !is_role(role) {
+            return Err(BucketMistake {
+                setting: Some("role"),
+                message: format!("`{role}` is not the name of a role"),
+                hint: "roles are written `arn:aws:iam::123456789012:role/name`".to_owned(),
+            });
+        }
+        let url = settings.url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        if let Some(url) = url.as_deref().filter(|url| !is_address(url)) {
+            return Err(BucketMistake {
+                setting: Some("url"),
+                message: format!("`{url}` is not the address of a store"),
+                hint: "addresses look like `https://s3.us-east-1.amazonaws.com`".to_owned(),
+            });
+        }
+        Ok(Self { name, prefix, role: role.to_owned(), url })
+    }
+}
+
+/// The name of a bucket, and what the names of objects in it begin with; or what is wrong with a text.
+fn place(text: &str, scheme: &str) -> Result<(String, String), String> {
+    let rest = text.strip_prefix(scheme).ok_or_else(|| format!("does not begin with `{scheme}`"))?;
+    let (name, folder) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_name = (3..=63).contains(&name.len())
+        && name.bytes().all(|byte| is_letter(byte) || matches!(byte, b'-' | b'.'))
+        && name.bytes().next().is_some_and(is_letter)
+        && name.bytes().last().is_some_and(is_letter)
+        && !name.contains("..");
+    if !is_name {
+        return Err(
+            "has no name of a bucket (3 to 63 lower-case letters, digits, hyphens and dots)".to_owned()
+        );
+    }
+    let folder = folder.strip_suffix('/').unwrap_or(folder);
+    if folder.is_empty() {
+        return Ok((name.to_owned(), String::new()));
+    }
+    if folder.len() > LONGEST_PREFIX || !folder.split('/').all(is_plain) {
+        return Err(
+            "has a folder with other signs than letters, digits, `-`, `_` and `.`, or a very long one"
+                .to_owned(),
+        );
+    }
+    Ok((name.to_owned(), format!("{folder}/")))
+}
+
+/// Whether a text has the form of a role's name, as the service's model gives it.
+fn is_role(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let [arn, partition, service, region, account, role] = parts[..] else { return false };
+    let is_partition = partition == "aws" || partition.starts_with("aws-");
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let name = role.strip_prefix("role/").unwrap_or_default();
+    let is_name = !name.is_empty() && text.len() <= 2_048 && name.bytes().all(|byte| byte.is_ascii_graphic());
+    arn == "arn" && is_partition && service == "iam" && region.is_empty() && is_account && is_name
+}
+
+fn is_address(url: &str) -> bool {
+    let parsed: Result<http::Uri, _> = url.parse();
+    parsed.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
+    })
+}
+
+/// A bucket within reach: where objects stand, and where they are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reach {
+    bucket: Bucket,
+    scheme: &'static str,
+    /// The address below which objects stand, without a closing slash.
+    objects: String,
+    /// The address at which they are listed.
+    listing: String,
+}
+
+impl Reach {
+    /// Reaches a bucket in a region; `None` where the region is needed and not known.
+    pub(super) fn new(store: &BatchStore, bucket: &Bucket, region: Option<&str>) -> Option<Self> {
+        let name = &bucket.name;
+        let usual = || Some(store.url.replace("{region}", region?));
+        let stated = bucket.url.clone();
+        let in_path = |url: String| (format!("{url}/{name}"), format!("{url}/{name}"));
+        // A name with dots is no single label below the store's certificate; an address that was stated may know none of the names.
+        let (objects, listing) = match stated {
+            Some(url) => in_path(url),
+            None if name.contains('.') => in_path(usual()?),
+            None => {
+                let url = usual()?;
+                let (scheme, host) = url.split_once("://")?;
+                let url = format!("{scheme}://{name}.{host}");
+                (url.clone(), format!("{url}/"))
+            }
+        };
+        Some(Self { bucket: bucket.clone(), scheme: store.kind.scheme(), objects, listing })
+    }
+
+    /// The role in which the provider comes.
+    pub(super) fn role(&self) -> &str {
+        &self.bucket.role
+    }
+
+    /// The folder of a handover's objects, with a closing slash.
+    fn folder(&self, mark: &str) -> String {
+        format!("{}trunkline-{mark}/", self.bucket.prefix)
+    }
+
+    /// The name of the object that holds a handover's lines.
+    pub(super) fn lines(&self, mark: &str) -> String {
+        format!("{}{LINES}", self.folder(mark))
+    }
+
+    /// The address of an object or a folder, as the provider is told it.
+    pub(super) fn address(&self, name: &str) -> String {
+        format!("{}{}/{name}", self.scheme, self.bucket.name)
+    }
+
+    /// The address of the folder of a handover's objects.
+    pub(super) fn folder_address(&self, mark: &str) -> String {
+        self.address(&self.folder(mark))
+    }
+
+    /// The name of the object at an address, if it is one in this bucket.
+    pub(super) fn name(&self, address: &str) -> Option<String> {
+        let name = address.strip_prefix(self.scheme)?.strip_prefix(&*self.bucket.name)?.strip_prefix('/')?;
+        self.is_ours(name).then(|| name.to_owned())
+    }
+
+    /// The call that writes a handover's lines.
+    pub(super) fn put(&self, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
+        Some(BatchRequest {
+            method: Method::PUT,
+            content_type: Some(HeaderValue::from_static("application/jsonl")),
+            body: vec![lines.clone()],
+            ..self.object(&self.lines(mark))?
+        })
+    }
+
+    /// The call that fetches an object; with another method, deletes it.
+    pub(super) fn object(&self, name: &str) -> Option<BatchRequest> {
+        // Letters of a name need no encoding, and what has others is none of ours.
+        if self.is_ours(name) { call(&format!("{}/{name}", self.objects)) } else { None }
+    }
+
+    /// The call that lists a handover's objects.
+    pub(super) fn list(&self, mark: &str) -> Option<BatchRequest> {
+        let prefix = encoded(&self.folder(mark));
+        call(&format!("{}?list-type=2&max-keys=1000&prefix={prefix}", self.listing))
+    }
+
+    /// The names in a listing of a handover's objects.
+    pub(super) fn read_list(&self, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
+        let text = std::str::from_utf8(body).ok().filter(|text| text.contains("<ListBucketResult"));
+        let text = text.ok_or_else(|| Unreadable("a listing that is none".to_owned()))?;
+        let folder = self.folder(mark);
+        let names = text.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0));
+        Ok(names.filter(|name| name.starts_with(&folder) && self.is_ours(name)).map(str::to_owned).collect())
+    }
+
+    /// Whether a name is one of an object that a handover may have: below the prefix, and plain.
+    fn is_ours(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(&*self.bucket.prefix);
+        rest.is_some_and(|rest| rest.starts_with("trunkline-") && rest.split('/').all(is_plain))
+    }
+}
+
+fn call(address: &str) -> Option<BatchRequest> {
+    Some(BatchRequest {
+        service: Service::Store,
+        method: Method::GET,
+        uri: address.parse().ok()?,
+        content_type: None,
+        headers: &[],
+        body: Vec::new(),
+    })
+}
+
+/// What a store says of a call it refuses: its code and its words. Beside them its answers repeat what was signed, which is nobody's
+/// business.
+#[must_use]
+pub fn store_refusal(body: &[u8]) -> Option<(String, String)> {
+    let text = String::from_utf8_lossy(body);
+    let element = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        let (value, _) = rest.split_once(&format!("</{name}>"))?;
+        Some(value.trim().chars().take(300).collect::<String>())
+    };
+    Some((element("Code")?, element("Message").unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests;
