@@ -79,6 +79,8 @@ async fn what_is_said_of_one_message_does_not_vanish_either() {
         {"role": "user", "content": "And now?", "mood": "glad"}]});
     let messages = json!({"model": format!("second/{second_model}"), "max_tokens": 100, "messages": [
         {"role": "user", "content": [{"type": "text", "text": "Hello", "zap": 1}], "mood": "glad"}]});
+    let responses = json!({"model": format!("first/{first_model}"), "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "Hello", "zap": 1}], "mood": "glad"}]});
     let google = json!({"contents": [{"parts": [{"text": "Hello", "zap": 1}]}]});
     let asked = [
         (
@@ -87,6 +89,7 @@ async fn what_is_said_of_one_message_does_not_vanish_either() {
             vec!["messages[0].content[0].zap", "messages[1].audio", "messages[2].mood"],
         ),
         ("/v1/messages".to_owned(), messages, vec!["messages[0].content[0].zap", "messages[0].mood"]),
+        ("/v1/responses".to_owned(), responses, vec!["input[0].content[0].zap", "input[0].mood"]),
         (
             format!("/v1beta/models/first%2F{first_model}:generateContent"),
             google,
