@@ -198,8 +198,26 @@ impl<'t> At<'t> {
     }
 
     /// The items of an array; an object alone is its only one.
-    pub(crate) fn one_or_more(&'t self) -> Result<Vec<At<'t>>, BadRequest> {
-        if self.is_object() { Ok(vec![*self]) } else { Ok(self.items()?.collect()) }
+    pub(crate) fn one_or_more(&'t self) -> Result<impl ExactSizeIterator<Item = At<'t>>, BadRequest> {
+        let (nodes, is_alone) = match &self.node.value {
+            Value::Object(_) => (std::slice::from_ref(self.node), true),
+            Value::Array(nodes) => (nodes.as_slice(), false),
+            _ => return Err(self.expected("an array")),
+        };
+        Ok(nodes.iter().enumerate().map(move |(index, node)| {
+            if is_alone {
+                return *self;
+            }
+            At { node, up: Some(self), step: Step::Index(index), body: self.body }
+        }))
+    }
+
+    /// The text of an object that holds nothing else, under that name.
+    pub(crate) fn lone_text(&'t self, name: &'t str) -> Option<At<'t>> {
+        let Value::Object(fields) = &self.node.value else { return None };
+        let [(found, node)] = fields.as_slice() else { return None };
+        let text = At { node, up: Some(self), step: Step::Field(name), body: self.body };
+        (found == name && text.is_text()).then_some(text)
     }
 
     /// The fields of an object, in order.

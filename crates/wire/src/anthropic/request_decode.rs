@@ -111,6 +111,7 @@ fn messages(root: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> 
     if items.len() == 0 {
         return Err(messages.wrong("expected at least one message"));
     }
+    request.messages.reserve(items.len());
     for message in items {
         let role = message.required("role", "\"user\" or \"assistant\"")?;
         let content = message.required("content", "a string or an array of content blocks")?;

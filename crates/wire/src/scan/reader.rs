@@ -185,7 +185,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a string; the next byte is its quote.
+    #[inline]
     pub(crate) fn string(&mut self) -> Result<Text<'a>, Fault> {
+        let start = self.at + 1;
+        let escapes = self.pass_string()?;
+        Ok(Text { raw: &self.text[start..self.at - 1], escapes, start })
+    }
+
+    /// Passes over a string. What is returned fits registers: what went through memory is waited for.
+    #[inline(never)]
+    fn pass_string(&mut self) -> Result<Escapes, Fault> {
         let bytes = self.text.as_bytes();
         let start = self.at + 1;
         let mut at = start;
@@ -199,16 +208,15 @@ impl<'a> Reader<'a> {
                 at += specials.trailing_zeros() as usize;
                 if bytes[at] == b'"' {
                     self.at = at + 1;
-                    return Ok(Text { raw: &self.text[start..at], escapes, start });
+                    return Ok(escapes);
                 }
             }
         }
         if let Some((end, escapes)) = self.strings.end_of(start)
             && bytes.get(end) == Some(&b'"')
-            && let Some(raw) = self.text.get(start..end)
         {
             self.at = end + 1;
-            return Ok(Text { raw, escapes, start });
+            return Ok(escapes);
         }
         loop {
             at += plain_prefix(&bytes[at..]);
@@ -216,7 +224,7 @@ impl<'a> Reader<'a> {
                 Some(b'"') => {
                     self.strings.ended(start, at, escapes);
                     self.at = at + 1;
-                    return Ok(Text { raw: &self.text[start..at], escapes, start });
+                    return Ok(escapes);
                 }
                 Some(b'\\') => {
                     let mut check = |found: usize| {

@@ -76,7 +76,8 @@ fn read<'a>(source: Source<'a>, opaque: &[&str], names: Names) -> Result<Node<'a
 fn build<'a>(mut reader: Reader<'a>, opaque: &[&str], names: Names) -> Result<Node<'a>, BadRequest> {
     let mut builder = Builder { opaque, names, left: NODE_LIMIT };
     reader.blanks();
-    let node = builder.node(&mut reader).map_err(|fault| *fault)?;
+    let mut node = Node::EMPTY;
+    builder.fill(&mut reader, &mut node).map_err(|fault| *fault)?;
     reader.end().map_err(|fault| *fault)?;
     Ok(node)
 }
@@ -97,54 +98,64 @@ struct Builder<'k> {
 }
 
 impl Builder<'_> {
-    fn node<'a>(&mut self, reader: &mut Reader<'a>) -> Result<Node<'a>, Fault> {
+    /// Reads the value that comes next into its place. What is made elsewhere and then moved is waited for: it would be read back as
+    /// soon as it is written.
+    fn fill<'a>(&mut self, reader: &mut Reader<'a>, node: &mut Node<'a>) -> Result<(), Fault> {
         let start = reader.position();
-        self.left = self.left.checked_sub(1).ok_or_else(|| {
-            Box::new(BadRequest {
-                message: format!("the body holds more than {NODE_LIMIT} JSON values"),
-                path: None,
-                offset: Some(start),
-            })
-        })?;
-        let value = match reader.kind() {
-            Kind::Null => {
-                reader.word("null")?;
-                Value::Null
-            }
-            Kind::Boolean => Value::Boolean(reader.boolean()?),
-            Kind::Number => {
-                reader.number()?;
-                Value::Number
-            }
-            Kind::Text => Value::Text(Said { escapes: reader.string()?.escapes, resolved: OnceCell::new() }),
-            Kind::Array => {
-                let mut elements = Vec::new();
-                reader.array(|reader, _| {
-                    elements.push(self.node(reader)?);
-                    Ok(())
-                })?;
-                Value::Array(elements)
+        self.left = self.left.checked_sub(1).ok_or_else(|| too_many(start))?;
+        match reader.kind() {
+            Kind::Text => {
+                let escapes = reader.string()?.escapes;
+                node.value = Value::Text(Said { escapes, resolved: OnceCell::new() });
             }
             Kind::Object => {
-                let mut fields = Vec::with_capacity(4);
-                reader.object(|reader, key| {
-                    let name = self.name(key)?;
-                    let kind = reader.kind();
-                    let is_opaque =
-                        matches!(kind, Kind::Array | Kind::Object) && self.opaque.contains(&name.as_ref());
-                    let node = if is_opaque {
-                        Node { raw: reader.skip()?, value: Value::Opaque(kind) }
-                    } else {
-                        self.node(reader)?
-                    };
-                    fields.push((name, node));
-                    Ok(())
+                // Most are a role and what is said.
+                let room = if self.left + 1 == NODE_LIMIT { 12 } else { 2 };
+                node.value = Value::Object(Vec::with_capacity(room));
+                let Value::Object(fields) = &mut node.value else { unreachable!("it was made one above") };
+                reader.object(|reader, key| self.field(reader, key, fields))?;
+            }
+            Kind::Array => {
+                node.value = Value::Array(Vec::new());
+                let Value::Array(elements) = &mut node.value else { unreachable!("it was made one above") };
+                reader.array(|reader, _| {
+                    elements.push(Node::EMPTY);
+                    let element = elements.last_mut().expect("one was pushed");
+                    self.fill(reader, element)
                 })?;
-                Value::Object(fields)
+            }
+            // It is null already.
+            Kind::Null => reader.word("null")?,
+            Kind::Boolean => node.value = Value::Boolean(reader.boolean()?),
+            Kind::Number => {
+                reader.number()?;
+                node.value = Value::Number;
             }
             Kind::Invalid => return Err(reader.unexpected("a JSON value")),
-        };
-        Ok(Node { raw: reader.since(start), value })
+        }
+        node.raw = reader.since(start);
+        Ok(())
+    }
+
+    fn field<'a>(
+        &mut self,
+        reader: &mut Reader<'a>,
+        key: reader::Text<'a>,
+        fields: &mut Vec<(Cow<'a, str>, Node<'a>)>,
+    ) -> Result<(), Fault> {
+        fields.push((Cow::Borrowed(""), Node::EMPTY));
+        let (name, node) = fields.last_mut().expect("one was pushed");
+        if key.escapes == Escapes::None {
+            *name = Cow::Borrowed(key.raw);
+        } else {
+            *name = self.name(key)?;
+        }
+        let kind = reader.kind();
+        if matches!(kind, Kind::Array | Kind::Object) && self.opaque.contains(&name.as_ref()) {
+            *node = Node { raw: reader.skip()?, value: Value::Opaque(kind) };
+            return Ok(());
+        }
+        self.fill(reader, node)
     }
 
     fn name<'a>(&self, key: reader::Text<'a>) -> Result<Cow<'a, str>, Fault> {
@@ -159,7 +170,19 @@ impl Builder<'_> {
     }
 }
 
+#[cold]
+fn too_many(offset: usize) -> Fault {
+    Box::new(BadRequest {
+        message: format!("the body holds more than {NODE_LIMIT} JSON values"),
+        path: None,
+        offset: Some(offset),
+    })
+}
+
 impl<'a> Node<'a> {
+    /// A place for a value that is still to be read.
+    const EMPTY: Self = Self { raw: "", value: Value::Null };
+
     /// What it is.
     pub(crate) const fn kind(&self) -> Kind {
         match &self.value {
