@@ -4,6 +4,10 @@
 //! resolve anything: names, units and secrets are texts here and get their meaning in `compile`. Unknown fields are denied
 //! and nothing is flattened or untagged, so that each setting has one place and one form.
 
+mod models;
+
+pub use models::{ModelChangeSettings, ModelSettings, PriceSettings};
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -212,38 +216,6 @@ pub struct DataSettings {
     pub baa: Option<bool>,
     /// Where data is processed, for example `eu` or `us-east-1`.
     pub region: Option<String>,
-}
-
-/// Facts and prices of a model.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelSettings {
-    /// Dollars per million tokens.
-    pub price: Option<PriceSettings>,
-    /// The same for requests that go through the provider's own batch API.
-    pub batch_price: Option<PriceSettings>,
-    /// Prompt and answer together, in tokens.
-    pub context_window: Option<u64>,
-    /// The longest answer, in tokens.
-    pub max_output_tokens: Option<u64>,
-    /// What it can do: capability name to true or false.
-    pub capabilities: IndexMap<String, bool>,
-}
-
-/// Prices in dollars per million tokens, as decimal texts so that no digit is lost.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct PriceSettings {
-    /// Plain prompt tokens.
-    pub input: Option<String>,
-    /// Generated tokens.
-    pub output: Option<String>,
-    /// Prompt tokens read from the provider's cache.
-    pub cache_read: Option<String>,
-    /// Prompt tokens written to the provider's cache.
-    pub cache_write: Option<String>,
-    /// Reasoning tokens, where priced apart from `output`.
-    pub reasoning: Option<String>,
 }
 
 /// A named deployment.

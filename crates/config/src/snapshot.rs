@@ -10,8 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use trunkline_model::catalogue::Catalogue;
-use trunkline_model::catalogue::ReasoningEffort;
+use trunkline_model::catalogue::{Catalogue, Date, ReasoningEffort};
 use trunkline_model::facts::Requirement;
 use trunkline_model::host::HostPattern;
 use trunkline_model::id::Name;
@@ -37,6 +36,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// What makes each deployment the same one after a reload, at its index.
     pub origins: Vec<Origin>,
+    /// The next day from which other prices or facts of a model hold: it is to be compiled again then.
+    pub next_change: Option<Date>,
     /// The models of the configured providers.
     pub catalogue: Arc<Catalogue>,
     /// The configured providers, by name.

@@ -228,6 +228,18 @@ impl<'t> At<'t> {
         }))
     }
 
+    /// The fields that say something under other names than these: what is empty says nothing.
+    pub(crate) fn others(&'t self, known: &'static [&'static str]) -> impl Iterator<Item = At<'t>> {
+        let fields = match &self.node.value {
+            Value::Object(fields) => &fields[..],
+            _ => &[],
+        };
+        let says_something = |raw: &str| !matches!(raw, "null" | "[]" | "{}" | "\"\"");
+        let others =
+            fields.iter().filter(move |(name, node)| !known.contains(&&**name) && says_something(node.raw));
+        others.map(|(name, node)| At { node, up: Some(self), step: Step::Field(name), body: self.body })
+    }
+
     /// A field that is there and not null; the last of duplicates counts. Anything but an object has no fields.
     pub(crate) fn optional(&'t self, name: &'t str) -> Option<At<'t>> {
         self.either(name, name)

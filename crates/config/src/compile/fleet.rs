@@ -1,6 +1,7 @@
 //! Deployments: every catalogue model of every provider, the models a provider names, and named deployments.
 
 use crate::compile::Compiler;
+use crate::compile::models::warn_of_retirement;
 use crate::compile::providers::{CompiledProvider, CompiledProviders, facts, priced};
 use crate::file::{DeploymentSettings, File};
 use crate::problem::did_you_mean;
@@ -46,6 +47,11 @@ impl CompiledFleet {
         compiler: &mut Compiler<'_>,
     ) -> Option<DeploymentIndex> {
         if let Some(index) = self.fleet.find(name) {
+            let deployment = self.fleet.deployment(index);
+            // Of a named one it is said where its model stands.
+            if *deployment.id == format!("{}/{}", deployment.provider, deployment.model) {
+                warn_of_retirement(deployment.entry.as_deref(), &deployment.id, path, compiler);
+            }
             return Some(index);
         }
         let provider = name.split_once('/').map_or(name, |(provider, _)| provider);
@@ -71,6 +77,12 @@ pub(crate) fn compile(
     for provider in &providers.list {
         for model in &provider.models {
             let entry = providers.entry(provider, model);
+            let listed = file.providers.get(&*provider.name).map(|settings| &settings.models);
+            if let Some(position) = listed.and_then(|models| models.iter().position(|listed| listed == model))
+            {
+                let path = ["providers", &provider.name, "models", &position.to_string()];
+                warn_of_retirement(entry.as_deref(), model, &path, compiler);
+            }
             builder.add_model(provider, model, entry, compiler);
         }
         for ((_, model), entry) in providers.overrides.iter().filter(|((name, _), _)| *name == provider.name)
@@ -171,6 +183,7 @@ impl Builder {
             account.base_url = url.trim_end_matches('/').to_owned();
         }
         let entry = providers.entry(provider, model);
+        warn_of_retirement(entry.as_deref(), &settings.model, &["deployments", name, "model"], compiler);
         self.add(name.into(), provider, &account, model, entry, settings, &path, compiler);
     }
 

@@ -16,6 +16,7 @@ mod keys;
 mod learn;
 mod learned;
 mod media;
+mod models;
 mod providers;
 mod routes;
 mod server;
@@ -36,7 +37,7 @@ use trunkline_providers::upstream::Account;
 pub struct Inputs<'a> {
     /// The environment.
     pub environment: &'a dyn Fn(&str) -> Option<String>,
-    /// Today, for warnings about models that retire.
+    /// Today, for what holds of models from a day on and for warnings about those that retire.
     pub today: Date,
     /// The content of a file that the configuration names, or why it cannot be read.
     pub files: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
@@ -216,7 +217,8 @@ pub(crate) fn compile(
         return None;
     }
     Some(Snapshot {
-        version: fingerprint(sources, &read),
+        version: fingerprint(sources, &read, providers.next_change),
+        next_change: providers.next_change,
         files: read.into_iter().map(|(name, _)| name).collect(),
         server,
         fleet: fleet.fleet,
@@ -230,8 +232,9 @@ pub(crate) fn compile(
     })
 }
 
-/// The first eight bytes of the SHA-256 of texts and named files: names a version in logs and records.
-fn fingerprint(sources: &[Source], files: &[(String, [u8; 32])]) -> u64 {
+/// The first eight bytes of the SHA-256 of texts, named files and the next day on which they mean something else: names a version in
+/// logs and records.
+fn fingerprint(sources: &[Source], files: &[(String, [u8; 32])], next_change: Option<Date>) -> u64 {
     let mut hash = Sha256::new();
     for source in sources {
         hash.update(source.text.as_bytes());
@@ -239,6 +242,9 @@ fn fingerprint(sources: &[Source], files: &[(String, [u8; 32])]) -> u64 {
     }
     for (_, digest) in files {
         hash.update(digest);
+    }
+    if let Some(day) = next_change {
+        hash.update(day.unix_days().to_le_bytes());
     }
     let digest = hash.finalize();
     digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))

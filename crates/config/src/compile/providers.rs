@@ -1,16 +1,14 @@
 //! Providers: presets found, URLs and credentials resolved, catalogue loaded.
 
-use crate::compile::{Compiler, bucket, identity, signature};
-use crate::file::{DataSettings, File, ModelSettings, PriceSettings, ProviderSettings};
+use crate::compile::{Compiler, bucket, identity, models, signature};
+use crate::file::{DataSettings, File, ProviderSettings};
 use crate::problem::did_you_mean;
 use crate::snapshot::ProviderSummary;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use trunkline_model::capability::{Capability, Support};
-use trunkline_model::catalogue::{Catalogue, Kind, ModelEntry, Rates, Schedule, ServiceTier, TokenClass};
+use trunkline_model::catalogue::{Catalogue, Date, Kind, ModelEntry};
 use trunkline_model::facts::DataFacts;
 use trunkline_model::id::Name;
-use trunkline_model::money::PricePerMillion;
 use trunkline_model::secret::Secret;
 use trunkline_providers::preset::{self, Preset};
 use trunkline_providers::upstream::Account;
@@ -39,6 +37,8 @@ pub(crate) struct CompiledProviders {
     /// Whether `providers` as a whole has the wrong form.
     unreadable: bool,
     pub(crate) summaries: Vec<ProviderSummary>,
+    /// The next day from which something else holds of a model.
+    pub(crate) next_change: Option<Date>,
 }
 
 impl CompiledProviders {
@@ -94,6 +94,7 @@ pub(crate) fn compile(file: &File, compiler: &mut Compiler<'_>) -> CompiledProvi
         broken,
         unreadable: compiler.is_mistaken(&["providers"]),
         summaries: Vec::new(),
+        next_change: None,
         list,
     };
     override_models(&mut compiled, file, compiler);
@@ -320,9 +321,10 @@ fn override_models(providers: &mut CompiledProviders, file: &File, compiler: &mu
                 continue;
             }
         };
-        apply(&mut entry, id, settings, compiler);
+        let next = models::apply(&mut entry, id, settings, compiler);
         let entry = priced(provider, entry);
         let key = (Arc::clone(&provider.name), model.to_owned());
+        providers.next_change = providers.next_change.into_iter().chain(next).min();
         providers.overrides.insert(key, Arc::new(entry));
     }
 }
@@ -333,68 +335,4 @@ pub(crate) fn priced(provider: &CompiledProvider, mut entry: ModelEntry) -> Mode
         batch.price(&mut entry);
     }
     entry
-}
-
-fn apply(entry: &mut ModelEntry, id: &str, settings: &ModelSettings, compiler: &mut Compiler<'_>) {
-    entry.context_window = settings.context_window.or(entry.context_window);
-    entry.max_output_tokens = settings.max_output_tokens.or(entry.max_output_tokens);
-    if let Some(price) = &settings.price {
-        apply_prices(
-            entry.prices.service_mut(ServiceTier::Standard),
-            &["models", id, "price"],
-            price,
-            compiler,
-        );
-    }
-    if let Some(price) = &settings.batch_price {
-        apply_prices(
-            entry.prices.service_mut(ServiceTier::Batch),
-            &["models", id, "batch_price"],
-            price,
-            compiler,
-        );
-    }
-    for (name, supported) in &settings.capabilities {
-        match Capability::ALL.iter().find(|capability| capability.as_str() == name) {
-            Some(capability) => {
-                entry.capabilities = entry.capabilities.with(*capability, Support::from(*supported));
-            }
-            None => {
-                let hint = did_you_mean(name, Capability::ALL.iter().map(|capability| capability.as_str()));
-                compiler.error(
-                    &["models", id, "capabilities", name],
-                    format!("`{name}` is not a capability"),
-                    hint,
-                );
-            }
-        }
-    }
-}
-
-fn apply_prices(
-    schedule: &mut Schedule,
-    path: &[&str; 3],
-    price: &PriceSettings,
-    compiler: &mut Compiler<'_>,
-) {
-    let [models, id, field] = *path;
-    let stated = [
-        ("input", &price.input, TokenClass::Input),
-        ("output", &price.output, TokenClass::Output),
-        ("cache_read", &price.cache_read, TokenClass::CacheRead),
-        ("cache_write", &price.cache_write, TokenClass::CacheWrite5m),
-        ("reasoning", &price.reasoning, TokenClass::Reasoning),
-    ];
-    let mut rates = Rates::default();
-    for (name, text, class) in stated {
-        let value = compiler.read(&[models, id, field, name], text.as_ref(), |text| {
-            PricePerMillion::from_decimal_str(text).map_err(|error| format!("failed to {error}"))
-        });
-        if value.is_some() {
-            rates.set(class, value);
-        }
-    }
-    // A price in the configuration speaks for every context length: the catalogue's tiers are no longer this account's.
-    schedule.base = schedule.base.overlaid_with(&rates);
-    schedule.above.clear();
 }

@@ -349,20 +349,4 @@ fn warn_route(name: &str, route: &Route, fleet: &CompiledFleet, compiler: &mut C
         let hint = "state the facts under the provider's `data` where they hold".to_owned();
         compiler.error(&["routes", name, "shadow", "deployment"], message, Some(hint));
     }
-    for (position, tier) in route.tiers().iter().enumerate() {
-        for index in &tier.deployments {
-            let deployment = fleet.fleet.deployment(*index);
-            let Some(retires) = deployment.entry.as_ref().and_then(|entry| entry.retires) else { continue };
-            if retires.unix_days() <= compiler.inputs.today.unix_days() + 90 {
-                let at =
-                    tier.deployments.iter().position(|other| other == index).unwrap_or(position).to_string();
-                let path = ["routes", name, "tiers", &tier.name, "deployments", &at];
-                compiler.warning(
-                    &path,
-                    format!("`{}` is retired by its provider on {retires}", deployment.id),
-                    None,
-                );
-            }
-        }
-    }
 }

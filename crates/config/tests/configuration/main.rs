@@ -5,6 +5,7 @@ mod examples;
 mod keys;
 mod learned;
 mod media;
+mod models;
 mod policy;
 mod properties;
 mod providers;

@@ -4,7 +4,7 @@ use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use std::process::ExitCode;
 use trunkline_model::capability::{Capability, Support};
-use trunkline_model::catalogue::{ModelEntry, TokenClass};
+use trunkline_model::catalogue::{ModelEntry, TokenClass, render};
 use trunkline_providers::bundled;
 
 /// Options of `models`.
@@ -18,6 +18,12 @@ pub(crate) struct Options {
     /// Only models known to be able to do this, for example `tools`; may be repeated.
     #[arg(long = "can", value_name = "CAPABILITY")]
     capabilities: Vec<String>,
+    /// Only models about which the sources of the catalogue disagree.
+    #[arg(long)]
+    disputed: bool,
+    /// Everything that is known of each: prices by tier, capabilities, dates, the page it was taken from, and what else a source says.
+    #[arg(long)]
+    whole: bool,
     /// Rows at the most.
     #[arg(long, default_value_t = 50)]
     limit: usize,
@@ -47,7 +53,15 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         .iter()
         .filter(|entry| options.filter.as_deref().is_none_or(|filter| entry.id().contains(filter)))
         .filter(|entry| needed.iter().all(|capability| entry.support(*capability) == Support::Yes))
+        .filter(|entry| !options.disputed || !entry.disagreements.is_empty())
         .collect();
+    if options.whole {
+        for entry in found.iter().take(options.limit) {
+            println!("{}", whole(entry));
+        }
+        println!("{} of {} found", found.len().min(options.limit), found.len());
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
         "model",
@@ -75,4 +89,43 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     println!("{table}\n{} of {} found", found.len().min(options.limit), found.len());
     Ok(ExitCode::SUCCESS)
+}
+
+/// An entry as the catalogue holds it, a line for each fact.
+fn whole(entry: &ModelEntry) -> String {
+    let line = render(entry);
+    let mut facts = line.split('\t').filter(|fact| !fact.starts_with("differs="));
+    let mut text = facts.next().unwrap_or_default().to_owned();
+    for fact in facts {
+        let (name, value) = fact.split_once('=').unwrap_or(("kind", fact));
+        text.push_str(&format!("\n  {name:<16} {}", value.replace(',', ", ")));
+    }
+    for side in &entry.disagreements {
+        let fact = format!("{}?", side.fact);
+        text.push_str(&format!("\n  {fact:<16} {} here, {} says another source", side.taken, side.other));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trunkline_model::catalogue::parse;
+
+    #[test]
+    fn a_whole_entry_shows_both_sides_of_a_disagreement() {
+        let line = "made-up/model\tchat\twindow=1000\tprice=input:1,output:2\tcan=tools,reasoning\tretires=2027-01-31\tdiffers=window:1000/2000\tsource=https://example.com";
+        let entries = parse(line).expect("an entry");
+        let lines = [
+            "made-up/model",
+            "  kind             chat",
+            "  window           1000",
+            "  price            input:1, output:2",
+            "  can              tools, reasoning",
+            "  retires          2027-01-31",
+            "  source           https://example.com",
+            "  window?          1000 here, 2000 says another source",
+        ];
+        assert_eq!(whole(&entries[0]).lines().collect::<Vec<_>>(), lines);
+    }
 }

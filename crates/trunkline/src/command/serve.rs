@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use trunkline_config::{Severity, Snapshot, Store};
 use trunkline_gateway::server::{self, Drained};
 use trunkline_gateway::{Gateway, Stores};
+use trunkline_model::catalogue::Date;
 use trunkline_net::{Transport, TransportConfig};
 use trunkline_store::{
     BatchStoreSettings, Batches, Learning, LearningSettings, Recorder, ResponseSettings, Responses, Settings,
@@ -201,6 +202,7 @@ fn watch(gateway: &Arc<Gateway>, origin: Origin) -> anyhow::Result<()> {
     let gateway = Arc::clone(gateway);
     tokio::spawn(async move {
         let mut seen = stamp(&gateway, &origin);
+        let mut turned = None;
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -219,12 +221,24 @@ fn watch(gateway: &Arc<Gateway>, origin: Origin) -> anyhow::Result<()> {
                         tokio::time::sleep(SETTLE).await;
                         seen = stamp(&gateway, &origin);
                         reload(&gateway, &origin).await;
+                    } else if let Some(day) =
+                        due(gateway.generation().snapshot.next_change, configuration::today(), turned)
+                    {
+                        // Once, also where the files cannot be read on that day.
+                        turned = Some(day);
+                        tracing::info!(%day, "other prices or facts of models hold from today on");
+                        reload(&gateway, &origin).await;
                     }
                 }
             }
         }
     });
     Ok(())
+}
+
+/// The day from which the configuration in force means something else, if it has come and nothing was done about it.
+fn due(next_change: Option<Date>, today: Date, turned: Option<Date>) -> Option<Date> {
+    next_change.filter(|day| *day <= today && turned != Some(*day))
 }
 
 /// What the files of the configuration in force look like from outside.
@@ -266,4 +280,24 @@ async fn reload(gateway: &Arc<Gateway>, origin: &Origin) {
     gateway.reload(snapshot);
     gateway.learn_examples();
     tracing::info!(config = %format_args!("{version:016x}"), "the configuration was reloaded");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_that_has_come_is_turned_to_once() {
+        let day = |text: &str| text.parse::<Date>().expect("a day");
+        let (change, later) = (day("2027-01-01"), day("2027-02-01"));
+        assert_eq!(due(Some(change), day("2026-12-31"), None), None);
+        assert_eq!(due(Some(change), change, None), Some(change));
+        assert_eq!(
+            due(Some(change), later, Some(change)),
+            None,
+            "the files could not be read: not every second again"
+        );
+        assert_eq!(due(Some(later), later, Some(change)), Some(later));
+        assert_eq!(due(None, later, None), None);
+    }
 }

@@ -78,3 +78,21 @@ async fn what_nobody_prices_is_unknown_everywhere_and_never_zero() {
         "{unknown:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_price_of_the_day_is_charged() {
+    let sim = simulator(DialectName::OpenAi).await;
+    let models = "models:\n  oa/gpt-4.1-mini:\n    price: { input: 1, output: 1 }\n    changes:\n    \
+        - { effective_at: 2020-01-01, price: { input: 1000, output: 1000 } }\n    \
+        - { effective_at: 2999-01-01, price: { input: 7, output: 7 } }\n";
+    let providers = provider("oa", DialectName::OpenAi, &sim.base_url());
+    let gateway = Gateway::start(&format!("providers:\n{providers}{models}")).await;
+    let body = json!({"model": "oa/gpt-4.1-mini", "messages": [{"role": "user", "content": "Hello"}]});
+    let answer = gateway.post("/v1/chat/completions", body.to_string()).await;
+    let record = gateway.record(answer.id()).await;
+    let nanos = i64::try_from(record.usage.total() * 1_000_000).unwrap();
+    assert_eq!(
+        (record.cost.amount.map(|amount| amount.0), record.cost.confidence),
+        (Some(nanos), CostConfidence::Exact)
+    );
+}

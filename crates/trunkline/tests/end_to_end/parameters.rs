@@ -67,3 +67,44 @@ async fn the_reason_names_the_parameter() {
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(answer.text().contains("seed dropped: "), "{}", answer.text());
 }
+
+/// However deep it stands: what nobody at the target knows is told, and a strict request is refused for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_one_message_does_not_vanish_either() {
+    let (first, _second, gateway) = gateway("").await;
+    let (first_model, second_model) = (model(DialectName::Anthropic), model(DialectName::OpenAi));
+    let chat = json!({"model": format!("first/{first_model}"), "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "Hello", "zap": 1}]},
+        {"role": "assistant", "content": "Yes", "audio": {"id": "a"}, "refusal": null, "annotations": []},
+        {"role": "user", "content": "And now?", "mood": "glad"}]});
+    let messages = json!({"model": format!("second/{second_model}"), "max_tokens": 100, "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "Hello", "zap": 1}], "mood": "glad"}]});
+    let responses = json!({"model": format!("first/{first_model}"), "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "Hello", "zap": 1}], "mood": "glad"}]});
+    let google = json!({"contents": [{"parts": [{"text": "Hello", "zap": 1}]}]});
+    let asked = [
+        (
+            "/v1/chat/completions".to_owned(),
+            chat,
+            vec!["messages[0].content[0].zap", "messages[1].audio", "messages[2].mood"],
+        ),
+        ("/v1/messages".to_owned(), messages, vec!["messages[0].content[0].zap", "messages[0].mood"]),
+        ("/v1/responses".to_owned(), responses, vec!["input[0].content[0].zap", "input[0].mood"]),
+        (
+            format!("/v1beta/models/first%2F{first_model}:generateContent"),
+            google,
+            vec!["contents[0].parts[0].zap"],
+        ),
+    ];
+    for (path, body, names) in asked {
+        let told = gateway.post(&path, body.to_string()).await;
+        assert_eq!(told.status, 200, "{}", told.text());
+        let warnings = told.header("x-trunkline-warnings");
+        assert_eq!(warnings.matches(" dropped: ").count(), names.len(), "{warnings}");
+        assert!(names.iter().all(|name| warnings.contains(&format!("{name} dropped: "))), "{warnings}");
+        let seen = first.requests().len();
+        let request = gateway.builder(&path).header("x-trunkline-strict", "true");
+        let refused = gateway.send(request.body(Full::new(Bytes::from(body.to_string()))).unwrap()).await;
+        assert_eq!((refused.status, first.requests().len()), (400, seen), "{}", refused.text());
+    }
+}

@@ -18,6 +18,29 @@ use trunkline_model::text::Text;
 
 const CONTENT: &str = "a string or an array of content blocks";
 
+/// What is read of blocks, of whatever type. Who may make a call is about an answer that is over.
+const BLOCK: &[&str] = &[
+    "type",
+    "text",
+    "citations",
+    "source",
+    "title",
+    "context",
+    "id",
+    "name",
+    "input",
+    "caller",
+    "tool_use_id",
+    "content",
+    "is_error",
+    "thinking",
+    "signature",
+    "data",
+    "cache_control",
+];
+/// Most extras of a request: by then it has been said often enough that something is left out.
+const MOST_EXTRAS: usize = 64;
+
 /// Reads the content of a user message.
 pub(super) fn user(content: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
     let parts = parts(content, request)?;
@@ -102,9 +125,27 @@ pub(super) fn block(
         }
         _ => other(block, &kind)?,
     };
-    // A block kept whole keeps its own cache mark.
-    let cache = if matches!(content, Content::Other { .. }) { None } else { cache_mark(block)? };
+    // A block kept whole keeps its own cache mark, and whatever else it says.
+    let is_whole = matches!(content, Content::Other { .. });
+    if !is_whole {
+        keep_others(block, BLOCK, request)?;
+    }
+    let cache = if is_whole { None } else { cache_mark(block)? };
     parts.push(Part { content, cache, opaque });
+    Ok(())
+}
+
+/// Keeps what a value says under names that nobody reads, so that it is not lost without a warning.
+pub(super) fn keep_others(
+    value: &At<'_>,
+    known: &'static [&'static str],
+    request: &mut ChatRequest,
+) -> Result<(), BadRequest> {
+    for other in value.others(known) {
+        if request.extras.len() < MOST_EXTRAS {
+            keep(request, other.path(), &other)?;
+        }
+    }
     Ok(())
 }
 

@@ -101,6 +101,10 @@ fn system_parts(content: &At<'_>, request: &mut ChatRequest) -> Result<Vec<Part>
     Ok(parts)
 }
 
+/// What is read of messages, and what tells of an answer that is over: clients put whole answers back.
+const MESSAGE: &[&str] =
+    &["role", "content", "id", "type", "model", "stop_reason", "stop_sequence", "usage", "container"];
+
 fn messages(root: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
     let messages = root.required("messages", "an array of messages")?;
     let items = messages.items()?;
@@ -120,6 +124,7 @@ fn messages(root: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> 
             }
             _ => return Err(role.wrong("expected \"user\", \"assistant\" or \"system\"")),
         }
+        block_decode::keep_others(&message, MESSAGE, request)?;
     }
     Ok(())
 }
@@ -348,7 +353,8 @@ mod tests {
 
     #[test]
     fn unknown_parameters_are_kept_under_their_names() {
-        let body = br#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}],
+        let body = br#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"x","zap":1},{"type":"sparkle","zap":1}]},
+            {"role":"assistant","content":"y","id":"msg_1","usage":{"input_tokens":1},"zip":true}],
             "service_tier":"auto","container":null,"output_config":{"odd":1},"metadata":{"user_id":"u","k":2},
             "tools":[{"name":"f","input_schema":{},"defer_loading":true}]}"#;
         let Request::Chat(request) = decode_request(Operation::Chat, body, &PathParts::default()).unwrap()
@@ -356,7 +362,19 @@ mod tests {
             panic!("a chat request decodes to a chat request")
         };
         let names: Vec<&str> = request.extras.iter().map(|extra| extra.name.as_str()).collect();
-        assert_eq!(names, ["service_tier", "output_config.odd", "metadata.k", "tools[0].defer_loading"]);
+        let mut sorted = names;
+        sorted.sort_unstable();
+        assert_eq!(
+            sorted,
+            [
+                "messages[0].content[0].zap",
+                "messages[1].zip",
+                "metadata.k",
+                "output_config.odd",
+                "service_tier",
+                "tools[0].defer_loading"
+            ]
+        );
         assert_eq!(request.user.as_deref(), Some("u"));
     }
 }

@@ -22,6 +22,29 @@ use trunkline_model::request::ChatRequest;
 use trunkline_model::text::Text;
 
 const PARTS: &str = "an array of parts";
+/// Most extras of a request: by then it has been said often enough that something is left out.
+const MOST_EXTRAS: usize = 64;
+/// What is read of parts, in both spellings.
+const PART: &[&str] = &[
+    "text",
+    "inlineData",
+    "inline_data",
+    "fileData",
+    "file_data",
+    "functionCall",
+    "function_call",
+    "functionResponse",
+    "function_response",
+    "thought",
+    "thoughtSignature",
+    "thought_signature",
+    "videoMetadata",
+    "video_metadata",
+    "mediaResolution",
+    "media_resolution",
+    "partMetadata",
+    "part_metadata",
+];
 /// Fields that qualify a part and are not its content.
 const QUALIFIERS: [&str; 5] =
     ["thought", "thoughtSignature", "videoMetadata", "mediaResolution", "partMetadata"];
@@ -167,6 +190,13 @@ fn part(
         let spelled = snake(name);
         if let Some(leftover) = item.either(name, spelled) {
             keep(request, leftover.path(), &leftover)?;
+        }
+    }
+    if !matches!(content, Content::Other { .. }) {
+        for leftover in item.others(PART) {
+            if request.extras.len() < MOST_EXTRAS {
+                keep(request, leftover.path(), &leftover)?;
+            }
         }
     }
     Ok((Part { content, cache: None, opaque }, at))

@@ -3,8 +3,8 @@
 //! Owns the top-level parameters; messages are next door. Must not drop anything: what has no canonical name is kept in
 //! `extras` under its own, so that an encoder of the same dialect writes it back and every other one can warn.
 
-use super::message_decode;
 use super::{embeddings, media::cache_mark};
+use super::{leftovers, message_decode};
 use crate::codec::{BadRequest, PathParts};
 use crate::scan::reader::Kind;
 use crate::scan::tree::{Node, Place, Value, parse};
@@ -70,8 +70,12 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
             "messages" => {
                 has_messages = true;
                 chat.messages = message_decode::messages(node, &at)?;
+                leftovers::of_messages(node, &mut chat.extras);
             }
-            "tools" => chat.tools.extend(tools(node, &at)?),
+            "tools" => {
+                chat.tools.extend(tools(node, &at)?);
+                leftovers::of_tools(node, &mut chat.extras);
+            }
             "functions" => {
                 for (index, function) in at.array(node)?.iter().enumerate() {
                     chat.tools.push(Tool::Function(function_tool(function, &at.index(index))?));

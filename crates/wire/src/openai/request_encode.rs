@@ -3,6 +3,7 @@
 //! Owns the parameters; messages are next door. Must not know providers: the profile says what a target refuses, renames or
 //! spells otherwise. What cannot pass is reported; what would change the meaning if it were left out is an error.
 
+use super::leftovers::is_nested;
 use super::{embeddings, message_encode};
 use crate::codec::{EncodeError, Encoded, OutputLimitName, Profile, ReasoningStyle};
 use crate::names::{NameRule, fit};
@@ -98,6 +99,9 @@ pub(super) fn write_extras(
     for extra in extras {
         if extra.origin != Dialect::OpenAi {
             warnings.dropped(extra.name.clone(), "the target's dialect has nothing like it");
+        } else if is_nested(extra) {
+            warnings
+                .dropped(extra.name.clone(), "it is not known here, and the request had to be written anew");
         } else if profile.refuses(&extra.name) {
             warnings.dropped(extra.name.clone(), REFUSED);
         } else {

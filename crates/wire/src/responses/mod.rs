@@ -12,6 +12,7 @@ mod echo;
 mod error;
 mod item_decode;
 mod item_encode;
+mod leftovers;
 mod observe;
 mod output;
 mod pass;

@@ -5,7 +5,7 @@
 //! serves (`store`, `background`, `metadata`, the choice of what to include) is no business of a provider and is left out here.
 
 use super::custom;
-use super::item_decode;
+use super::{item_decode, leftovers};
 use crate::codec::{BadRequest, PathParts};
 use crate::scan::reader::Kind;
 use crate::scan::tree::{Node, Place, Value, parse};
@@ -50,7 +50,7 @@ pub fn decode_request<'a>(
     chat(&root, &Place::root(source)).map(|chat| Request::Chat(Box::new(chat)))
 }
 
-fn extra(origin: Dialect, name: impl Into<String>, node: &Node<'_>) -> Extra {
+pub(super) fn extra(origin: Dialect, name: impl Into<String>, node: &Node<'_>) -> Extra {
     Extra { origin, name: name.into(), value: node.json() }
 }
 
@@ -70,6 +70,7 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
             "input" => {
                 has_input = true;
                 item_decode::input(node, &at, &mut chat.messages)?;
+                leftovers::of_items(node, &mut chat.extras);
             }
             "tools" => tools(node, &at, &mut chat)?,
             "tool_choice" => match tool_choice(node, &at)? {
