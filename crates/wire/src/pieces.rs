@@ -11,7 +11,8 @@ use trunkline_model::content::{Content, MediaSource, Part};
 use trunkline_model::request::{ChatRequest, Request, Tool};
 use trunkline_model::text::Text;
 
-/// Shorter texts are copied, in bytes: a piece has its price, and the transport writes 16 of them at a time.
+/// Shorter texts are copied, in bytes: a piece has its price, and the transport writes 16 of them at a time. With a quarter of it
+/// requests of 10 kB were dearer.
 const LONG: usize = 16 * 1024;
 /// The first byte of a mark; four bytes of its number follow, none of which is this one.
 const MARK: u8 = 0x01;

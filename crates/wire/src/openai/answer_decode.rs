@@ -7,6 +7,7 @@ use super::calls::{Calls, Step, Unordered};
 use super::chunk::{Block, Choice, Chunk, Content, Message};
 use super::embeddings::{malformed, not_an_answer};
 use super::finish::finish_of;
+use super::plain_chunk;
 use crate::carried;
 use crate::codec::{Decode, Frame};
 use crate::scan::tree;
@@ -77,8 +78,8 @@ impl Decoder {
         });
     }
 
-    fn choice(&mut self, choice: &Choice<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
-        let index = choice.index.0.unwrap_or(0);
+    /// The answer of that number, of which something is told.
+    fn writer<'w>(&'w mut self, index: u64, events: &'w mut Vec<Event>) -> Result<Writer<'w>, Failure> {
         let position = usize::try_from(index).unwrap_or(usize::MAX);
         if position >= CHOICE_LIMIT {
             return Err(malformed(format!("choice {index} is beyond the limit of {CHOICE_LIMIT}")));
@@ -86,14 +87,13 @@ impl Decoder {
         while self.choices.len() <= position {
             self.choices.push(ChoiceState::default());
         }
-        let mut writer = Writer {
-            state: &mut self.choices[position],
-            choice: position as u32,
-            id_tail: &self.id_tail,
-            signer: self.signer,
-            events,
-        };
-        writer.state.was_seen = true;
+        let state = &mut self.choices[position];
+        state.was_seen = true;
+        Ok(Writer { state, choice: position as u32, id_tail: &self.id_tail, signer: self.signer, events })
+    }
+
+    fn choice(&mut self, choice: &Choice<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
+        let mut writer = self.writer(choice.index.0.unwrap_or(0), events)?;
         if writer.state.is_finished {
             return Ok(());
         }
@@ -137,6 +137,14 @@ impl Decode for Decoder {
         if data == b"[DONE]" {
             self.finish(events);
             return Ok(());
+        }
+        if self.has_started
+            && self.delivery == Delivery::Stream
+            && frame.event != "error"
+            && let Some(piece) = plain_chunk::read(data)
+        {
+            let mut writer = self.writer(piece.choice, events)?;
+            return if writer.state.is_finished { Ok(()) } else { writer.text(Open::Text, &piece.text) };
         }
         let chunk: Chunk<'_> = serde_json::from_slice(data).map_err(|_| not_an_answer(data))?;
         if chunk.error.is_some_and(|error| error.get() != "null")

@@ -16,6 +16,7 @@ mod message_decode;
 mod message_encode;
 mod observe;
 mod pass;
+mod plain_chunk;
 mod request_decode;
 mod request_encode;
 
