@@ -26,6 +26,11 @@ pub(super) trait Form: Sync {
     /// What stands before a line's body, and behind it.
     fn frame(&self, endpoint: &str, name: &str, is_first: bool) -> (String, &'static str);
 
+    /// What a line's name adds to its body, as members before those that are there, with a comma behind each.
+    fn inside(&self, _endpoint: &str, _name: &str) -> Option<String> {
+        None
+    }
+
     /// See [`BatchApi::upload`].
     fn upload(&self, _api: &BatchApi, _mark: &str, _lines: &Bytes) -> Option<BatchRequest> {
         None
