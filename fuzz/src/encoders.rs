@@ -348,7 +348,7 @@ pub(super) fn error(data: &[u8]) {
         let failure = dispatch::decode_error(dialect, code.status(), &body);
         assert!(error.message.trim().is_empty() || !failure.message.is_empty());
         let mut out = BytesMut::new();
-        dispatch::encode_error_frame(dialect, &error, RequestId::from_bits(7), &mut out);
+        dispatch::encode_error_frame(dialect, &error, RequestId::from_bits(7), 0, &mut out);
         assert!(std::str::from_utf8(&out).is_ok());
     }
 }

@@ -39,6 +39,7 @@ fn load(address: &str, stream_marks: Option<u64>) -> Value {
         "key": "",
         "model": "bench-model",
         "size": 10_240,
+        "turns": 1,
         "stream_marks": stream_marks,
         "connections": 4,
         "rhythm": { "Count": 40 },

@@ -88,6 +88,8 @@ pub struct Server {
     pub open_requests: u32,
     /// Longest silence of a client while it sends its request.
     pub client_timeout: Duration,
+    /// How long to keep looking for work after the last open request, and while any is open; zero sleeps instead.
+    pub busy_poll: Duration,
     /// How long a stop waits for open requests.
     pub drain: Duration,
     /// Files that clients name by URL.
@@ -169,6 +171,7 @@ impl Default for Server {
             body_limit: 32_000_000,
             open_requests: 20_000,
             client_timeout: Duration::from_secs(30),
+            busy_poll: Duration::ZERO,
             drain: Duration::from_secs(30),
             media: Media::default(),
             batches: BatchPolicy::default(),

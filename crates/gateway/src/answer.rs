@@ -10,6 +10,7 @@ use crate::body::{AnswerBody, BrokenOff, Rope};
 use crate::case::Case;
 use crate::continuation;
 use crate::endpoint::StreamForm;
+use crate::limit_headers::{self, Told};
 use crate::perform::{self, Performed};
 use crate::relay::Before;
 use crate::respond;
@@ -22,6 +23,7 @@ use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response};
 use std::collections::VecDeque;
+use std::fmt::{Display, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,7 +141,9 @@ mod name {
     pub(super) static ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 }
 
-fn head(admitted: &Admitted, case: &Case) -> HeaderMap {
+/// The head of an answer to an admitted request.
+#[must_use]
+pub(crate) fn head(admitted: &Admitted, case: &Case) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(24);
     let record = &case.record;
     // The attempt that answers may still be open.
@@ -159,9 +163,10 @@ fn head(admitted: &Admitted, case: &Case) -> HeaderMap {
         (&name::ATTEMPTS, values.number(attempts as u64)),
         (&name::OVERHEAD, values.number(record.overhead_us)),
     ];
-    let limits = crate::limit_headers::read(admitted, case);
-    let limits = limits.map(|limit| {
-        limit.map(|(names, [limit, remaining])| (names, [values.number(limit), values.number(remaining)]))
+    let limits = limit_headers::read(&admitted.generation, case).map(|told| {
+        told.map(|Told { names, limit, remaining, reset }| {
+            (names, [values.number(limit), values.number(remaining), values.shown(reset)])
+        })
     });
     let values = values.finish();
     if let Some(id) = values.get(id) {
@@ -208,6 +213,13 @@ impl Values {
 
     fn number(&mut self, number: u64) -> Place {
         self.text(itoa::Buffer::new().format(number).as_bytes())
+    }
+
+    fn shown(&mut self, value: impl Display) -> Place {
+        let start = self.0.len();
+        // Memory cannot fail to be written.
+        let _ = write!(self.0, "{value}");
+        start..self.0.len()
     }
 
     fn finish(self) -> Written {
@@ -360,10 +372,16 @@ impl Streaming {
 
     async fn advance(&mut self) {
         if let Some(failure) = self.broken.take() {
+            let gateway = Arc::clone(&self.gateway);
             // Boxed: it holds a whole new attempt, which hardly any stream makes.
-            match Box::pin(self.resume(failure)).await {
-                Ok(()) => self.opened(),
-                Err(error) => self.break_off(&error),
+            let resuming = Box::pin(self.resume(failure));
+            match gateway.stop.before(resuming).await {
+                Ok(Ok(())) => self.opened(),
+                Ok(Err(error)) => self.break_off(&error),
+                Err(stopped) => {
+                    self.case.stopped(stopped);
+                    self.stop(stopped);
+                }
             }
             return;
         }

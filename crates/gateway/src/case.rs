@@ -394,6 +394,12 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
         // Nothing was sent, or the provider refused it: providers do not bill refusals.
         return (Usage::default(), UsageSource::Unknown, Cost::NOTHING);
     }
+    if running.operation == Operation::CountTokens {
+        // A count uses no tokens, and every provider that has one gives it for nothing
+        // (https://docs.claude.com/en/docs/build-with-claude/token-counting, https://ai.google.dev/gemini-api/docs/tokens,
+        // https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html).
+        return (Usage::default(), UsageSource::Reported, Cost::NOTHING);
+    }
     let (usage, source) = match end.usage {
         Some(usage) if end.failure.as_ref().is_none_or(is_whole) => (usage, UsageSource::Reported),
         // A picture or a sound does not tell its tokens by its size.
@@ -402,10 +408,10 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
             // Cut or cancelled: the prompt was read, and what arrived was generated. Four bytes make a token. A figure the
             // provider gave on the way (the `message_start` of Anthropic says one token) is only a lower bound.
             let known = reported.unwrap_or(running.estimated);
-            (
-                Usage { output: known.output.max(end.output_bytes.div_ceil(4)), ..known },
-                UsageSource::Estimated,
-            )
+            // What a judgement says was not generated.
+            let is_generated = running.operation != Operation::Moderations;
+            let output = if is_generated { end.output_bytes.div_ceil(4) } else { 0 };
+            (Usage { output: known.output.max(output), ..known }, UsageSource::Estimated)
         }
     };
     let cost = match &running.entry {

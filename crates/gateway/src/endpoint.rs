@@ -34,6 +34,8 @@ pub(crate) enum Endpoint {
     Decision(String),
     /// What a client says of an answer.
     Feedback,
+    /// The door itself, at which clients look whether somebody is there.
+    Door,
     /// Alive.
     Health,
     /// Able to serve.
@@ -124,6 +126,7 @@ pub(crate) fn find(
         }
         "/v1/explain" => (Endpoint::Explain, Method::POST),
         "/v1/feedback" => (Endpoint::Feedback, Method::POST),
+        "/" => (Endpoint::Door, Method::GET),
         "/healthz" => (Endpoint::Health, Method::GET),
         "/readyz" => (Endpoint::Ready, Method::GET),
         "/metrics" => (Endpoint::Metrics, Method::GET),
@@ -136,7 +139,7 @@ pub(crate) fn find(
             Some((call, allowed)) => (Endpoint::Batches(call), allowed),
             None => return Err(NoEndpoint::Path { dialect: spoken() }),
         },
-        _ => prefixed(path, spoken).ok_or_else(|| NoEndpoint::Path { dialect: spoken() })?,
+        _ => prefixed(method, path, spoken).ok_or_else(|| NoEndpoint::Path { dialect: spoken() })?,
     };
     if *method == allowed || (allowed == Method::GET && *method == Method::HEAD) {
         return Ok(endpoint);
@@ -174,6 +177,8 @@ fn response(method: &Method, path: &str) -> Option<(Endpoint, Method)> {
         return None;
     }
     let (verb, allowed) = match below {
+        // Nothing is posted to a response: this is another endpoint of the vendor.
+        None if *method == Method::POST => return None,
         None if *method == Method::DELETE => (ResponseVerb::Delete, Method::DELETE),
         None => (ResponseVerb::Retrieve, Method::GET),
         Some("cancel") => (ResponseVerb::Cancel, Method::POST),
@@ -183,7 +188,7 @@ fn response(method: &Method, path: &str) -> Option<(Endpoint, Method)> {
     Some((Endpoint::Response(decode(id), verb), allowed))
 }
 
-fn prefixed(path: &str, spoken: impl FnOnce() -> Dialect) -> Option<(Endpoint, Method)> {
+fn prefixed(method: &Method, path: &str, spoken: impl FnOnce() -> Dialect) -> Option<(Endpoint, Method)> {
     if let Some(id) = path.strip_prefix("/v1/decisions/") {
         return Some((Endpoint::Decision(id.to_owned()), Method::GET));
     }
@@ -201,6 +206,10 @@ fn prefixed(path: &str, spoken: impl FnOnce() -> Dialect) -> Option<(Endpoint, M
         return Some((Endpoint::Inference { dialect: Dialect::Gemini, operation, path }, Method::POST));
     }
     named?;
+    if *method == Method::POST && rest.contains(':') {
+        // A method of Gemini's that is not served: no model is made by posting.
+        return None;
+    }
     Some((Endpoint::Model(if versioned_gemini { Dialect::Gemini } else { spoken() }, rest), Method::GET))
 }
 
@@ -319,5 +328,12 @@ mod tests {
             Err(NoEndpoint::Method { dialect: Dialect::Anthropic, allowed: "POST" })
         );
         assert_eq!(at(&Method::GET, "/nothing"), Err(NoEndpoint::Path { dialect: Dialect::OpenAi }));
+        let nowhere = Err(NoEndpoint::Path { dialect: Dialect::Responses });
+        for path in ["/v1/responses/input_tokens", "/v1/responses/compact"] {
+            assert_eq!(at(&Method::POST, path), nowhere, "{path}");
+        }
+        let unserved = at(&Method::POST, "/v1beta/models/gemini-x:batchGenerateContent");
+        assert_eq!(unserved, Err(NoEndpoint::Path { dialect: Dialect::OpenAi }));
+        assert_eq!(at(&Method::HEAD, "/"), Ok(Endpoint::Door));
     }
 }

@@ -19,6 +19,8 @@ use trunkline_model::dialect::Dialect;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::feedback::Feedback;
 use trunkline_store::NotKept;
+use trunkline_wire::codec::BadRequest;
+use trunkline_wire::scan;
 
 /// The largest body: the longest label and comment with every character escaped.
 const LARGEST_BODY: usize = 32 * 1024;
@@ -79,6 +81,7 @@ async fn keep(
 }
 
 fn read(body: &Bytes) -> Result<Feedback, ClientError> {
+    scan::object(body).map_err(BadRequest::into_client_error)?;
     let value = serde_json::from_slice(body).map_err(|error| {
         ClientError::new(ErrorCode::InvalidRequest, format!("the body is not valid JSON: {error}"))
     })?;

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::failure::FailureClass;
 use trunkline_model::id::Name;
-use trunkline_model::money::Cost;
+use trunkline_model::money::{Cost, CostConfidence};
 use trunkline_model::record::{AttemptKind, Outcome, RequestRecord};
 use trunkline_model::usage::Usage;
 
@@ -356,14 +356,12 @@ impl Metrics {
         });
         let labels = &served.labels;
         self.count_tokens(&served, &record.usage);
-        match record.cost.amount {
-            Some(amount) => {
-                let cost = served.cost.get_or_init(|| self.cost.get_or_create(labels).clone());
-                cost.inc_by(amount.to_f64().max(0.0));
-            }
-            None => {
-                served.unknown_cost.get_or_init(|| self.unknown_cost.get_or_create(labels).clone()).inc();
-            }
+        if let Some(amount) = record.cost.amount {
+            let cost = served.cost.get_or_init(|| self.cost.get_or_create(labels).clone());
+            cost.inc_by(amount.to_f64().max(0.0));
+        }
+        if record.cost.confidence == CostConfidence::Unknown {
+            served.unknown_cost.get_or_init(|| self.unknown_cost.get_or_create(labels).clone()).inc();
         }
         // How long a provider's batch took says nothing about how fast requests are answered.
         let is_of_batch = record.attempts.iter().any(|attempt| attempt.kind == AttemptKind::Batch);

@@ -11,7 +11,9 @@ use crate::authenticate;
 use crate::body::AnswerBody;
 use crate::case::{self, Case};
 use crate::classify;
+use crate::count;
 use crate::explain;
+use crate::limit_headers;
 use crate::perform::{self, Performed};
 use crate::planning;
 use crate::respond;
@@ -47,8 +49,10 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, arrival: Arrival, place: Place)
         }
         Ok(Answered::Detached(admitted)) => responses::start(&gateway, admitted, case),
         Ok(Answered::DryRun(decision)) => explain::dry_run(case, &decision),
+        Ok(Answered::Estimated(response)) => *response,
         Err(error) => {
-            let response = respond::error(dialect, case.id(), &error);
+            let mut response = respond::error(dialect, case.id(), &error);
+            limit_headers::put(response.headers_mut(), &generation, &case);
             case.refused(&error);
             response
         }
@@ -63,6 +67,8 @@ enum Answered {
     Detached(Box<Admitted>),
     /// With nothing but its decision.
     DryRun(Box<Decision>),
+    /// With an estimate of its tokens.
+    Estimated(Box<Response<AnswerBody>>),
 }
 
 async fn stages(
@@ -94,12 +100,15 @@ async fn stages(
     if admitted.options.dry_run {
         return Ok(Answered::DryRun(Box::new(decision)));
     }
+    if count::may_stand_in(&admitted, &decision) {
+        return count::stand_in(&admitted, case).map(|response| Answered::Estimated(Box::new(response)));
+    }
     let plan = planning::require_plan(decision, &admitted.caller.allow)?;
     let performed = perform::perform(gateway, &admitted, plan, case).await?;
     Ok(Answered::Performed(admitted, Box::new(performed)))
 }
 
-/// The stages behind admission, for a request that was detached from its client.
+/// The stages behind admission, for a request that no client waits for.
 ///
 /// # Errors
 /// What the client would have been told.
@@ -108,11 +117,50 @@ pub(crate) async fn perform_admitted(
     admitted: Box<Admitted>,
     mut case: Case,
 ) -> Result<(Served, Response<AnswerBody>), ClientError> {
-    let decision = classify::plan(gateway, &admitted, &mut case).await;
-    let performed = match planning::require_plan(decision, &admitted.caller.allow) {
-        Ok(plan) => perform::perform(gateway, &admitted, plan, &mut case).await,
-        Err(error) => Err(error),
+    let performed = plan_and_perform(gateway, &admitted, &mut case).await;
+    leave(gateway, admitted, case, performed)
+}
+
+/// As [`perform_admitted`], once `turn` has come, and not past the stop: somebody looks at what becomes of it.
+///
+/// # Errors
+/// What the client would have been told.
+pub(crate) async fn perform_detached(
+    gateway: &Arc<Gateway>,
+    admitted: Box<Admitted>,
+    mut case: Case,
+    turn: impl Future<Output = ()>,
+) -> Result<(Served, Response<AnswerBody>), ClientError> {
+    let stages = async {
+        turn.await;
+        plan_and_perform(gateway, &admitted, &mut case).await
     };
+    let performed = match gateway.stop.before(stages).await {
+        Ok(performed) => performed,
+        Err(stopped) => {
+            case.stopped(stopped);
+            Err(stopped.error())
+        }
+    };
+    leave(gateway, admitted, case, performed)
+}
+
+async fn plan_and_perform(
+    gateway: &Arc<Gateway>,
+    admitted: &Admitted,
+    case: &mut Case,
+) -> Result<Performed, ClientError> {
+    let decision = classify::plan(gateway, admitted, case).await;
+    let plan = planning::require_plan(decision, &admitted.caller.allow)?;
+    perform::perform(gateway, admitted, plan, case).await
+}
+
+fn leave(
+    gateway: &Arc<Gateway>,
+    admitted: Box<Admitted>,
+    case: Case,
+    performed: Result<Performed, ClientError>,
+) -> Result<(Served, Response<AnswerBody>), ClientError> {
     match performed {
         Ok(performed) => {
             let served = performed.served(&admitted);

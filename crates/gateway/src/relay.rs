@@ -276,9 +276,10 @@ impl Relay {
             return;
         }
         match &mut self.way {
-            Way::Pass(_) => {
+            Way::Pass(observer) => {
                 let mut frame = BytesMut::new();
-                dispatch::encode_error_frame(self.client, error, self.request_id, &mut frame);
+                let number = observer.summary().next_event;
+                dispatch::encode_error_frame(self.client, error, self.request_id, number, &mut frame);
                 out.push(frame.freeze());
             }
             Way::Translate(translation) => {

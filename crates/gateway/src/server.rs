@@ -5,6 +5,7 @@
 
 use crate::batches;
 use crate::patience;
+use crate::polling;
 use crate::service;
 use crate::state::Gateway;
 use crate::stop::Bell;
@@ -44,6 +45,7 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
     gateway.warm_credentials();
     gateway.learn_examples();
     batches::start(&gateway);
+    let _polling = polling::begin(&gateway);
     let graceful = GracefulShutdown::new();
     let client_timeout = gateway.generation().snapshot.server.client_timeout;
     let bell = gateway.stop.bell();
@@ -109,7 +111,8 @@ async fn drain(gateway: &Gateway, graceful: GracefulShutdown) -> Drained {
     gateway.drain();
     let limit = gateway.generation().snapshot.server.drain;
     tracing::info!(open = gateway.open_requests(), limit_s = limit.as_secs(), "draining");
-    let everything = async { tokio::join!(graceful.shutdown(), batches::settled(gateway)) };
+    let everything =
+        async { tokio::join!(graceful.shutdown(), batches::settled(gateway), gateway.running.settled()) };
     tokio::pin!(everything);
     match tokio::time::timeout(limit, &mut everything).await {
         Ok(_) => Drained::Completely,

@@ -7,7 +7,9 @@ use crate::accept::Arrival;
 use crate::body::AnswerBody;
 use crate::endpoint::{self, Endpoint, NoEndpoint};
 use crate::state::Gateway;
-use crate::{batches, explain, exposition, feedback, models, passthrough, pipeline, respond, responses};
+use crate::{
+    batches, elsewhere, explain, exposition, feedback, models, passthrough, pipeline, respond, responses,
+};
 use futures_util::FutureExt;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -16,6 +18,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::{ClientError, ErrorCode};
+
+/// What whoever knocks is told.
+const DOOR: &str = "Trunkline serves here; GET /v1/models lists what a key may ask for\n";
 
 /// Answers one HTTP request, whatever it is.
 pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<AnswerBody> {
@@ -86,11 +91,16 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
                 Arrival { dialect, operation, path, query, headers: parts.headers, body, dry_run: true };
             Box::pin(pipeline::serve(gateway, arrival, place)).await
         }
-        Endpoint::Response(id, verb) => responses::answer(gateway, &id, verb, &parts.headers, query).await,
+        Endpoint::Response(id, verb) => {
+            let answering = responses::answer(Arc::clone(&gateway), &id, verb, &parts.headers, query);
+            before_stop(&gateway, Dialect::Responses, answering).await
+        }
         Endpoint::Batches(call) => {
             let most = gateway.generation().snapshot.server.open_requests;
-            let Some(_place) = gateway.enter(most) else { return overloaded(call.dialect(), most) };
-            Box::pin(batches::answer(gateway, call, parts, body)).await
+            let dialect = call.dialect();
+            let Some(_place) = gateway.enter(most) else { return overloaded(dialect, most) };
+            let answering = Box::pin(batches::answer(Arc::clone(&gateway), call, parts, body));
+            before_stop(&gateway, dialect, answering).await
         }
         Endpoint::Models(dialect) => models::answer(&gateway, dialect, None, &parts.headers, query),
         Endpoint::Model(dialect, name) => {
@@ -98,14 +108,17 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
         }
         Endpoint::Decision(id) => {
             let query = query.map(ToOwned::to_owned);
-            explain::past(gateway, id, parts.headers, query).await
+            let answering = explain::past(Arc::clone(&gateway), id, parts.headers, query);
+            before_stop(&gateway, Dialect::OpenAi, answering).await
         }
         Endpoint::Feedback => {
             let most = gateway.generation().snapshot.server.open_requests;
             let Some(_place) = gateway.enter(most) else { return overloaded(Dialect::OpenAi, most) };
             let query = query.map(ToOwned::to_owned);
-            Box::pin(feedback::take(gateway, parts.headers, query, body)).await
+            let answering = Box::pin(feedback::take(Arc::clone(&gateway), parts.headers, query, body));
+            before_stop(&gateway, Dialect::OpenAi, answering).await
         }
+        Endpoint::Door => respond::text(StatusCode::OK, DOOR),
         Endpoint::Health => respond::text(StatusCode::OK, "ok\n"),
         Endpoint::Ready if gateway.is_draining() => {
             respond::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
@@ -124,6 +137,18 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
     }
 }
 
+/// Waits for an answer of an endpoint without a record of its own, but not past the stop.
+async fn before_stop(
+    gateway: &Gateway,
+    dialect: Dialect,
+    answering: impl Future<Output = Response<AnswerBody>>,
+) -> Response<AnswerBody> {
+    match gateway.stop.before(answering).await {
+        Ok(response) => response,
+        Err(stopped) => respond::error(dialect, crate::case::new_id(), &stopped.error()),
+    }
+}
+
 fn no_endpoint(none: &NoEndpoint, path: &str, method: &Method) -> Response<AnswerBody> {
     let id = crate::case::new_id();
     let path: String = path.chars().take(200).collect();
@@ -136,6 +161,10 @@ fn no_endpoint(none: &NoEndpoint, path: &str, method: &Method) -> Response<Answe
             response
         }
         NoEndpoint::Path { dialect } => {
+            if let Some(advice) = elsewhere::advice(&path, *dialect) {
+                let message = format!("`{path}` is not served here: {advice}");
+                return respond::error(*dialect, id, &ClientError::new(ErrorCode::NotFound, message));
+            }
             let message = format!(
                 "there is no endpoint `{path}`; there are /v1/chat/completions, /v1/responses, /v1/messages, /v1/completions, /v1/embeddings, /v1/rerank, /v1/moderations, /v1/images/*, /v1/audio/*, /v1/files, /v1/batches, /v1/messages/batches, /v1/models, the Gemini methods under /v1beta/models and /passthrough/PROVIDER/"
             );

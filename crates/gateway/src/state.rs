@@ -15,6 +15,7 @@ use crate::learn::{self, Sessions};
 use crate::makers::Makers;
 use crate::media;
 use crate::metrics::Metrics;
+use crate::polling::Polling;
 use crate::responses::Running;
 use crate::spend::DaySpend;
 use crate::stop::Stop;
@@ -103,6 +104,7 @@ pub struct Gateway {
     open: AtomicU32,
     draining: AtomicBool,
     pub(crate) stop: Stop,
+    pub(crate) polling: Polling,
 }
 
 /// Most calls made beside requests at the same time.
@@ -183,6 +185,7 @@ impl Gateway {
             open: AtomicU32::new(0),
             draining: AtomicBool::new(false),
             stop: Stop::default(),
+            polling: Polling::default(),
         };
         accounts::restore(&gateway, &accounts);
         Arc::new(gateway)
@@ -203,6 +206,7 @@ impl Gateway {
         accounts::take_up(self, &after, Some(&before));
         self.generation.store(Arc::new(after));
         self.warm_credentials();
+        self.polling.look_again();
         self.metrics.reloaded();
     }
 
@@ -230,6 +234,7 @@ impl Gateway {
     #[must_use]
     pub fn enter(self: &Arc<Self>, most: u32) -> Option<Place> {
         let before = self.open.fetch_add(1, Ordering::Relaxed);
+        self.polling.stir();
         let place = Place { gateway: Arc::clone(self) };
         (before < most).then_some(place)
     }

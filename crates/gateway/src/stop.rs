@@ -7,7 +7,7 @@
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use tokio::sync::watch;
@@ -56,18 +56,32 @@ impl Stop {
         poll_fn(|_| if self.has_come() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
-    /// Waits for something, but not past the stop; nothing is woken by this either.
-    ///
-    /// # Errors
-    /// When the stop came first.
-    pub(crate) async fn before<F: Future>(&self, waiting: F) -> Result<F::Output, Stopped> {
-        let mut waiting = pin!(waiting);
-        poll_fn(|context| match waiting.as_mut().poll(context) {
+    /// Waits for something, but not past the stop; nothing is woken by this either. Ends with [`Stopped`] when the stop came first.
+    pub(crate) const fn before<F: Future>(&self, waiting: F) -> Before<'_, F> {
+        Before { waiting, stop: self }
+    }
+}
+
+pin_project! {
+    /// Something that is waited for, but not past the stop. By hand, because an `async` function carries what it is given twice, and
+    /// this is given whole requests.
+    pub(crate) struct Before<'a, F> {
+        #[pin]
+        waiting: F,
+        stop: &'a Stop,
+    }
+}
+
+impl<F: Future> Future for Before<'_, F> {
+    type Output = Result<F::Output, Stopped>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.waiting.poll(context) {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending if self.has_come() => Poll::Ready(Err(Stopped)),
+            Poll::Pending if this.stop.has_come() => Poll::Ready(Err(Stopped)),
             Poll::Pending => Poll::Pending,
-        })
-        .await
+        }
     }
 }
 

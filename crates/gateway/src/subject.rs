@@ -40,6 +40,7 @@ use trunkline_wire::names::FittedNames;
 use trunkline_wire::relayed::{self, BodyForm};
 use trunkline_wire::responses::Echo;
 use trunkline_wire::sealed;
+use trunkline_wire::source::Source;
 
 /// One request, seen from its attempts.
 pub(crate) struct Subject<'a> {
@@ -560,7 +561,8 @@ impl<'a> Subject<'a> {
 
     fn decoded(&self) -> &Result<Box<Request>, BadRequest> {
         self.decoded.get_or_init(|| {
-            let Admitted { dialect, operation, body, path, .. } = self.admitted;
+            let Admitted { dialect, operation, body, path, envelope, .. } = self.admitted;
+            let body = Source::seen(body, envelope);
             dispatch::decode_request(*dialect, *operation, body, path).map(Box::new)
         })
     }

@@ -20,6 +20,7 @@ use trunkline_route::policy::Route;
 use trunkline_wire::codec::{EncodeError, Encoded};
 use trunkline_wire::dispatch;
 use trunkline_wire::media::{self, Supplied};
+use trunkline_wire::source::Source;
 
 /// Most deployments looked at; further ones count as lacking.
 const MOST_CANDIDATES: usize = 64;
@@ -66,8 +67,8 @@ struct Probe<'a> {
 
 impl<'a> Probe<'a> {
     fn new(accepted: &'a Accepted, fetches: bool) -> Self {
-        let Accepted { dialect, operation, body, path, .. } = accepted;
-        let request = dispatch::decode_request(*dialect, *operation, body, path).ok();
+        let Accepted { dialect, operation, body, path, envelope, .. } = accepted;
+        let request = dispatch::decode_request(*dialect, *operation, Source::seen(body, envelope), path).ok();
         Self { accepted, request, fetches }
     }
 

@@ -293,12 +293,12 @@ impl Cost {
     }
 
     /// Both together. The sum is as unsure as its least sure part; when one part is unknown the known part remains as a
-    /// lower bound.
+    /// lower bound, unless it is nothing: a zero beside what nobody knows would read as a price.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         let amount = match (self.amount, other.amount) {
             (Some(one), Some(two)) => Some(one.saturating_add(two)),
-            (one, two) => one.or(two),
+            (one, two) => one.or(two).filter(|known| *known != NanoDollars::ZERO),
         };
         Self { amount, confidence: self.confidence.max(other.confidence) }
     }
@@ -531,6 +531,8 @@ mod tests {
 
     #[test]
     fn an_unknown_part_makes_the_sum_a_lower_bound() {
+        assert_eq!(Cost::NOTHING.plus(Cost::UNKNOWN), Cost::UNKNOWN);
+        assert_eq!(Cost::UNKNOWN.plus(Cost::NOTHING), Cost::UNKNOWN);
         let sum = Cost::exact(NanoDollars(5)).plus(Cost::UNKNOWN);
         assert_eq!(sum, Cost { amount: Some(NanoDollars(5)), confidence: CostConfidence::Unknown });
         assert_eq!(sum.to_string(), ">=$0.000000005");

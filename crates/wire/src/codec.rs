@@ -5,6 +5,7 @@
 //! untouched, and watching costs a fraction of decoding), an `Encode` writes the client's side.
 
 use crate::responses::Echo;
+use crate::scan::LongStrings;
 use crate::tally::Tally;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
@@ -67,6 +68,8 @@ pub struct Envelope {
     pub fields: Vec<Field>,
     /// The client asked for usage in the stream (always so in dialects whose streams always carry it).
     pub wants_stream_usage: bool,
+    /// Where the long strings are, for a decoder that reads the body after all.
+    pub strings: LongStrings,
 }
 
 impl Envelope {
@@ -333,6 +336,8 @@ pub struct Summary {
     pub complete: bool,
     /// Bytes of answer text, for an estimate where the provider gives no usage.
     pub output_bytes: u64,
+    /// The number of the next event, in dialects that number them.
+    pub next_event: u64,
 }
 
 /// What an encoder must know beyond the events.

@@ -16,6 +16,23 @@ const NOTE: &str = "[System instruction] ";
 /// What the user says where the conversation would begin with the model.
 pub(crate) const OPENING: &str = "Continue.";
 
+/// Adds what a client's user says, in protocols whose user also gives the results of tools: those become messages of their own, before
+/// the rest.
+pub(crate) fn push_user(parts: Vec<Part>, messages: &mut Vec<Message>) {
+    let is_result = |part: &Part| matches!(part.content, Content::ToolResult(_));
+    if !parts.iter().any(is_result) {
+        messages.push(Message { role: Role::User, parts, name: None });
+        return;
+    }
+    let (results, rest): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(is_result);
+    for result in results {
+        messages.push(Message { role: Role::Tool, parts: vec![result], name: None });
+    }
+    if !rest.is_empty() {
+        messages.push(Message { role: Role::User, parts: rest, name: None });
+    }
+}
+
 /// What a protocol asks of a conversation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
@@ -90,7 +107,8 @@ impl<'r> Conversation<'r> {
         manner: Manner,
         warnings: &mut Vec<Warning>,
     ) -> Result<Self, EncodeError> {
-        let mut conversation = Self { manner, system: Vec::new(), turns: Vec::new(), opening: false };
+        let turns = Vec::with_capacity(messages.len());
+        let mut conversation = Self { manner, system: Vec::new(), turns, opening: false };
         for (index, message) in messages.iter().enumerate() {
             if message.name.is_some() {
                 let reason = format!("{} has no participant names", manner.service);

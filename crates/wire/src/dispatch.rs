@@ -79,13 +79,19 @@ pub fn encode_error(dialect: Dialect, error: &ClientError, request_id: RequestId
     }
 }
 
-/// The error event that ends a broken stream for a client of that dialect.
-pub fn encode_error_frame(dialect: Dialect, error: &ClientError, request_id: RequestId, out: &mut BytesMut) {
+/// The error event that ends a broken stream for a client of that dialect. `number` is its place, in dialects that number events.
+pub fn encode_error_frame(
+    dialect: Dialect,
+    error: &ClientError,
+    request_id: RequestId,
+    number: u64,
+    out: &mut BytesMut,
+) {
     match dialect {
         Dialect::OpenAi => openai::encode_error_frame(error, request_id, out),
         Dialect::Anthropic => anthropic::encode_error_frame(error, request_id, out),
         Dialect::Gemini => gemini::encode_error_frame(error, request_id, out),
-        Dialect::Responses => responses::encode_error_frame(error, request_id, out),
+        Dialect::Responses => responses::encode_error_frame(error, request_id, number, out),
         Dialect::Converse => converse::encode_error_frame(error, request_id, out),
         Dialect::Cohere => cohere::encode_error_frame(error, request_id, out),
         Dialect::Mistral => mistral::encode_error_frame(error, request_id, out),

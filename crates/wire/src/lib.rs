@@ -17,6 +17,7 @@ mod collected;
 pub mod completions;
 mod conversation;
 pub mod converse;
+mod cursor;
 pub mod dispatch;
 pub mod effort;
 pub mod frame;
@@ -36,7 +37,7 @@ pub mod source;
 pub mod splice;
 pub mod tally;
 mod token_ids;
-mod tree;
+
 pub(crate) mod write;
 
 #[cfg(test)]

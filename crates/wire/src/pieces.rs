@@ -8,7 +8,7 @@ use crate::codec::{EncodeError, Encoded};
 use crate::write::Sink;
 use bytes::Bytes;
 use trunkline_model::content::{Content, MediaSource, Part};
-use trunkline_model::request::{ChatRequest, Request};
+use trunkline_model::request::{ChatRequest, Request, Tool};
 use trunkline_model::text::Text;
 
 /// Shorter texts are copied, in bytes: a piece has its price, and the transport writes 16 of them at a time.
@@ -39,6 +39,41 @@ pub(crate) fn encode(
     }
     let encoded = encode(&Request::Chat(Box::new(marked)))?;
     Ok(put_together(encoded, &long))
+}
+
+/// Room for a request as it will be written, in bytes: about as much as its texts take, so that the buffer is not moved as it
+/// grows. It is an estimate, of what the client itself sent.
+pub(crate) fn room(chat: &ChatRequest) -> usize {
+    /// What is written around a part.
+    const AROUND: usize = 64;
+    let of_text = |text: &Text| match (text.mark(), text.written()) {
+        (Some(_), _) => LENGTH,
+        (None, Some(written)) => written.len(),
+        (None, None) => text.len(),
+    };
+    let of_part = |part: &Part| match &part.content {
+        Content::ToolCall(call) => call.arguments.text().len(),
+        Content::Thinking(text) => text.len(),
+        Content::Refusal(text) => of_text(text),
+        content => text(content).map_or(0, of_text),
+    };
+    let parts = chat.messages.iter().flat_map(|message| &message.parts);
+    let said: usize = parts
+        .map(|part| match &part.content {
+            Content::ToolResult(result) => {
+                result.parts.iter().map(|part| AROUND + of_part(part)).sum::<usize>() + AROUND
+            }
+            _ => AROUND + of_part(part),
+        })
+        .sum();
+    let of_tool = |tool: &Tool| match tool {
+        Tool::Function(function) => {
+            let described = function.description.as_ref().map_or(0, String::len);
+            AROUND + described + function.parameters.as_ref().map_or(0, |schema| schema.text().len())
+        }
+        Tool::BuiltIn { json, .. } => json.text().len(),
+    };
+    1_024 + said + chat.tools.iter().map(of_tool).sum::<usize>()
 }
 
 /// Puts the mark of a text.

@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use serde::Deserialize;
+use tokio::sync::Notify;
 
 use super::subject;
 
@@ -53,15 +56,49 @@ pub(crate) enum Reading {
 ///
 /// # Errors
 /// When no port can be had.
-pub(super) fn run(upstream: SocketAddr, reading: Reading) -> anyhow::Result<()> {
+pub(super) fn run(upstream: SocketAddr, reading: Reading, polling: bool) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start")?;
     let upstream: Authority =
         upstream.to_string().parse().context("failed to read the upstream's address")?;
-    runtime.block_on(async { tokio::spawn(serve(upstream, reading)).await.context("failed to serve")? })
+    runtime.block_on(async {
+        let polling = if polling { Polling::begin() } else { Polling::default() };
+        tokio::spawn(serve(upstream, reading, polling)).await.context("failed to serve")?
+    })
 }
 
-async fn serve(upstream: Authority, reading: Reading) -> anyhow::Result<()> {
+/// While it is told of requests, and for a while after, a task that is always ready: the runtime then asks for events without
+/// ever sleeping in it. In between it sleeps, because other servers have their turns on the same core.
+#[derive(Debug, Clone, Default)]
+struct Polling(Option<Arc<Notify>>);
+
+impl Polling {
+    /// How long it stays awake after a request.
+    const LINGER: Duration = Duration::from_millis(2);
+
+    fn begin() -> Self {
+        let stirred = Arc::new(Notify::new());
+        let polling = Self(Some(Arc::clone(&stirred)));
+        tokio::spawn(async move {
+            loop {
+                stirred.notified().await;
+                let begin = Instant::now();
+                while begin.elapsed() < Self::LINGER {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        polling
+    }
+
+    fn stir(&self) {
+        if let Some(stirred) = &self.0 {
+            stirred.notify_one();
+        }
+    }
+}
+
+async fn serve(upstream: Authority, reading: Reading, polling: Polling) -> anyhow::Result<()> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let pool: Pool = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
@@ -70,8 +107,9 @@ async fn serve(upstream: Authority, reading: Reading) -> anyhow::Result<()> {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         stream.set_nodelay(true).context("failed to set TCP_NODELAY")?;
-        let (pool, upstream) = (pool.clone(), upstream.clone());
+        let (pool, upstream, polling) = (pool.clone(), upstream.clone(), polling.clone());
         let service = hyper::service::service_fn(move |request| {
+            polling.stir();
             let (pool, upstream) = (pool.clone(), upstream.clone());
             async move {
                 match reading {

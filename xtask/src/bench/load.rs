@@ -20,7 +20,7 @@ use tokio::task::LocalSet;
 
 use super::answer::Answer;
 use super::histogram::{Latencies, Quantiles};
-use super::protocols::Protocol;
+use super::protocols::{Prompt, Protocol};
 
 /// What to send, where and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub(super) struct Plan {
     pub(super) model: String,
     /// Bytes of the request's body.
     pub(super) size: usize,
+    /// Turns that it is said in.
+    pub(super) turns: usize,
     /// For a stream, the content marks that a whole one has.
     pub(super) stream_marks: Option<u64>,
     /// Connections kept open, each with one request at a time.
@@ -94,7 +96,8 @@ pub(super) fn run() -> anyhow::Result<()> {
 async fn carry_out(plan: Plan) -> Report {
     let host = plan.address.to_string();
     let is_stream = plan.stream_marks.is_some();
-    let request = plan.client.request(&host, &plan.key, &plan.model, plan.size, is_stream);
+    let prompt = Prompt { size: plan.size, turns: plan.turns };
+    let request = plan.client.request(&host, &plan.key, &plan.model, prompt, is_stream);
     let start = Instant::now();
     let shared = Rc::new(Shared {
         request,
@@ -348,6 +351,7 @@ mod tests {
             client: Protocol::Contents,
             model: "m".into(),
             size: 512,
+            turns: 1,
             stream_marks: None,
             connections: 2,
             rhythm,

@@ -7,6 +7,7 @@
 
 mod affinity;
 mod answer;
+mod codecs;
 mod cold;
 mod cpu;
 mod ending;
@@ -62,14 +63,15 @@ pub(crate) struct Options {
     /// Turns of each server in each scenario; the median counts.
     #[arg(long)]
     rounds: Option<usize>,
-    /// Cargo profile to build and measure.
-    #[arg(long, default_value = "release")]
-    profile: String,
-    /// Measure this binary of the gateway instead of building one.
-    #[arg(long, value_name = "FILE", conflicts_with = "shipped")]
-    gateway: Option<PathBuf>,
-    /// Measure the binary that ships, which `cargo xtask dist` is asked for first.
+    /// Measure an ordinary build with this Cargo profile instead of the binary that ships.
     #[arg(long)]
+    profile: Option<String>,
+    /// Measure this binary of the gateway instead of building one.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["shipped", "profile"])]
+    gateway: Option<PathBuf>,
+    /// Measure the binary that ships, as `cargo xtask dist` makes it, or fail. Without this it is measured where it can be made,
+    /// and an ordinary build where not, and with `--quick`.
+    #[arg(long, conflicts_with = "profile")]
     shipped: bool,
 }
 
@@ -86,6 +88,8 @@ pub(crate) enum Part {
         upstream: SocketAddr,
         #[arg(long)]
         reading: floor::Reading,
+        #[arg(long)]
+        polling: bool,
     },
     /// The load generator; its plan comes on standard input.
     Load,
@@ -107,16 +111,22 @@ pub(crate) enum Part {
 /// # Errors
 /// When the build fails or the optimised program cannot be started.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let shipped = options.shipped.then(dist::make).transpose()?;
+    if options.rows.contains(&Group::Codecs) {
+        ensure!(options.rows.len() == 1, "`--rows codecs` is counted without servers: ask for it alone");
+        return codecs::run();
+    }
+    let builds = options.measures(Subject::Gateway) && options.gateway.is_none();
+    let shipped = if builds { options.shipped()? } else { None };
+    let profile = options.profile();
     let mut build = workspace::cargo();
-    build.args(["build", "--locked", "--profile", &options.profile, "--package", "xtask"]);
-    if options.measures(Subject::Gateway) && options.gateway.is_none() && shipped.is_none() {
+    build.args(["build", "--locked", "--profile", profile, "--package", "xtask"]);
+    if builds && shipped.is_none() {
         build.args(["--package", "trunkline"]);
     }
-    println!("building with profile {}", options.profile);
+    println!("building with profile {profile}");
     let status = build.status().context("failed to start cargo build")?;
     ensure!(status.success(), "failed to build what is to be measured");
-    let program = built(&options.profile)?.join("xtask");
+    let program = built(profile)?.join("xtask");
     let arguments = std::env::args_os().skip_while(|argument| argument != "bench").skip(1);
     let mut conduct = std::process::Command::new(program);
     conduct.args(["bench-part", "conduct"]);
@@ -139,7 +149,7 @@ pub(crate) fn run_part(part: Part) -> anyhow::Result<ExitCode> {
     match part {
         Part::Conduct(options) => return conduct(&options),
         Part::Mock => mock::run()?,
-        Part::Floor { upstream, reading } => floor::run(upstream, reading)?,
+        Part::Floor { upstream, reading, polling } => floor::run(upstream, reading, polling)?,
         Part::Load => load::run()?,
         Part::Hold { address, key, model, count } => hold::run(address, &key, &model, count)?,
     }
@@ -147,13 +157,37 @@ pub(crate) fn run_part(part: Part) -> anyhow::Result<ExitCode> {
 }
 
 impl Options {
+    /// The Cargo profile of ordinary builds: of this program, of the floor in it, and of the gateway where no other is measured.
+    fn profile(&self) -> &str {
+        self.profile.as_deref().unwrap_or("release")
+    }
+
+    /// Makes the binary that ships, if that is what is to be measured.
+    fn shipped(&self) -> anyhow::Result<Option<PathBuf>> {
+        if self.shipped {
+            return dist::make().map(Some);
+        }
+        if self.quick || self.profile.is_some() {
+            return Ok(None);
+        }
+        match dist::can_be_made() {
+            Ok(()) => dist::make().map(Some),
+            Err(why) => {
+                println!(
+                    "measuring an ordinary build, which takes more time for a request than the one that ships: {why:#}"
+                );
+                Ok(None)
+            }
+        }
+    }
+
     fn measures(&self, subject: Subject) -> bool {
         let always = matches!(subject, Subject::Direct | Subject::Floor);
         always || self.only.is_empty() || self.only.contains(&subject)
     }
 
     fn includes(&self, group: Group) -> bool {
-        (self.rows.is_empty() && group != Group::Pairs) || self.rows.contains(&group)
+        (self.rows.is_empty() && !matches!(group, Group::Pairs | Group::Codecs)) || self.rows.contains(&group)
     }
 
     fn effort(&self) -> Effort {
@@ -188,9 +222,10 @@ fn conduct(options: &Options) -> anyhow::Result<ExitCode> {
         cores,
         home: cores.map_or_else(|| available.clone(), |cores| vec![cores.upstream, cores.load]),
         folder: run_folder.path().to_path_buf(),
+        polling: false,
         gateway: match &options.gateway {
             Some(file) => std::path::absolute(file).context("failed to find the gateway's binary")?,
-            None => built(&options.profile)?.join("trunkline"),
+            None => built(options.profile())?.join("trunkline"),
         },
     };
     if let Some(cores) = cores {
@@ -244,7 +279,9 @@ fn find(setup: &Setup, options: &Options, subjects: &[Subject]) -> anyhow::Resul
     }
     for scenario in &scenarios {
         println!("measuring {}", scenario.name);
-        found.scenarios.push(measure::run(setup, address, &servers, scenario, options.effort())?);
+        let polling = if scenario.polling { polling(setup, address, subjects)? } else { BTreeMap::new() };
+        let servers = if scenario.polling { &polling } else { &servers };
+        found.scenarios.push(measure::run(setup, address, servers, scenario, options.effort())?);
     }
     drop(servers);
     for subject in subjects.iter().filter(|subject| matches!(subject, Subject::Floor | Subject::Gateway)) {
@@ -258,6 +295,17 @@ fn find(setup: &Setup, options: &Options, subjects: &[Subject]) -> anyhow::Resul
         }
     }
     Ok(found)
+}
+
+/// Servers of their own that keep their core awake: they would disturb whatever else is measured.
+fn polling(
+    setup: &Setup,
+    upstream: SocketAddr,
+    subjects: &[Subject],
+) -> anyhow::Result<BTreeMap<Subject, Server>> {
+    let setup = Setup { polling: true, ..setup.clone() };
+    let able = |subject: &&Subject| matches!(subject, Subject::Direct | Subject::Floor | Subject::Gateway);
+    subjects.iter().filter(able).map(|subject| Ok((*subject, setup.start(*subject, upstream)?))).collect()
 }
 
 /// Folder of the binaries of a profile.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::figures::Found;
 use super::load::Rhythm;
 use super::measure::Turn;
-use super::protocols::Protocol;
+use super::protocols::{Prompt, Protocol};
 use super::scenario::{CHUNKS, Group, LONG_CHUNKS, Scenario};
 use super::subject::Subject;
 use super::table::{Goal, Row};
@@ -98,6 +98,11 @@ impl Pair {
             .collect()
     }
 
+    /// Whether nothing is translated.
+    pub(super) fn is_untranslated(self) -> bool {
+        self == Self::untranslated(self.client)
+    }
+
     /// What the client asks for.
     pub(super) fn model(self) -> String {
         format!("{}/{MODEL}", self.provider.name())
@@ -108,27 +113,30 @@ impl Pair {
     }
 }
 
-/// What is measured of each pair: the name, the size of the request, and the chunks of a stream.
-const SHAPES: [(&str, usize, usize); 5] = [
-    ("1 kB request", 1024, 0),
-    ("10 kB request", 10 * 1024, 0),
-    ("100 kB request", 100 * 1024, 0),
-    ("chunk of 100", 512, CHUNKS),
-    ("chunk of 2,000", 512, LONG_CHUNKS),
+/// What is measured of each pair: the name, what the request says, and the chunks of a stream.
+const SHAPES: [(&str, Prompt, usize); 6] = [
+    ("1 kB request", Prompt::of(1024), 0),
+    ("10 kB request", Prompt::of(10 * 1024), 0),
+    ("100 kB request", Prompt::of(100 * 1024), 0),
+    ("100 kB request in a hundred turns", Prompt::MANY_TURNS, 0),
+    ("chunk of 100", Prompt::of(512), CHUNKS),
+    ("chunk of 2,000", Prompt::of(512), LONG_CHUNKS),
 ];
 
 /// The scenarios of all pairs.
 pub(super) fn scenarios() -> Vec<Scenario> {
     let of = |pair: Pair| {
-        SHAPES.into_iter().map(move |(what, size, chunks)| Scenario {
+        SHAPES.into_iter().map(move |(what, prompt, chunks)| Scenario {
             name: name(pair, what).into(),
-            size,
+            size: prompt.size,
+            turns: prompt.turns,
             stream: (chunks > 0).then_some(std::time::Duration::ZERO),
             chunks,
-            translated: pair != Pair::untranslated(pair.client),
+            translated: !pair.is_untranslated(),
             pair: Some(pair),
             connections: BUSY,
             rhythm: Rhythm::Closed,
+            polling: false,
             group: Group::Pairs,
         })
     };
@@ -193,7 +201,7 @@ mod tests {
         }
         let scenarios = scenarios();
         let names: std::collections::BTreeSet<_> = scenarios.iter().map(|scenario| &scenario.name).collect();
-        assert_eq!((names.len(), scenarios.len()), (25 * 5, 25 * 5));
+        assert_eq!((names.len(), scenarios.len()), (25 * SHAPES.len(), 25 * SHAPES.len()));
         assert!(
             scenarios
                 .iter()
@@ -211,9 +219,9 @@ mod tests {
         };
         let found = Found { scenarios: scenarios().into_iter().map(measured).collect(), ..Found::default() };
         let rows = rows(&found);
-        assert_eq!(rows.len(), 25 * 5);
+        assert_eq!(rows.len(), 25 * SHAPES.len());
         let ratios: Vec<f64> = rows.iter().filter(|row| row.unit == "x").map(|row| row.values[0].1).collect();
-        assert_eq!(ratios.len(), 21 * 5);
+        assert_eq!(ratios.len(), 21 * SHAPES.len());
         assert!(ratios.iter().all(|ratio| (ratio - 1.3).abs() < 1e-9));
     }
 }

@@ -10,6 +10,25 @@ use serde_json::{Value, json};
 
 use super::traffic::{self, MODEL, Script};
 
+/// What a request says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Prompt {
+    /// Bytes of the body.
+    pub(super) size: usize,
+    /// Turns of the conversation; an odd number, since the user speaks first and last.
+    pub(super) turns: usize,
+}
+
+impl Prompt {
+    /// A conversation of a hundred turns and a last question.
+    pub(super) const MANY_TURNS: Self = Self { size: 100 * 1024, turns: 101 };
+
+    /// One text.
+    pub(super) const fn of(size: usize) -> Self {
+        Self { size, turns: 1 }
+    }
+}
+
 /// A protocol of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, ValueEnum)]
 pub(super) enum Protocol {
@@ -64,36 +83,53 @@ impl Protocol {
         }
     }
 
-    /// A body of `size` bytes. Nothing is asked to be stored: what is compared is translation.
-    fn body(self, model: &str, size: usize, stream: bool) -> String {
-        const HOLE: &str = "@";
+    /// A body of that size. Nothing is asked to be stored: what is compared is translation.
+    pub(super) fn body(self, model: &str, prompt: Prompt, stream: bool) -> String {
         const ORDER: &str = "Answer in one sentence.";
+        if self == Self::Chat && prompt.turns == 1 {
+            return traffic::request_body(model, prompt.size, stream);
+        }
+        // The user speaks first and last.
+        let turns: Vec<Value> = (0..prompt.turns).map(|index| self.turn(index % 2 == 0)).collect();
         let mut body = match self {
-            Self::Chat => return traffic::request_body(model, size, stream),
+            Self::Chat => json!({ "model": model, "messages": turns, "temperature": 0.7, "max_tokens": 256 }),
             Self::Responses => json!({
                 "model": model, "instructions": ORDER, "store": false, "temperature": 0.7, "max_output_tokens": 256,
-                "input": [{ "role": "user", "content": [{ "type": "input_text", "text": HOLE }] }],
+                "input": turns,
             }),
             Self::Messages => json!({
-                "model": model, "max_tokens": 256, "system": ORDER, "temperature": 0.7,
-                "messages": [{ "role": "user", "content": HOLE }],
+                "model": model, "max_tokens": 256, "system": ORDER, "temperature": 0.7, "messages": turns,
             }),
             Self::Contents => json!({
                 "systemInstruction": { "parts": [{ "text": ORDER }] },
-                "contents": [{ "role": "user", "parts": [{ "text": HOLE }] }],
+                "contents": turns,
                 "generationConfig": { "temperature": 0.7, "maxOutputTokens": 256 },
             }),
         };
         if stream && self != Self::Contents {
             body["stream"] = true.into();
         }
-        let text = body.to_string();
-        text.replacen(HOLE, &traffic::filler(size.saturating_sub(text.len() - HOLE.len())), 1)
+        fill(&body.to_string(), prompt)
     }
 
-    /// A request whose body has `size` bytes, ready to be written to a connection.
-    pub(super) fn request(self, host: &str, key: &str, model: &str, size: usize, stream: bool) -> Vec<u8> {
-        let body = self.body(model, size, stream);
+    /// What one side says, with a hole for the words.
+    fn turn(self, is_user: bool) -> Value {
+        let role = if is_user { "user" } else { "assistant" };
+        match self {
+            Self::Chat | Self::Messages => json!({ "role": role, "content": HOLE }),
+            Self::Responses => {
+                let kind = if is_user { "input_text" } else { "output_text" };
+                json!({ "role": role, "content": [{ "type": kind, "text": HOLE }] })
+            }
+            Self::Contents => {
+                json!({ "role": if is_user { "user" } else { "model" }, "parts": [{ "text": HOLE }] })
+            }
+        }
+    }
+
+    /// A request whose body says `prompt`, ready to be written to a connection.
+    pub(super) fn request(self, host: &str, key: &str, model: &str, prompt: Prompt, stream: bool) -> Vec<u8> {
+        let body = self.body(model, prompt, stream);
         let head = format!(
             "POST {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: trunkline-bench\r\naccept: application/json\r\n{}\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -143,6 +179,24 @@ impl Protocol {
             }
         }
     }
+}
+
+/// Where words are put.
+const HOLE: &str = "@";
+
+/// The body with its holes filled, so that it has the size.
+fn fill(body: &str, prompt: Prompt) -> String {
+    let room = prompt.size.saturating_sub(body.len() - prompt.turns * HOLE.len());
+    let mut filled = String::with_capacity(prompt.size);
+    let mut pieces = body.split(HOLE);
+    filled.push_str(pieces.next().unwrap_or_default());
+    for (index, piece) in pieces.enumerate() {
+        // What does not divide is said at the beginning.
+        let rest = if index == 0 { room % prompt.turns } else { 0 };
+        filled.push_str(&traffic::filler(room / prompt.turns + rest));
+        filled.push_str(piece);
+    }
+    filled
 }
 
 fn contents(text: &str, finish: Option<&str>, tokens: usize) -> Value {
@@ -234,11 +288,14 @@ mod tests {
     #[test]
     fn requests_have_the_size_asked_for_and_are_json() {
         for protocol in Protocol::ALL {
-            for stream in [false, true] {
-                let body = protocol.body("up-gemini/bench-model", 10_240, stream);
-                assert_eq!((body.len(), marks(body.as_bytes())), (10_240, 0));
+            for (stream, prompt) in
+                [(false, Prompt::of(10_240)), (true, Prompt::of(10_240)), (false, Prompt::MANY_TURNS)]
+            {
+                let body = protocol.body("up-gemini/bench-model", prompt, stream);
+                assert_eq!((body.len(), marks(body.as_bytes())), (prompt.size, 0));
                 assert!(serde_json::from_str::<Value>(&body).unwrap().is_object());
-                let request = protocol.request("h", "k", "up-gemini/bench-model", 10_240, stream);
+                assert_eq!(body.matches("\"user\"").count(), prompt.turns.div_ceil(2));
+                let request = protocol.request("h", "k", "up-gemini/bench-model", prompt, stream);
                 let line = String::from_utf8_lossy(&request).lines().next().unwrap().to_owned();
                 assert!(line.ends_with(" HTTP/1.1") && !line.contains("up-gemini/"), "{line}");
             }

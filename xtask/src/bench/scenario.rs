@@ -29,6 +29,8 @@ pub(crate) enum Group {
     Start,
     /// Each pair of client and provider protocol; only when asked for, because there are many.
     Pairs,
+    /// What the codecs of each pair take, counted without servers; only when asked for, and alone.
+    Codecs,
 }
 
 /// Content events of a stream, where nothing else is said.
@@ -51,6 +53,8 @@ pub(super) struct Scenario {
     pub(super) name: Cow<'static, str>,
     /// Bytes of a request's body.
     pub(super) size: usize,
+    /// Turns that a request of the pairs is said in.
+    pub(super) turns: usize,
     /// Time between the events of a stream; none when the answer is not streamed.
     pub(super) stream: Option<Duration>,
     /// Content events of a stream.
@@ -62,6 +66,8 @@ pub(super) struct Scenario {
     pub(super) connections: usize,
     #[serde(skip)]
     pub(super) rhythm: Rhythm,
+    /// Whether the servers keep their core awake between two events.
+    pub(super) polling: bool,
     #[serde(skip)]
     pub(super) group: Group,
 }
@@ -76,7 +82,8 @@ impl Scenario {
             Subject::Floor | Subject::Gateway => true,
             Subject::Direct => !self.translated,
             Subject::FloorReading => !self.translated && self.group == Group::Requests,
-            Subject::Nginx => !self.translated,
+            // It has no such setting.
+            Subject::Nginx => !self.translated && !self.polling,
         };
         present.iter().copied().filter(takes_part).collect()
     }
@@ -112,6 +119,7 @@ pub(super) fn all() -> Vec<Scenario> {
     scenarios.push(long_stream("streams-long", false));
     scenarios.push(long_stream("streams-long-translated", true));
     scenarios.push(latency("latency-1", 1, Rhythm::Closed));
+    scenarios.push(Scenario { polling: true, ..latency("latency-1-polling", 1, Rhythm::Closed) });
     scenarios.push(latency("latency-16", BUSY, Rhythm::Closed));
     scenarios.push(latency("latency-open", STREAMS, Rhythm::Open(OPEN_RATE)));
     scenarios
@@ -123,12 +131,14 @@ fn request(name: &'static str, size: usize, translated: bool) -> Scenario {
     Scenario {
         name: name.into(),
         size,
+        turns: 1,
         stream,
         chunks,
         translated,
         pair: None,
         connections: BUSY,
         rhythm,
+        polling: false,
         group: Group::Requests,
     }
 }
@@ -141,12 +151,14 @@ fn stream(name: &'static str, pace: Duration, translated: bool) -> Scenario {
     Scenario {
         name: name.into(),
         size,
+        turns: 1,
         stream,
         chunks,
         translated,
         pair: None,
         connections,
         rhythm,
+        polling: false,
         group: Group::Streams,
     }
 }
@@ -161,12 +173,14 @@ fn latency(name: &'static str, connections: usize, rhythm: Rhythm) -> Scenario {
     Scenario {
         name: name.into(),
         size,
+        turns: 1,
         stream,
         chunks,
         translated: false,
         pair: None,
         connections,
         rhythm,
+        polling: false,
         group: Group::Latency,
     }
 }

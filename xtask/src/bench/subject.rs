@@ -66,6 +66,8 @@ pub(super) struct Setup {
     pub(super) home: Vec<usize>,
     /// A folder for configuration, stores and logs of this run.
     pub(super) folder: PathBuf,
+    /// Whether servers keep their core awake between two events: while requests are open and a little longer.
+    pub(super) polling: bool,
     /// The gateway's binary.
     pub(super) gateway: PathBuf,
 }
@@ -154,7 +156,11 @@ impl Setup {
             Subject::Direct => plain(upstream, None),
             Subject::Floor | Subject::FloorReading => {
                 let reading = if subject == Subject::Floor { "nothing" } else { "model-and-usage" };
-                let arguments = ["floor", "--upstream", &upstream.to_string(), "--reading", reading];
+                let upstream = upstream.to_string();
+                let mut arguments = vec!["floor", "--upstream", &upstream, "--reading", reading];
+                if self.polling {
+                    arguments.push("--polling");
+                }
                 let (process, address) = self.start_part(&arguments, core)?;
                 plain(address, Some(process))
             }
@@ -206,6 +212,7 @@ impl Setup {
             ("PORT", &*port.to_string()),
             ("STORE", &store),
             ("KEY", KEY),
+            ("BUSY_POLL", if self.polling { "1ms" } else { "0s" }),
             ("UPSTREAM", &*upstream.to_string()),
         ];
         let file = folder.join("trunkline.yaml");
@@ -316,10 +323,17 @@ mod tests {
 
     use super::*;
 
+    const WORDS: [(&str, &str); 5] = [
+        ("PORT", "4000"),
+        ("STORE", "log.db"),
+        ("KEY", KEY),
+        ("BUSY_POLL", "1ms"),
+        ("UPSTREAM", "127.0.0.1:1"),
+    ];
+
     #[test]
     fn templates_are_filled_in_whole() {
-        let gateway = [("PORT", "4000"), ("STORE", "log.db"), ("KEY", KEY), ("UPSTREAM", "127.0.0.1:1")];
-        for (template, words) in [(CONFIGURATION, &gateway[..]), (NGINX, &gateway[..])] {
+        for (template, words) in [(CONFIGURATION, &WORDS), (NGINX, &WORDS)] {
             let text = filled(template, words);
             let left: Vec<_> =
                 text.lines().filter(|line| line.contains('@') && !line.starts_with('#')).collect();
@@ -329,8 +343,7 @@ mod tests {
 
     #[test]
     fn the_gateways_configuration_is_one_it_accepts_without_a_warning() {
-        let words = [("PORT", "4000"), ("STORE", "log.db"), ("KEY", KEY), ("UPSTREAM", "127.0.0.1:1")];
-        let source = Source { path: "trunkline.yaml".to_owned(), text: filled(CONFIGURATION, &words) };
+        let source = Source { path: "trunkline.yaml".to_owned(), text: filled(CONFIGURATION, &WORDS) };
         let inputs = Inputs {
             environment: &|_| None,
             today: Date::from_unix_seconds(0),

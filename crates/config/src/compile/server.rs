@@ -57,6 +57,9 @@ pub(crate) fn compile(file: &File, compiler: &mut Compiler<'_>) -> Server {
             .unwrap_or(default.open_requests),
         client_timeout: time(&["server", "client_timeout"], settings.client_timeout.as_ref(), 1, compiler)
             .unwrap_or(default.client_timeout),
+        busy_poll: compiler
+            .read(&["server", "busy_poll"], settings.busy_poll.as_ref(), scalar::duration)
+            .unwrap_or(default.busy_poll),
         drain: compiler
             .read(&["server", "drain"], settings.drain.as_ref(), scalar::duration)
             .unwrap_or(default.drain),

@@ -24,6 +24,8 @@ use trunkline_store::{
     BatchCounts, BatchQuery, BatchStatus, BatchStoreError, BatchTimes, BatchUsage, Batches, Deletion,
     LineEnd, NewLine, StoredBatch,
 };
+use trunkline_wire::codec::BadRequest;
+use trunkline_wire::scan;
 
 /// Where lines go.
 const ENDPOINT: &str = "/v1/messages";
@@ -118,10 +120,8 @@ fn read(body: &Bytes) -> Result<Vec<(String, &RawValue)>, ClientError> {
         let message = format!("the request body is not a JSON object with a list of `requests`: {why}");
         ClientError::new(ErrorCode::InvalidRequest, message)
     };
+    scan::object(body).map_err(BadRequest::into_client_error)?;
     let order: Order<'_> = serde_json::from_slice(body).map_err(|error| unreadable(&error.to_string()))?;
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(unreadable("expected an object"));
-    }
     let requests = order.requests.ok_or_else(|| wrong("requests", "Field required"))?;
     if requests.is_empty() || requests.len() > MOST_REQUESTS {
         let message = format!("a batch has 1 to {MOST_REQUESTS} requests, this one {}", requests.len());

@@ -80,10 +80,10 @@ fn place(path: &str) -> Option<(Place, &str)> {
     })
 }
 
-/// Whether a path is one of these. Another protocol has files of its own under the same path, which are not served.
+/// Whether a path is one of these. Other protocols have files and batches of their own under the same paths, which are not served.
 pub(crate) fn is_ours(path: &str, spoken: Dialect) -> bool {
     match place(path) {
-        Some((Place::Files, _)) => spoken == Dialect::OpenAi,
+        Some((Place::Files | Place::Batches, _)) => spoken == Dialect::OpenAi,
         found => found.is_some(),
     }
 }
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(at(&Method::GET, "/v1/messages/batches/x/results"), Some((results, true)));
         assert_eq!(at(&Method::GET, "/v1/files/x/other"), None);
         assert!(is_ours("/v1/files", Dialect::OpenAi) && !is_ours("/v1/files", Dialect::Anthropic));
-        assert!(!is_ours("/v1/filesystem", Dialect::OpenAi));
+        assert!(!is_ours("/v1/filesystem", Dialect::OpenAi) && !is_ours("/v1/batches", Dialect::Gemini));
         assert!(is_ours("/v1/messages/batches", Dialect::OpenAi));
     }
 }

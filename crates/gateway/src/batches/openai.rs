@@ -18,6 +18,8 @@ use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_store::{
     BatchCounts, BatchQuery, BatchStatus, BatchTimes, BatchUsage, LineEnd, ResultFiles, StoredBatch,
 };
+use trunkline_wire::codec::BadRequest;
+use trunkline_wire::scan;
 
 /// The shortest and longest time a batch may be given. The vendor takes `24h` only; so does every client that knows no other.
 const WINDOWS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
@@ -29,6 +31,7 @@ const LONGEST_VALUE: usize = 512;
 pub(super) async fn create(visit: &Visit, body: Incoming) -> Result<Response<AnswerBody>, ClientError> {
     let body = accept::json_body(&visit.gateway.generation(), &visit.headers, body).await?;
     admit_one_more(visit).await?;
+    scan::object(&body).map_err(BadRequest::into_client_error)?;
     let order: Value = serde_json::from_slice(&body).map_err(|error| {
         let message = format!("the request body is not valid JSON: {error}");
         ClientError::new(ErrorCode::InvalidRequest, message)

@@ -1,7 +1,8 @@
 //! A passed answer on its way to the client.
 //!
 //! Owns pumping at the client's pace, and the end of the record whichever side ends it. An answer that breaks off upstream fails
-//! here too: the connection closes without the end that HTTP asks for, so that nobody takes it for a whole one.
+//! here too: the connection closes without the end that HTTP asks for, so that nobody takes it for a whole one. So does one that
+//! the gateway's own stop overtakes: nobody knows its protocol, and with it words for that.
 
 use super::aim;
 use super::headers;
@@ -94,7 +95,12 @@ impl Passing {
         }
     }
 
-    pub(super) fn into_response(mut self, mut case: Case, dialect: Dialect) -> Response<AnswerBody> {
+    pub(super) fn into_response(
+        mut self,
+        gateway: Arc<Gateway>,
+        mut case: Case,
+        dialect: Dialect,
+    ) -> Response<AnswerBody> {
         case.record.status = self.status.as_u16();
         case.note_first_token();
         let mut headers = std::mem::take(&mut self.headers);
@@ -107,7 +113,7 @@ impl Passing {
             headers.insert(HeaderName::from_static("x-trunkline-provider"), provider);
         }
         let status = self.status;
-        let mut pumping = Pumping { passing: self, case, is_over: false };
+        let mut pumping = Pumping { gateway, passing: self, case, is_over: false };
         let body = if pumping.passing.sent.is_head || pumping.passing.body.is_ended() {
             pumping.finish(None, Outcome::Served);
             AnswerBody::text(Bytes::new())
@@ -130,6 +136,7 @@ impl Passing {
 
 /// The pump from provider to client. It reads when the client does.
 struct Pumping {
+    gateway: Arc<Gateway>,
     passing: Passing,
     case: Case,
     is_over: bool,
@@ -138,9 +145,11 @@ struct Pumping {
 impl Pumping {
     async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         let left = left_until(self.passing.sent.deadline, self.case.now());
-        let failure = match patience::during(left.min(LONGEST_SILENCE), self.passing.body.chunk()).await {
-            _ if left.is_zero() => too_late(),
-            Ok(Some(Ok(piece))) => {
+        let chunk = patience::during(left.min(LONGEST_SILENCE), self.passing.body.chunk());
+        let failure = match self.gateway.stop.before(chunk).await {
+            Err(stopped) => stopped.failure(),
+            Ok(_) if left.is_zero() => too_late(),
+            Ok(Ok(Some(Ok(piece)))) => {
                 self.passing.meter.passed(&piece);
                 if self.passing.body.is_ended() {
                     // Of an answer whose length was announced nobody asks for more than that.
@@ -148,13 +157,13 @@ impl Pumping {
                 }
                 return Some(Ok(piece));
             }
-            Ok(None) => {
+            Ok(Ok(None)) => {
                 self.finish(None, Outcome::Served);
                 return None;
             }
-            Ok(Some(Err(error))) => body_failure(&error),
-            Err(_) if left <= LONGEST_SILENCE => too_late(),
-            Err(_) => stall(LONGEST_SILENCE),
+            Ok(Ok(Some(Err(error)))) => body_failure(&error),
+            Ok(Err(_)) if left <= LONGEST_SILENCE => too_late(),
+            Ok(Err(_)) => stall(LONGEST_SILENCE),
         };
         self.finish(Some(failure), Outcome::BrokenOff);
         Some(Err(BrokenOff))

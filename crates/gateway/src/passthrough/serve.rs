@@ -11,6 +11,7 @@ use crate::accept;
 use crate::attempt::send_failure;
 use crate::body::AnswerBody;
 use crate::case::{self, Case};
+use crate::limit_headers;
 use crate::respond;
 use crate::state::{Gateway, Generation, Place};
 use http::request::Parts;
@@ -45,17 +46,27 @@ pub(crate) async fn serve(
     let mut case =
         Case::open(Arc::clone(&gateway), place, case::new_id(), dialect, Operation::Passthrough, version);
     let asked = Asked { method: parts.method, uri: parts.uri, headers: parts.headers, dialect };
-    let passed = match permit::permit(&gateway, &generation, &asked, &body, &mut case) {
-        Ok(permitted) => Box::pin(send(&gateway, &generation, asked, permitted, body, &mut case)).await,
-        Err(error) => {
-            accept::discard(body, &asked.headers).await;
-            Err(error)
+    let stages = async {
+        match permit::permit(&gateway, &generation, &asked, &body, &mut case) {
+            Ok(permitted) => Box::pin(send(&gateway, &generation, asked, permitted, body, &mut case)).await,
+            Err(error) => {
+                accept::discard(body, &asked.headers).await;
+                Err(error)
+            }
+        }
+    };
+    let passed = match gateway.stop.before(stages).await {
+        Ok(passed) => passed,
+        Err(stopped) => {
+            case.stopped(stopped);
+            Err(stopped.error())
         }
     };
     match passed {
-        Ok(passing) => passing.into_response(case, dialect),
+        Ok(passing) => passing.into_response(gateway, case, dialect),
         Err(error) => {
-            let response = respond::error(dialect, case.id(), &error);
+            let mut response = respond::error(dialect, case.id(), &error);
+            limit_headers::put(response.headers_mut(), &generation, &case);
             let last = case.record.attempts.last().and_then(|attempt| attempt.failure);
             if last == Some(FailureClass::ClientGone) {
                 case.note_error(&error);

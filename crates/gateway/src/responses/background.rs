@@ -1,21 +1,22 @@
 //! Responses that run on when nobody waits for them.
 //!
-//! Owns the detached tasks, their bound, what can be seen of them while they run, and their cancellation. Must not know how an
-//! answer is made: it drives the same stages as every request. What becomes of a response is kept in the store; what a stopped
-//! process left unfinished is told as failed by the next one.
+//! Owns the detached tasks, their bound, what can be seen of them while they run, their cancellation, and the wait for them at a
+//! stop. Must not know how an answer is made: it drives the same stages as every request. What becomes of a response is kept in the
+//! store: also that the gateway's stop ended it. What a killed process left unfinished is told as failed by the next one.
 
 use super::keep::{Keeper, Served, keep, status_of};
 use super::turn::Turn;
 use crate::admit::Admitted;
 use crate::body::AnswerBody;
 use crate::case::Case;
+use crate::limit_headers;
 use crate::pipeline;
 use crate::respond;
 use crate::state::Gateway;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -41,11 +42,33 @@ const AFTERGLOW: Duration = Duration::from_secs(60);
 pub(crate) struct Running {
     live: Mutex<HashMap<(String, String), Arc<Live>>>,
     places: Arc<Semaphore>,
+    /// How many are not over, for the stop that waits for them.
+    unfinished: Arc<watch::Sender<usize>>,
 }
 
 impl Default for Running {
     fn default() -> Self {
-        Self { live: Mutex::new(HashMap::new()), places: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self {
+            live: Mutex::new(HashMap::new()),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            unfinished: Arc::new(watch::Sender::new(0)),
+        }
+    }
+}
+
+/// One response counts as not over for as long as this lives.
+struct Unfinished(Arc<watch::Sender<usize>>);
+
+impl Unfinished {
+    fn begin(running: &Running) -> Self {
+        running.unfinished.send_modify(|number| *number += 1);
+        Self(Arc::clone(&running.unfinished))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.send_modify(|number| *number -= 1);
     }
 }
 
@@ -71,6 +94,12 @@ impl Running {
     /// One that runs, or has just stopped.
     pub(crate) fn find(&self, owner: &str, id: &str) -> Option<Arc<Live>> {
         self.live.lock().get(&(owner.to_owned(), id.to_owned())).cloned()
+    }
+
+    /// Waits until all are over.
+    pub(crate) async fn settled(&self) {
+        // The sender is here: it cannot be gone.
+        let _ = self.unfinished.subscribe().wait_for(|number| *number == 0).await;
     }
 }
 
@@ -117,7 +146,12 @@ pub(crate) fn start(gateway: &Arc<Gateway>, admitted: Box<Admitted>, case: Case)
         running.insert(key.clone(), Arc::clone(&live));
     }
     live.keeper.put(object.clone(), "queued");
-    let task = tokio::spawn(run(Arc::clone(gateway), admitted, case, turn, Arc::clone(&live), key));
+    let mut limits = HeaderMap::new();
+    limit_headers::put(&mut limits, &admitted.generation, &case);
+    let seat = Seat { gateway: Arc::clone(gateway), live: Arc::clone(&live), key };
+    let unfinished = Unfinished::begin(&gateway.running);
+    let task = gateway.stop.bell().waking(run(admitted, case, turn, seat, unfinished));
+    let task = tokio::spawn(task);
     *live.task.lock() = Some(task.abort_handle());
     let mut response = if live.is_streamed {
         follow(live, 0)
@@ -126,6 +160,7 @@ pub(crate) fn start(gateway: &Arc<Gateway>, admitted: Box<Admitted>, case: Case)
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     };
+    response.headers_mut().extend(limits);
     respond::identify(response.headers_mut(), dialect, request_id);
     response
 }
@@ -136,19 +171,14 @@ fn refuse(case: Case, error: &ClientError) -> Response<AnswerBody> {
     response
 }
 
-async fn run(
-    gateway: Arc<Gateway>,
-    admitted: Box<Admitted>,
-    case: Case,
-    turn: Arc<Turn>,
-    live: Arc<Live>,
-    key: (String, String),
-) {
-    let _seat = Seat { gateway: Arc::clone(&gateway), live: Arc::clone(&live), key };
-    let place = Arc::clone(&gateway.running.places).acquire_owned().await;
-    live.became("in_progress", None);
-    let outcome = pipeline::perform_admitted(&gateway, admitted, case).await;
-    match outcome {
+async fn run(admitted: Box<Admitted>, case: Case, turn: Arc<Turn>, seat: Seat, unfinished: Unfinished) {
+    let Seat { gateway, live, .. } = &seat;
+    let mut place = None;
+    let its_turn = async {
+        place = Arc::clone(&gateway.running.places).acquire_owned().await.ok();
+        live.became("in_progress", None);
+    };
+    match pipeline::perform_detached(gateway, admitted, case, its_turn).await {
         Ok((served, response)) => {
             let keeper = Keeper::new(gateway.responses.clone(), turn, served);
             live.drain(keep(keeper, response)).await;
@@ -157,6 +187,7 @@ async fn run(
     }
     drop(place);
     live.over();
+    drop(unfinished);
     if live.is_streamed {
         tokio::time::sleep(AFTERGLOW).await;
     }

@@ -120,14 +120,24 @@ struct Watched {
     out: VecDeque<Bytes>,
     /// The object as it began, for answers that never end.
     begun: Option<Bytes>,
+    /// What the client was told of its end, where that was an error.
+    told: Option<String>,
     is_kept: bool,
     is_over: bool,
 }
 
 fn streamed(keeper: Keeper, pieces: Pieces) -> Pieces {
     let framer = Framer::new(Framing::Sse, LARGEST_FRAME);
-    let watched =
-        Watched { keeper, pieces, framer, out: VecDeque::new(), begun: None, is_kept: false, is_over: false };
+    let watched = Watched {
+        keeper,
+        pieces,
+        framer,
+        out: VecDeque::new(),
+        begun: None,
+        told: None,
+        is_kept: false,
+        is_over: false,
+    };
     Box::pin(stream::unfold(watched, |mut watched| async move {
         let piece = watched.next().await?;
         Some((piece, watched))
@@ -155,10 +165,9 @@ impl Watched {
                     if let Ok(Some(frame)) = self.framer.finish() {
                         self.frame(frame);
                     }
-                    self.unfinished(
-                        "failed",
-                        Some(("server_error", "the answer broke off before it was complete")),
-                    );
+                    let told = self.told.take();
+                    let message = told.as_deref().unwrap_or("the answer broke off before it was complete");
+                    self.unfinished("failed", Some(("server_error", message)));
                 }
             }
         }
@@ -166,6 +175,9 @@ impl Watched {
 
     fn frame(&mut self, frame: RawFrame) {
         let kind = if frame.has_data() { kind_of(frame.frame().event, frame.frame().data) } else { "" };
+        if frame.has_data() && frame.frame().event == "error" {
+            self.told = message_of(frame.frame().data);
+        }
         let is_end = matches!(kind, "completed" | "incomplete" | "failed");
         if !is_end && !matches!(kind, "created" | "in_progress" | "queued") {
             self.out.push_back(frame.into_raw());
@@ -211,6 +223,21 @@ impl Drop for Watched {
         // The client went away, and the answer with it.
         self.unfinished("cancelled", None);
     }
+}
+
+/// The message of an error event, as we and the official API write it.
+fn message_of(event: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        message: Option<String>,
+        error: Option<Inner>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Inner {
+        message: String,
+    }
+    let Told { message, error } = serde_json::from_slice(event).ok()?;
+    message.or_else(|| error.map(|error| error.message))
 }
 
 /// The last word of an event's type, for those that carry the response.

@@ -110,22 +110,6 @@ impl Limiter {
         self.state.lock().configure(limits);
     }
 
-    /// What is allowed and what is left of it, of requests and of tokens per minute where they are limited. Cheaper than
-    /// [`Self::standing`], which also looks for the moment when all of it is back.
-    #[must_use]
-    pub fn left(&self, now: Moment) -> [Option<[u64; 2]>; 2] {
-        let state = &mut *self.state.lock();
-        let left = |window: Option<&mut Window>, limit: Option<u64>| {
-            let (window, limit) = (window?, limit?);
-            window.advance(now);
-            Some([limit, limit.saturating_sub(window.total())])
-        };
-        [
-            left(state.requests.as_mut(), state.limits.requests_per_minute),
-            left(state.tokens.as_mut(), state.limits.tokens_per_minute),
-        ]
-    }
-
     /// What is left.
     #[must_use]
     pub fn standing(&self, now: Moment) -> Standing {
@@ -283,7 +267,6 @@ mod tests {
         first.settle(&used(100));
         drop(reserve(&limiter, 800, at(0)).expect("900 are left"));
         assert_eq!(limiter.standing(at(0)).tokens.map(|tokens| tokens.remaining), Some(100));
-        assert_eq!(limiter.left(at(0)), [None, Some([1_000, 100])]);
         reserve(&limiter, 100, at(0)).expect("100 are left").settle(&Settlement::NotSent);
         assert_eq!(limiter.standing(at(0)).tokens.map(|tokens| tokens.remaining), Some(100));
     }

@@ -72,9 +72,12 @@ impl Window {
         Fit::After(self.freed(wanted - limit).since(now))
     }
 
-    /// When the window will be empty if nothing is charged any more.
+    /// When the window will be empty if nothing is charged any more: a minute after the last slot in which something was. That is
+    /// nearly always the running one, so that it is looked for from there.
     pub(super) fn empty_at(&self) -> Moment {
-        self.freed(self.total)
+        let oldest = self.newest.saturating_sub(SPAN - 1);
+        let last = (oldest..=self.newest).rev().find(|tick| self.slots[position(*tick)] > 0);
+        Moment::from_micros((last.unwrap_or(self.newest) + SPAN) * SLOT)
     }
 
     /// Charges an amount to the running slot.

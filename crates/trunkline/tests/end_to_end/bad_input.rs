@@ -132,7 +132,9 @@ async fn wrong_methods_and_paths_are_told_in_the_caller_s_form() {
         ("POST", "/v1/models"),
         ("DELETE", "/metrics"),
         ("POST", "/v1/chat/completion"),
-        ("GET", "/"),
+        ("GET", "/v2"),
+        ("POST", "/v1/conversations"),
+        ("POST", "/v1/responses/compact"),
     ] {
         let mut request = gateway.builder(path).body(Full::default()).unwrap();
         *request.method_mut() = method.parse().unwrap();

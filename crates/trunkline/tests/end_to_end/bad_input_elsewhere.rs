@@ -232,3 +232,31 @@ async fn combinations_that_cannot_be_are_explained_to_clients_of_every_protocol(
     assert_eq!(simulator.requests().len(), 0);
     insta::assert_snapshot!(shown);
 }
+
+/// Which of two values counts is nobody's guess, on no endpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_given_twice_is_refused_wherever_bodies_are_json() {
+    let simulator = simulator(DialectName::OpenAi).await;
+    let providers = provider("only", DialectName::OpenAi, &simulator.base_url());
+    let gateway = Gateway::start(&format!("providers:\n{providers}")).await;
+    let mut shown = String::new();
+    for (path, body) in [
+        ("/v1/moderations", json!({"model": "only/omni-moderation-latest", "input": "Hello"})),
+        ("/v1/images/generations", json!({"model": "only/gpt-image-2", "prompt": "A cat"})),
+        ("/v1/audio/speech", json!({"model": "only/gpt-4o-mini-tts", "input": "Hello", "voice": "alloy"})),
+        (
+            "/v1/batches",
+            json!({"completion_window": "24h", "endpoint": "/v1/chat/completions", "input_file_id": "f"}),
+        ),
+        ("/v1/messages/batches", json!({"requests": []})),
+        ("/v1/feedback", json!({"score": 1})),
+    ] {
+        let text = body.to_string();
+        let (name, value) = body.as_object().unwrap().iter().next().unwrap();
+        let twice = format!("{}, \"{name}\": {value}}}", &text[..text.len() - 1]);
+        let answer = gateway.post(path, twice).await;
+        shown.push_str(&format!("## {path}\n{}\n\n", answer.shown()));
+    }
+    assert_eq!(simulator.requests().len(), 0);
+    insta::assert_snapshot!(shown);
+}

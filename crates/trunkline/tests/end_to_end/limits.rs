@@ -21,6 +21,37 @@ async fn ask(gateway: &Gateway, face: Face) -> Answer {
     gateway.post(face.path(), face.body(MODEL, "Hello", false)).await
 }
 
+const fn names(face: Face) -> [&'static str; 3] {
+    match face {
+        Face::OpenAi => {
+            ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]
+        }
+        Face::Anthropic => [
+            "anthropic-ratelimit-requests-limit",
+            "anthropic-ratelimit-requests-remaining",
+            "anthropic-ratelimit-requests-reset",
+        ],
+    }
+}
+
+/// The minute, and the slice of it in which the last request fell; a moment in the protocol's own form.
+fn all_is_back_within_a_minute(face: Face, answer: &Answer) {
+    let [_, _, reset] = names(face);
+    let reset = answer.header(reset);
+    match face {
+        Face::OpenAi => {
+            let text = reset.strip_suffix('s').unwrap();
+            let (minutes, seconds) = text.split_once('m').unwrap_or(("0", text));
+            let time = minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap();
+            assert!((1.0..=62.0).contains(&time), "{reset}");
+        }
+        Face::Anthropic => {
+            let (day, time) = reset.split_once('T').unwrap();
+            assert_eq!((day.len(), time.len(), time.ends_with('Z')), (10, 9, true), "{reset}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_over_the_limit_are_told_when_to_come_back() {
     for face in Face::BOTH {
@@ -28,14 +59,16 @@ async fn requests_over_the_limit_are_told_when_to_come_back() {
         for left in [2, 1, 0] {
             let answer = ask(&gateway, face).await;
             assert_eq!(answer.status, 200, "{}", answer.text());
-            let name = match face {
-                Face::OpenAi => "x-ratelimit-remaining-requests",
-                Face::Anthropic => "anthropic-ratelimit-requests-remaining",
-            };
-            assert_eq!(answer.header(name), left.to_string());
+            let [_, remaining, _] = names(face);
+            assert_eq!(answer.header(remaining), left.to_string());
+            all_is_back_within_a_minute(face, &answer);
         }
         let refused = ask(&gateway, face).await;
         assert_eq!((refused.status, refused.error_code()), (429, "rate_limited"));
+        // Who is refused is told where it stands, too.
+        let [limit, remaining, _] = names(face).map(|name| refused.header(name).to_owned());
+        assert_eq!((&*limit, &*remaining), ("3", "0"));
+        all_is_back_within_a_minute(face, &refused);
         let wait = |answer: &Answer| answer.header("retry-after-ms").parse::<u64>().unwrap();
         // The minute since the first request, and the slice of it in which that fell.
         assert!((1..=62_000).contains(&wait(&refused)), "{refused:?}");

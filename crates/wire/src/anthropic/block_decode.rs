@@ -7,7 +7,8 @@
 use super::request_decode::keep;
 use crate::carried::{self, Place};
 use crate::codec::BadRequest;
-use crate::tree::At;
+use crate::conversation::push_user;
+use crate::cursor::At;
 use trunkline_model::content::{
     CacheMark, Content, Media, MediaSource, Message, Opaque, Part, Role, ToolCall, ToolResult,
 };
@@ -20,15 +21,7 @@ const CONTENT: &str = "a string or an array of content blocks";
 /// Reads the content of a user message.
 pub(super) fn user(content: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
     let parts = parts(content, request)?;
-    let (results, rest): (Vec<Part>, Vec<Part>) =
-        parts.into_iter().partition(|part| matches!(part.content, Content::ToolResult(_)));
-    let no_results = results.is_empty();
-    for result in results {
-        request.messages.push(Message { role: Role::Tool, parts: vec![result], name: None });
-    }
-    if no_results || !rest.is_empty() {
-        request.messages.push(Message { role: Role::User, parts: rest, name: None });
-    }
+    push_user(parts, &mut request.messages);
     Ok(())
 }
 

@@ -6,8 +6,8 @@
 
 use super::block_decode;
 use crate::codec::{BadRequest, PathParts};
+use crate::cursor::{self, At};
 use crate::source::Source;
-use crate::tree::{self, At};
 use trunkline_model::content::{Message, Part, Role};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::request::{
@@ -31,7 +31,7 @@ pub fn decode_request<'a>(
             offset: None,
         });
     }
-    let node = tree::parse(source.bytes())?;
+    let node = cursor::parse(source)?;
     let root = At::shared(&node, source);
     if root.fields().is_err() {
         return Err(root.wrong("the body must be a JSON object"));
@@ -107,6 +107,7 @@ fn messages(root: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> 
     if items.len() == 0 {
         return Err(messages.wrong("expected at least one message"));
     }
+    request.messages.reserve(items.len());
     for message in items {
         let role = message.required("role", "\"user\" or \"assistant\"")?;
         let content = message.required("content", "a string or an array of content blocks")?;

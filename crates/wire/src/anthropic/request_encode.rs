@@ -35,7 +35,7 @@ pub fn encode_request(
 ) -> Result<Encoded, EncodeError> {
     let chat = chat(request)?;
     let mut draft = Draft::new(chat, profile)?;
-    let mut out = BytesMut::with_capacity(1_024);
+    let mut out = BytesMut::with_capacity(crate::pieces::room(chat));
     out.open_object();
     if profile.model_in_body {
         out.field("model", &profile.model);
@@ -59,7 +59,7 @@ pub fn encode_request(
 pub fn encode_count_request(request: &Request, profile: &Profile) -> Result<Encoded, EncodeError> {
     let chat = chat(request)?;
     let mut draft = Draft::new(chat, profile)?;
-    let mut out = BytesMut::with_capacity(1_024);
+    let mut out = BytesMut::with_capacity(crate::pieces::room(chat));
     out.open_object();
     out.field("model", &profile.model);
     fixed(&mut out, profile);

@@ -30,7 +30,7 @@ pub(super) fn encode(
     profile: &Profile,
     delivery: Delivery,
 ) -> Result<Encoded, EncodeError> {
-    let mut out = Vec::with_capacity(1_024);
+    let mut out = Vec::with_capacity(crate::pieces::room(chat));
     let mut warnings = Warnings::default();
     let mut body = Object::open(&mut out);
     body.boolean("stream", delivery.is_stream());

@@ -24,7 +24,7 @@ use trunkline_model::warning::Warning;
 /// What the dialect cannot express, or refuses in this combination.
 pub(super) fn encode(chat: &ChatRequest, profile: &Profile) -> Result<Encoded, EncodeError> {
     let mut draft = Draft::new(chat, profile)?;
-    let mut out = BytesMut::with_capacity(1_024);
+    let mut out = BytesMut::with_capacity(crate::pieces::room(chat));
     out.open_object();
     let choice = draft.conversation(&mut out)?;
     draft.inference(&mut out);
@@ -47,7 +47,7 @@ pub fn encode_count_request(request: &Request, profile: &Profile) -> Result<Enco
         });
     };
     let mut draft = Draft::new(chat, profile)?;
-    let mut out = BytesMut::with_capacity(1_024);
+    let mut out = BytesMut::with_capacity(crate::pieces::room(chat));
     out.open_object();
     out.key("input");
     out.open_object();

@@ -9,7 +9,8 @@ use super::request_decode::{camel, keep};
 use super::state;
 use crate::carried::Place;
 use crate::codec::BadRequest;
-use crate::tree::At;
+use crate::conversation::push_user;
+use crate::cursor::At;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use trunkline_model::content::{
@@ -48,11 +49,12 @@ pub(super) fn system(content: &At<'_>, request: &mut ChatRequest) -> Result<(), 
 /// contents and parts so.
 pub(super) fn contents(contents: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
     let items = contents.one_or_more()?;
-    if items.is_empty() {
+    if items.len() == 0 {
         return Err(contents.wrong("expected at least one content"));
     }
+    request.messages.reserve(items.len());
     let mut calls = OpenCalls::default();
-    for (index, content) in items.iter().enumerate() {
+    for (index, content) in items.enumerate() {
         let role = content.optional("role");
         let is_model = match &role {
             None => false,
@@ -65,14 +67,21 @@ pub(super) fn contents(contents: &At<'_>, request: &mut ChatRequest) -> Result<(
         let mut parts = Vec::new();
         // A content without parts is what a model that said nothing leaves behind.
         if let Some(list) = content.optional("parts") {
-            for (place, item) in list.one_or_more()?.iter().enumerate() {
-                let (part, at) = part(item, request, &mut calls, (index, place), is_model)?;
+            let items = list.one_or_more()?;
+            parts.reserve_exact(items.len());
+            for (place, item) in items.enumerate() {
+                // Most parts are a text and nothing else.
+                if let Some(text) = item.lone_text("text") {
+                    parts.push(Part::text(text.said()?));
+                    continue;
+                }
+                let (part, at) = part(&item, request, &mut calls, (index, place), is_model)?;
                 attach(&mut parts, part, at);
             }
         } else if content.fields().is_err() || !is_model {
             return Err(content.required("parts", PARTS).err().unwrap_or_else(|| content.expected(PARTS)));
         }
-        if is_model { model(parts, request) } else { user(parts, request) }
+        if is_model { model(parts, request) } else { push_user(parts, &mut request.messages) }
     }
     Ok(())
 }
@@ -117,18 +126,6 @@ fn model(parts: Vec<Part>, request: &mut ChatRequest) {
             ) => text.push_str(more),
             _ => attach(&mut last.parts, part, if carried { Place::Before } else { Place::Own }),
         }
-    }
-}
-
-fn user(parts: Vec<Part>, request: &mut ChatRequest) {
-    let (results, rest): (Vec<Part>, Vec<Part>) =
-        parts.into_iter().partition(|part| matches!(part.content, Content::ToolResult(_)));
-    let no_results = results.is_empty();
-    for result in results {
-        request.messages.push(Message { role: Role::Tool, parts: vec![result], name: None });
-    }
-    if no_results || !rest.is_empty() {
-        request.messages.push(Message { role: Role::User, parts: rest, name: None });
     }
 }
 

@@ -13,8 +13,8 @@ use crate::codec::{
     BadRequest, Decode, EmbeddingForm, EmbeddingsBy, Encode, EncodeContext, EncodeError, Encoded, Envelope,
     Frame, PathParts, Profile,
 };
+use crate::cursor::At;
 use crate::json_text::JsonText;
-use crate::tree::At;
 use bytes::BytesMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;

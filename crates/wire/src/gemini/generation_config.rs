@@ -6,7 +6,7 @@
 use super::request_decode::{camel, keep};
 use super::schema;
 use crate::codec::BadRequest;
-use crate::tree::At;
+use crate::cursor::At;
 use trunkline_model::json::Json;
 use trunkline_model::request::{ChatRequest, Effort, OutputFormat, Reasoning};
 

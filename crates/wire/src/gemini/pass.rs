@@ -5,8 +5,8 @@
 
 use super::state;
 use crate::codec::{Envelope, Profile};
+use crate::cursor::{self, At};
 use crate::splice::{Edit, Edits, json_string};
-use crate::tree::{self, At};
 use bytes::Bytes;
 use std::ops::Range;
 use trunkline_model::dialect::{Delivery, Operation};
@@ -34,7 +34,7 @@ pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, _delivery
         let Some(value) = body.get(field.value.clone()) else { continue };
         match body.get(field.name.clone()) {
             Some(b"requests" | b"generateContentRequest" | b"generate_content_request") => {
-                let Ok(node) = tree::parse(value) else { continue };
+                let Ok(node) = cursor::parse(value) else { continue };
                 let root = At::root(&node);
                 match root.items() {
                     Ok(items) => items.for_each(|item| name_model(&item, body, &model, &mut edits)),
@@ -87,7 +87,7 @@ fn limit(config: &[u8], body: &[u8], envelope: &Envelope, profile: &Profile, edi
     if wanted <= most || most == 0 {
         return;
     }
-    let Ok(node) = tree::parse(config) else { return };
+    let Ok(node) = cursor::parse(config) else { return };
     let root = At::root(&node);
     let range = root
         .either("maxOutputTokens", "max_output_tokens")

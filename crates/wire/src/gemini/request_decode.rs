@@ -7,8 +7,8 @@
 
 use super::{content_decode, embeddings, generation_config, schema};
 use crate::codec::{BadRequest, PathParts};
+use crate::cursor::{self, At};
 use crate::source::Source;
-use crate::tree::{self, At};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::json::Json;
 use trunkline_model::request::{ChatRequest, Extra, FunctionTool, Request, Tool, ToolChoice};
@@ -23,7 +23,7 @@ pub fn decode_request<'a>(
     path: &PathParts,
 ) -> Result<Request, BadRequest> {
     let source = body.into();
-    let node = tree::parse(source.bytes())?;
+    let node = cursor::parse(source)?;
     let root = At::shared(&node, source);
     if root.fields().is_err() {
         return Err(root.wrong("the body must be a JSON object"));

@@ -42,7 +42,7 @@ pub fn encode_request(
             reason: "the dialect orders no documents".to_owned(),
         }),
         Request::Chat(chat) => {
-            let mut out = BytesMut::with_capacity(1_024);
+            let mut out = BytesMut::with_capacity(crate::pieces::room(chat));
             out.open_object();
             let warnings = body(chat, profile, &mut out)?;
             out.close_object();
@@ -62,7 +62,7 @@ pub fn encode_count_request(request: &Request, profile: &Profile) -> Result<Enco
             reason: "Gemini counts the tokens of conversations only".to_owned(),
         });
     };
-    let mut out = BytesMut::with_capacity(1_024);
+    let mut out = BytesMut::with_capacity(crate::pieces::room(chat));
     out.open_object();
     out.key("generateContentRequest");
     out.open_object();

@@ -26,15 +26,15 @@ fn place(root: &Node<'_>) -> Option<String> {
     let Value::Array(steps) = &details.first()?.field("loc")?.value else { return None };
     let mut path = String::new();
     for (index, step) in steps.iter().take(16).enumerate() {
-        match &step.value {
-            Value::Text(text) if index == 0 && text.as_str() == "body" => {}
-            Value::Text(text) => {
+        match (&step.value, step.as_text()) {
+            (_, Some("body")) if index == 0 => {}
+            (_, Some(text)) => {
                 if !path.is_empty() {
                     path.push('.');
                 }
-                path.extend(text.as_str().chars().take(100));
+                path.extend(text.chars().take(100));
             }
-            Value::Number => path.push_str(&format!("[{}]", step.raw)),
+            (Value::Number, _) => path.push_str(&format!("[{}]", step.raw)),
             _ => {}
         }
     }

@@ -113,10 +113,12 @@ pub(crate) fn from_object(status: u16, root: &Node<'_>) -> Failure {
 
 /// The message, wherever look-alikes put it: `error.message`, `error` itself, `message`, `detail` (FastAPI: a list).
 fn message_of<'n>(root: &'n Node<'_>, error: &'n Node<'_>) -> Option<&'n str> {
-    let detail = || match &root.field("detail").or_else(|| error.field("message")?.field("detail"))?.value {
-        Value::Text(text) => Some(text.as_str()),
-        Value::Array(details) => details.first()?.field("msg")?.as_text(),
-        _ => None,
+    let detail = || {
+        let detail = root.field("detail").or_else(|| error.field("message")?.field("detail"))?;
+        match &detail.value {
+            Value::Array(details) => details.first()?.field("msg")?.as_text(),
+            _ => detail.as_text(),
+        }
     };
     error
         .field("message")
@@ -131,7 +133,9 @@ fn message_of<'n>(root: &'n Node<'_>, error: &'n Node<'_>) -> Option<&'n str> {
 fn word(node: &Node<'_>, name: &str) -> Option<String> {
     let field = node.field(name)?;
     match field.value {
-        Value::Text(ref text) if !text.as_str().is_empty() => Some(text.as_str().chars().take(100).collect()),
+        Value::Text(_) => {
+            field.as_text().filter(|text| !text.is_empty()).map(|text| text.chars().take(100).collect())
+        }
         Value::Number => Some(field.raw.chars().take(100).collect()),
         _ => None,
     }

@@ -77,8 +77,12 @@ fn content(node: &Node<'_>, place: &Place<'_>) -> Result<Vec<Part>, BadRequest> 
     if content.kind() != Kind::Array {
         return Err(at.expected("a string or an array of parts", content));
     }
-    let nodes = at.array(content)?.iter().enumerate();
-    nodes.map(|(index, node)| part(node, &at.index(index))).collect()
+    let nodes = at.array(content)?;
+    let mut parts = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        parts.push(part(node, &at.index(index))?);
+    }
+    Ok(parts)
 }
 
 fn part(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest> {

@@ -29,7 +29,7 @@ pub fn decode_request<'a>(
     _path: &PathParts,
 ) -> Result<Request, BadRequest> {
     let source = body.into();
-    let root = parse(source.bytes(), OPAQUE)?;
+    let root = parse(source, OPAQUE)?;
     let place = Place::root(source);
     if root.kind() != Kind::Object {
         return Err(BadRequest {

@@ -55,7 +55,7 @@ pub fn encode_request(
 }
 
 fn encode_chat(chat: &ChatRequest, profile: &Profile, delivery: Delivery) -> Result<Encoded, EncodeError> {
-    let mut out = Vec::with_capacity(1_024);
+    let mut out = Vec::with_capacity(crate::pieces::room(chat));
     let mut warnings = Warnings::default();
     let mut body = Object::open(&mut out);
     body.text("model", &profile.model);

@@ -4,7 +4,7 @@
 
 use super::form;
 use crate::codec::{BadRequest, Envelope, Field, Profile};
-use crate::scan;
+use crate::scan::{self, LongStrings};
 use crate::splice::{Edit, Edits};
 use bytes::Bytes;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
@@ -52,7 +52,11 @@ pub struct Asked {
 /// What is wrong and where.
 pub fn envelope(operation: Operation, form: BodyForm<'_>, body: &[u8]) -> Result<Envelope, BadRequest> {
     let mut envelope = match form {
-        BodyForm::Json => scan::envelope(Dialect::OpenAi, operation, body, &Default::default())?,
+        BodyForm::Json => {
+            let envelope = scan::envelope(Dialect::OpenAi, operation, body, &Default::default())?;
+            envelope.refuse_repeated(body)?;
+            envelope
+        }
         BodyForm::Multipart(content_type) => of_form(operation, content_type, body)?,
     };
     if operation == Operation::Speech {
@@ -100,7 +104,7 @@ fn of_form(operation: Operation, content_type: &str, body: &[u8]) -> Result<Enve
             "model: the form has no such part; add the name of a model or route",
         ));
     }
-    Ok(Envelope { shape, fields, wants_stream_usage: true })
+    Ok(Envelope { shape, fields, wants_stream_usage: true, strings: LongStrings::default() })
 }
 
 fn text<'a>(name: &str, value: &'a [u8]) -> Result<&'a str, BadRequest> {

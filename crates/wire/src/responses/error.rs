@@ -22,9 +22,9 @@ pub fn decode_error(status: u16, body: &[u8]) -> Failure {
     openai::decode_error(status, body)
 }
 
-/// The event that ends a broken stream which this crate did not write: its place in the sequence is not known.
-pub fn encode_error_frame(error: &ClientError, request_id: RequestId, out: &mut BytesMut) {
-    write_event(error, request_id, 0, out);
+/// The event that ends a broken stream which this crate did not write, under its number in the sequence.
+pub fn encode_error_frame(error: &ClientError, request_id: RequestId, number: u64, out: &mut BytesMut) {
+    write_event(error, request_id, number, out);
 }
 
 /// The `error` event. Its own fields are those of the specification; the official clients, which only raise at an `error` object,

@@ -31,7 +31,9 @@ pub(super) fn input(
     if node.kind() != Kind::Array {
         return Err(place.expected("a string or an array of items", node));
     }
-    for (index, node) in place.array(node)?.iter().enumerate() {
+    let nodes = place.array(node)?;
+    messages.reserve(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
         item(node, &place.index(index), index, messages)?;
     }
     Ok(())
@@ -98,7 +100,10 @@ fn message(node: &Node<'_>, place: &Place<'_>, messages: &mut Vec<Message>) -> R
         "developer" => Role::Developer,
         "assistant" => {
             let parts = content(node, place, "content")?;
-            assistant(messages).extend(parts);
+            match messages.last_mut().filter(|last| last.role == Role::Assistant) {
+                Some(last) => last.parts.extend(parts),
+                None => messages.push(Message { role: Role::Assistant, parts, name: None }),
+            }
             return Ok(());
         }
         other => {
@@ -122,8 +127,12 @@ fn content(node: &Node<'_>, place: &Place<'_>, key: &str) -> Result<Vec<Part>, B
     if content.kind() != Kind::Array {
         return Err(at.expected("a string or an array of parts", content));
     }
-    let nodes = at.array(content)?.iter().enumerate();
-    nodes.map(|(index, node)| part(node, &at.index(index))).collect()
+    let nodes = at.array(content)?;
+    let mut parts = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        parts.push(part(node, &at.index(index))?);
+    }
+    Ok(parts)
 }
 
 fn part(node: &Node<'_>, place: &Place<'_>) -> Result<Part, BadRequest> {

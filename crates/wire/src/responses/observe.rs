@@ -32,6 +32,7 @@ struct Look<'a> {
     delta: &'a str,
     item: &'a str,
     response: &'a str,
+    number: &'a str,
     has_error: bool,
     code: Option<&'a str>,
     message: Option<&'a str>,
@@ -61,6 +62,7 @@ impl<'a> Look<'a> {
             match key.raw {
                 "item" => look.item = value,
                 "response" => look.response = value,
+                "sequence_number" => look.number = value,
                 "error" => look.has_error = value != "null",
                 _ => {}
             }
@@ -112,6 +114,9 @@ impl Observer {
 
     fn event(&mut self, text: &str, name: &str) -> Result<Seen, Failure> {
         let look = Look::read(text).map_err(|_| openai::not_an_answer(text.as_bytes()))?;
+        if let Ok(number) = look.number.parse::<u64>() {
+            self.summary.next_event = number.saturating_add(1);
+        }
         let kind = if look.kind.is_empty() { name } else { look.kind };
         if look.has_error {
             return Err(openai::error_in(text.as_bytes()));

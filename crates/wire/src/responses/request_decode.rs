@@ -39,7 +39,7 @@ pub fn decode_request<'a>(
     if operation == Operation::Embeddings {
         return Err(BadRequest::at("input", "the responses endpoint makes no embeddings"));
     }
-    let root = parse(source.bytes(), OPAQUE)?;
+    let root = parse(source, OPAQUE)?;
     if root.kind() != Kind::Object {
         return Err(BadRequest {
             message: "the body: expected an object".to_owned(),

@@ -216,6 +216,18 @@ proptest! {
 }
 
 #[test]
+fn the_error_that_ends_a_passed_stream_has_the_next_number() {
+    let mut observer = observer(Operation::Chat, Delivery::Stream, true);
+    for number in [0, 1, 7] {
+        let data = format!(
+            "{{\"type\":\"response.output_text.delta\",\"delta\":\"a\",\"sequence_number\":{number}}}"
+        );
+        observer.frame(Frame { event: "", data: data.as_bytes() }).unwrap();
+        assert_eq!(observer.summary().next_event, number + 1);
+    }
+}
+
+#[test]
 fn a_stream_that_just_stops_is_cut_for_decoder_and_observer() {
     let stream = b"data: {\"type\":\"response.output_text.delta\",\"delta\":\"He\"}\n\n";
     let failure = decode(Delivery::Stream, stream, 10).unwrap_err();

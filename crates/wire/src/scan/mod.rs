@@ -12,6 +12,7 @@ mod prompt;
 pub(crate) mod reader;
 mod responses;
 pub(crate) mod specials;
+mod strings;
 mod text;
 pub(crate) mod tree;
 mod types;
@@ -23,6 +24,7 @@ use reader::{Fault, Kind, Reader, wrong_type};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::shape::Shape;
 
+pub use strings::LongStrings;
 pub use text::{PromptText, prompt_text};
 
 /// Looks at a body.
@@ -39,8 +41,32 @@ pub fn envelope(
 ) -> Result<Envelope, BadRequest> {
     let text = utf8(body)?;
     let mut facts = Facts::new(dialect, operation, path);
-    let fields = facts.read(text).map_err(|fault| *fault)?;
-    facts.finish(body, fields)
+    let (fields, strings) = facts.read(text).map_err(|fault| *fault)?;
+    facts.finish(body, fields, strings)
+}
+
+/// Looks at a body that is no request of a dialect: whether it is one JSON object, and none of its objects has a key twice.
+///
+/// # Errors
+/// What is wrong and where.
+pub fn object(body: &[u8]) -> Result<(), BadRequest> {
+    let mut reader = Reader::strict(utf8(body)?);
+    reader.blanks();
+    if reader.kind() != Kind::Object {
+        return Err(*reader.unexpected("`{`: the body is a JSON object"));
+    }
+    let mut fields = Vec::new();
+    let read = reader.object(|reader, key| {
+        let start = reader.position();
+        reader.skip()?;
+        fields.push(Field { name: key.range(), value: start..reader.position() });
+        Ok(())
+    });
+    read.and_then(|()| reader.end()).map_err(|fault| *fault)?;
+    // The strict reader leaves the outermost keys to its visitor.
+    let shape = Shape::new(Dialect::OpenAi, Operation::Chat);
+    Envelope { shape, fields, wants_stream_usage: false, strings: LongStrings::default() }
+        .refuse_repeated(body)
 }
 
 /// The body as text.
@@ -84,7 +110,7 @@ impl Facts {
         }
     }
 
-    fn read(&mut self, text: &str) -> Result<Vec<Field>, Fault> {
+    fn read(&mut self, text: &str) -> Result<(Vec<Field>, LongStrings), Fault> {
         let mut reader = Reader::strict(text);
         reader.blanks();
         if reader.kind() != Kind::Object {
@@ -108,10 +134,15 @@ impl Facts {
             Ok(())
         })?;
         reader.end()?;
-        Ok(fields)
+        Ok((fields, reader.into_strings()))
     }
 
-    fn finish(mut self, body: &[u8], fields: Vec<Field>) -> Result<Envelope, BadRequest> {
+    fn finish(
+        mut self,
+        body: &[u8],
+        fields: Vec<Field>,
+        strings: LongStrings,
+    ) -> Result<Envelope, BadRequest> {
         let shape = &mut self.shape;
         if let Some(model) = openai::default_model(shape.operation).filter(|_| !self.has_model) {
             model.clone_into(&mut shape.model);
@@ -143,7 +174,7 @@ impl Facts {
         }
         shape.tools = self.tools.declarations;
         shape.max_output_tokens = self.max_completion_tokens.or(shape.max_output_tokens);
-        Ok(Envelope { shape: self.shape, fields, wants_stream_usage: self.wants_stream_usage })
+        Ok(Envelope { shape: self.shape, fields, wants_stream_usage: self.wants_stream_usage, strings })
     }
 
     /// Reads the model's name.

@@ -6,6 +6,7 @@
 
 use super::keys::{Keys, repeated};
 use super::specials::{STEP, pass_escapes, plain_prefix, specials_of_step};
+use super::strings::{LongStrings, Strings};
 use super::unescape::unescape;
 use crate::codec::BadRequest;
 use std::borrow::Cow;
@@ -102,22 +103,35 @@ pub(crate) struct Reader<'a> {
     depth: u32,
     /// Whether a key that an object has twice is a mistake.
     is_strict: bool,
+    strings: Strings<'a>,
 }
 
 impl<'a> Reader<'a> {
     /// Starts before the first byte.
     pub(crate) const fn new(text: &'a str) -> Self {
-        Self { text, at: 0, depth: 0, is_strict: false }
+        Self { text, at: 0, depth: 0, is_strict: false, strings: Strings::Unknown }
     }
 
     /// As `new`, for what must not have a key twice in any of its objects but the outermost, whose visitor sees them all.
-    pub(crate) const fn strict(text: &'a str) -> Self {
-        Self { text, at: 0, depth: 0, is_strict: true }
+    /// Notes where long strings are.
+    pub(crate) fn strict(text: &'a str) -> Self {
+        let strings = Strings::Noted(LongStrings::of(text.as_bytes()));
+        Self { text, at: 0, depth: 0, is_strict: true, strings }
+    }
+
+    /// As `new`, for a text whose long strings may be known.
+    pub(crate) fn knowing(text: &'a str, strings: Option<&'a LongStrings>) -> Self {
+        Self { text, at: 0, depth: 0, is_strict: false, strings: Strings::known(strings) }
+    }
+
+    /// The long strings that were noted.
+    pub(super) fn into_strings(self) -> LongStrings {
+        if let Strings::Noted(strings) = self.strings { strings } else { LongStrings::default() }
     }
 
     /// Starts at a byte.
     pub(super) const fn at(text: &'a str, at: usize) -> Self {
-        Self { text, at, depth: 0, is_strict: false }
+        Self { text, at, depth: 0, is_strict: false, strings: Strings::Unknown }
     }
 
     /// The offset of the next byte.
@@ -171,7 +185,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a string; the next byte is its quote.
+    #[inline]
     pub(crate) fn string(&mut self) -> Result<Text<'a>, Fault> {
+        let start = self.at + 1;
+        let escapes = self.pass_string()?;
+        Ok(Text { raw: &self.text[start..self.at - 1], escapes, start })
+    }
+
+    /// Passes over a string. What is returned fits registers: what went through memory is waited for.
+    #[inline(never)]
+    fn pass_string(&mut self) -> Result<Escapes, Fault> {
         let bytes = self.text.as_bytes();
         let start = self.at + 1;
         let mut at = start;
@@ -185,16 +208,23 @@ impl<'a> Reader<'a> {
                 at += specials.trailing_zeros() as usize;
                 if bytes[at] == b'"' {
                     self.at = at + 1;
-                    return Ok(Text { raw: &self.text[start..at], escapes, start });
+                    return Ok(escapes);
                 }
             }
+        }
+        if let Some((end, escapes)) = self.strings.end_of(start)
+            && bytes.get(end) == Some(&b'"')
+        {
+            self.at = end + 1;
+            return Ok(escapes);
         }
         loop {
             at += plain_prefix(&bytes[at..]);
             match bytes.get(at) {
                 Some(b'"') => {
+                    self.strings.ended(start, at, escapes);
                     self.at = at + 1;
-                    return Ok(Text { raw: &self.text[start..at], escapes, start });
+                    return Ok(escapes);
                 }
                 Some(b'\\') => {
                     let mut check = |found: usize| {

@@ -178,6 +178,24 @@ fn of_a_top_level_field_given_twice_the_last_counts() {
 }
 
 #[test]
+fn an_object_of_no_dialect_is_read_as_strictly() {
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+    let bodies: [&[u8]; 8] = [
+        b"",
+        b"[]",
+        b"{\"a\":1",
+        b"{\"a\":1}x",
+        b"{\"a\":\xff}",
+        b"{\"a\":1,\"b\":2,\"\\u0061\":3}",
+        b"{\"x\":[{\"a\":1,\"a\":2}]}",
+        deep.as_bytes(),
+    ];
+    let told = bodies.map(|body| super::object(body).unwrap_err().message);
+    insta::assert_snapshot!(told.join("\n"));
+    assert_eq!(super::object(b" {\"a\": {\"b\": 1}, \"b\": [1, 2]} "), Ok(()));
+}
+
+#[test]
 fn a_field_given_twice_below_is_refused_with_its_path() {
     let bodies = [
         r#"{"model":"a","messages":[{"role":"user","content":"a","role":"system"}]}"#,

@@ -5,6 +5,7 @@
 //! a string, found a number" is the message a client can use. Strings without escapes and raw values are not copied.
 
 use super::reader::{self, Escapes, Fault, Kind, Reader, wrong_type};
+use super::unescape::{exact, unescape};
 use crate::codec::BadRequest;
 use crate::source::Source;
 use bytes::Bytes;
@@ -34,7 +35,7 @@ pub(crate) enum Value<'a> {
     Boolean(bool),
     /// Its text is the node's.
     Number,
-    Text(Said<'a>),
+    Text(Said),
     Array(Vec<Node<'a>>),
     Object(Vec<(Cow<'a, str>, Node<'a>)>),
     /// Checked but not entered: a value under one of the opaque keys.
@@ -43,98 +44,145 @@ pub(crate) enum Value<'a> {
 
 /// A string: what it reads as is found when somebody asks.
 #[derive(Debug)]
-pub(crate) struct Said<'a> {
-    inside: reader::Text<'a>,
-    resolved: OnceCell<String>,
-}
-
-impl Said<'_> {
-    /// What it reads as.
-    pub(crate) fn as_str(&self) -> &str {
-        if self.inside.escapes == Escapes::None {
-            return self.inside.raw;
-        }
-        self.resolved.get_or_init(|| self.inside.resolve().into_owned())
-    }
+pub(crate) struct Said {
+    /// Its escapes.
+    pub(crate) escapes: Escapes,
+    resolved: OnceCell<Box<str>>,
 }
 
 /// Reads a body; values under `opaque` keys (schemas, tool arguments) are kept as text.
 ///
 /// # Errors
 /// Syntax errors with their byte offset; too many values.
-pub(crate) fn parse<'a>(body: &'a [u8], opaque: &[&str]) -> Result<Node<'a>, BadRequest> {
-    let text = super::utf8(body)?;
-    parse_text(text, opaque)
+pub(crate) fn parse<'a>(body: impl Into<Source<'a>>, opaque: &[&str]) -> Result<Node<'a>, BadRequest> {
+    read(body.into(), opaque, Names::AsTheyAre)
+}
+
+/// As `parse`, all of it entered, of a body in whose names no half of a surrogate pair may stand.
+pub(crate) fn parse_exactly(body: Source<'_>) -> Result<Node<'_>, BadRequest> {
+    read(body, &[], Names::Exact)
 }
 
 /// As `parse`, of text.
 pub(crate) fn parse_text<'a>(text: &'a str, opaque: &[&str]) -> Result<Node<'a>, BadRequest> {
-    let mut builder = Builder { opaque, left: NODE_LIMIT };
-    let mut reader = Reader::new(text);
+    build(Reader::new(text), opaque, Names::AsTheyAre)
+}
+
+fn read<'a>(source: Source<'a>, opaque: &[&str], names: Names) -> Result<Node<'a>, BadRequest> {
+    let text = super::utf8(source.bytes())?;
+    build(Reader::knowing(text, source.strings()), opaque, names)
+}
+
+fn build<'a>(mut reader: Reader<'a>, opaque: &[&str], names: Names) -> Result<Node<'a>, BadRequest> {
+    let mut builder = Builder { opaque, names, left: NODE_LIMIT };
     reader.blanks();
-    let node = builder.node(&mut reader).map_err(|fault| *fault)?;
+    let mut node = Node::EMPTY;
+    builder.fill(&mut reader, &mut node).map_err(|fault| *fault)?;
     reader.end().map_err(|fault| *fault)?;
     Ok(node)
 }
 
+/// What names may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    /// Half a surrogate pair reads as U+FFFD.
+    AsTheyAre,
+    /// Half a surrogate pair is a mistake.
+    Exact,
+}
+
 struct Builder<'k> {
     opaque: &'k [&'k str],
+    names: Names,
     left: usize,
 }
 
 impl Builder<'_> {
-    fn node<'a>(&mut self, reader: &mut Reader<'a>) -> Result<Node<'a>, Fault> {
+    /// Reads the value that comes next into its place. What is made elsewhere and then moved is waited for: it would be read back as
+    /// soon as it is written.
+    fn fill<'a>(&mut self, reader: &mut Reader<'a>, node: &mut Node<'a>) -> Result<(), Fault> {
         let start = reader.position();
-        self.left = self.left.checked_sub(1).ok_or_else(|| {
-            Box::new(BadRequest {
-                message: format!("the body holds more than {NODE_LIMIT} JSON values"),
-                path: None,
-                offset: Some(start),
-            })
-        })?;
-        let value = match reader.kind() {
-            Kind::Null => {
-                reader.word("null")?;
-                Value::Null
-            }
-            Kind::Boolean => Value::Boolean(reader.boolean()?),
-            Kind::Number => {
-                reader.number()?;
-                Value::Number
-            }
-            Kind::Text => Value::Text(Said { inside: reader.string()?, resolved: OnceCell::new() }),
-            Kind::Array => {
-                let mut elements = Vec::new();
-                reader.array(|reader, _| {
-                    elements.push(self.node(reader)?);
-                    Ok(())
-                })?;
-                Value::Array(elements)
+        self.left = self.left.checked_sub(1).ok_or_else(|| too_many(start))?;
+        match reader.kind() {
+            Kind::Text => {
+                let escapes = reader.string()?.escapes;
+                node.value = Value::Text(Said { escapes, resolved: OnceCell::new() });
             }
             Kind::Object => {
-                let mut fields = Vec::with_capacity(4);
-                reader.object(|reader, key| {
-                    let name = key.resolve();
-                    let kind = reader.kind();
-                    let is_opaque =
-                        matches!(kind, Kind::Array | Kind::Object) && self.opaque.contains(&name.as_ref());
-                    let node = if is_opaque {
-                        Node { raw: reader.skip()?, value: Value::Opaque(kind) }
-                    } else {
-                        self.node(reader)?
-                    };
-                    fields.push((name, node));
-                    Ok(())
+                // Most are a role and what is said.
+                let room = if self.left + 1 == NODE_LIMIT { 12 } else { 2 };
+                node.value = Value::Object(Vec::with_capacity(room));
+                let Value::Object(fields) = &mut node.value else { unreachable!("it was made one above") };
+                reader.object(|reader, key| self.field(reader, key, fields))?;
+            }
+            Kind::Array => {
+                node.value = Value::Array(Vec::new());
+                let Value::Array(elements) = &mut node.value else { unreachable!("it was made one above") };
+                reader.array(|reader, _| {
+                    elements.push(Node::EMPTY);
+                    let element = elements.last_mut().expect("one was pushed");
+                    self.fill(reader, element)
                 })?;
-                Value::Object(fields)
+            }
+            // It is null already.
+            Kind::Null => reader.word("null")?,
+            Kind::Boolean => node.value = Value::Boolean(reader.boolean()?),
+            Kind::Number => {
+                reader.number()?;
+                node.value = Value::Number;
             }
             Kind::Invalid => return Err(reader.unexpected("a JSON value")),
-        };
-        Ok(Node { raw: reader.since(start), value })
+        }
+        node.raw = reader.since(start);
+        Ok(())
+    }
+
+    fn field<'a>(
+        &mut self,
+        reader: &mut Reader<'a>,
+        key: reader::Text<'a>,
+        fields: &mut Vec<(Cow<'a, str>, Node<'a>)>,
+    ) -> Result<(), Fault> {
+        fields.push((Cow::Borrowed(""), Node::EMPTY));
+        let (name, node) = fields.last_mut().expect("one was pushed");
+        if key.escapes == Escapes::None {
+            *name = Cow::Borrowed(key.raw);
+        } else {
+            *name = self.name(key)?;
+        }
+        let kind = reader.kind();
+        if matches!(kind, Kind::Array | Kind::Object) && self.opaque.contains(&name.as_ref()) {
+            *node = Node { raw: reader.skip()?, value: Value::Opaque(kind) };
+            return Ok(());
+        }
+        self.fill(reader, node)
+    }
+
+    fn name<'a>(&self, key: reader::Text<'a>) -> Result<Cow<'a, str>, Fault> {
+        if self.names == Names::AsTheyAre {
+            return Ok(key.resolve());
+        }
+        exact(key.raw, key.escapes).ok_or_else(|| {
+            let offset = key.start - 1;
+            let message = format!("a field name holds half a surrogate pair (byte {offset})");
+            Box::new(BadRequest { message, path: None, offset: Some(offset) })
+        })
     }
 }
 
+#[cold]
+fn too_many(offset: usize) -> Fault {
+    Box::new(BadRequest {
+        message: format!("the body holds more than {NODE_LIMIT} JSON values"),
+        path: None,
+        offset: Some(offset),
+    })
+}
+
 impl<'a> Node<'a> {
+    /// A place for a value that is still to be read.
+    const EMPTY: Self = Self { raw: "", value: Value::Null };
+
     /// What it is.
     pub(crate) const fn kind(&self) -> Kind {
         match &self.value {
@@ -176,10 +224,16 @@ impl<'a> Node<'a> {
 
     /// The text of a string.
     pub(crate) fn as_text(&self) -> Option<&str> {
-        match &self.value {
-            Value::Text(text) => Some(text.as_str()),
-            _ => None,
-        }
+        let Value::Text(said) = &self.value else { return None };
+        Some(match said.escapes {
+            Escapes::None => self.inside(),
+            _ => said.resolved.get_or_init(|| unescape(self.inside()).into()),
+        })
+    }
+
+    /// What stands between the quotes of a string.
+    pub(crate) fn inside(&self) -> &'a str {
+        self.raw.get(1..self.raw.len() - 1).unwrap_or_default()
     }
 
     /// The value as canonical JSON text.
@@ -333,12 +387,11 @@ impl<'p> Place<'p> {
     /// A string as text of the conversation, and a share of the body where it can be one.
     pub(crate) fn said(&self, node: &Node<'_>) -> Option<Text> {
         let Value::Text(said) = &node.value else { return None };
-        Some(match said.inside.escapes {
-            Escapes::None => Text::plain_part(self.body, said.inside.raw),
-            Escapes::Letters => {
-                Text::escaped_part(self.body, node.raw).unwrap_or_else(|| said.as_str().into())
-            }
-            Escapes::Numbers => said.as_str().into(),
+        let read = || node.as_text().unwrap_or_default().into();
+        Some(match said.escapes {
+            Escapes::None => Text::plain_part(self.body, node.inside()),
+            Escapes::Letters => Text::escaped_part(self.body, node.raw).unwrap_or_else(read),
+            Escapes::Numbers => read(),
         })
     }
 

@@ -3,13 +3,29 @@
 //! Owns what a backslash and the letters after it stand for. Must not check: the reader has. Long prompts are mostly plain letters
 //! with an escape here and there, so that moving them in steps of fixed size beats a search and an exact copy for each.
 
+use super::reader::Escapes;
 use super::specials::STEP;
+use memchr::memmem;
+use std::borrow::Cow;
 use wide::u8x16;
 
 /// Resolves escapes already checked by the reader.
 pub(crate) fn unescape(raw: &str) -> String {
     // Of letters only, most prompts can be moved in steps of fixed size; that the result is text is then seen just as fast.
     if raw.len() >= 2 * STEP && raw.is_ascii() { unescape_ascii(raw) } else { unescape_runs(raw) }
+}
+
+/// As `unescape`, of the inside of a string with these escapes; `None` where it holds half a surrogate pair.
+pub(crate) fn exact(raw: &str, escapes: Escapes) -> Option<Cow<'_, str>> {
+    if escapes == Escapes::None {
+        return Some(Cow::Borrowed(raw));
+    }
+    let text = unescape(raw);
+    // What stands for half a pair may have been said as itself: the strict reader tells.
+    if escapes == Escapes::Numbers && memmem::find(text.as_bytes(), "\u{fffd}".as_bytes()).is_some() {
+        return serde_json::from_str::<String>(&format!("\"{raw}\"")).ok().map(Cow::Owned);
+    }
+    Some(Cow::Owned(text))
 }
 
 /// Each step is moved whole and then counted up to its first escape: two instructions where a copy of exact length is a call.

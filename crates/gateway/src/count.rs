@@ -1,0 +1,70 @@
+//! Tokens counted where no deployment behind a route can count them.
+//!
+//! Owns the estimate that stands in for a provider's count, and what marks it as one. Must not send anything. Clients that plan
+//! their context by counts, as coding agents do, would otherwise be refused before a turn that the same route answers.
+
+use crate::admit::Admitted;
+use crate::answer;
+use crate::body::AnswerBody;
+use crate::case::Case;
+use crate::clock;
+use bytes::BytesMut;
+use http::Response;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use trunkline_model::dialect::{Delivery, Operation};
+use trunkline_model::error::ClientError;
+use trunkline_model::event::Event;
+use trunkline_model::record::Outcome;
+use trunkline_model::request::VectorEncoding;
+use trunkline_model::usage::Usage;
+use trunkline_model::warning::Warning;
+use trunkline_route::decision::Decision;
+use trunkline_route::filter::Reason;
+use trunkline_wire::codec::{BadRequest, EncodeContext};
+use trunkline_wire::dispatch;
+
+/// Whether an estimate may stand in: tokens are to be counted, nobody asked can do that, and the client takes an emulation.
+#[must_use]
+pub(crate) fn may_stand_in(admitted: &Admitted, decision: &Decision) -> bool {
+    let cannot_count = |reason: &Reason| matches!(reason, Reason::Operation { .. });
+    admitted.operation == Operation::CountTokens
+        && !admitted.strict
+        && !admitted.options.require_parameters
+        && !admitted.route.require_parameters
+        && decision.plan.is_err()
+        && !decision.rejections.is_empty()
+        && decision.rejections.iter().all(|rejection| cannot_count(&rejection.reason))
+}
+
+/// Answers with the estimate.
+///
+/// # Errors
+/// What is wrong with the request: a provider would have said so too.
+pub(crate) fn stand_in(admitted: &Admitted, case: &mut Case) -> Result<Response<AnswerBody>, ClientError> {
+    let Admitted { dialect, operation, body, path, envelope, .. } = admitted;
+    dispatch::decode_request(*dialect, *operation, body, path).map_err(BadRequest::into_client_error)?;
+    let context = EncodeContext {
+        request_id: case.id(),
+        created: clock::unix_seconds(),
+        model: envelope.shape.model.clone(),
+        stream_usage: false,
+        encoding: VectorEncoding::Float,
+        embedding_form: Default::default(),
+        echo: None,
+    };
+    let usage = Usage { input: envelope.shape.estimated_input_tokens(), ..Usage::default() };
+    let mut encoder = dispatch::encoder(*dialect, *operation, Delivery::Plain, context);
+    let mut out = BytesMut::new();
+    encoder.event(&Event::Usage(usage), &mut out);
+    encoder.event(&Event::End, &mut out);
+    encoder.finish(&mut out);
+    let reason = format!("no deployment of `{}` counts tokens: this is an estimate", admitted.route.name);
+    case.record.warnings.push(Warning::emulated("count_tokens", reason));
+    case.record.status = 200;
+    case.record.response_bytes = out.len() as u64;
+    let mut response = Response::new(AnswerBody::text(out.freeze()));
+    *response.headers_mut() = answer::head(admitted, case);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    case.finish(Outcome::Served);
+    Ok(response)
+}

@@ -1,0 +1,195 @@
+//! What vendors' clients ask for beside answers: how many tokens a prompt has, which models there are, whether anybody is there.
+
+use crate::support::{Answer, Gateway, KEY, model, provider, simulator};
+use http::Method;
+use http_body_util::Full;
+use serde_json::{Value, json};
+use trunkline_model::money::Cost;
+use trunkline_model::record::Outcome;
+use trunkline_sim::{DialectName, Simulator};
+
+async fn stage() -> (Vec<Simulator>, Gateway) {
+    let mut simulators = Vec::new();
+    let mut text = String::from("providers:\n");
+    for (name, dialect) in [
+        ("oa", DialectName::OpenAi),
+        ("an", DialectName::Anthropic),
+        ("ge", DialectName::Gemini),
+        ("mi", DialectName::Mistral),
+    ] {
+        let simulator = simulator(dialect).await;
+        text.push_str(&provider(name, dialect, &simulator.base_url()));
+        simulators.push(simulator);
+    }
+    let routes = format!(
+        "routes:\n  plain: {{ tiers: {{ one: {{ deployments: [oa/{}] }} }} }}\n  \
+         exact: {{ strict: true, tiers: {{ one: {{ deployments: [oa/{}] }} }} }}\n",
+        model(DialectName::OpenAi),
+        model(DialectName::OpenAi)
+    );
+    let gateway = Gateway::start(&(text + &routes)).await;
+    (simulators, gateway)
+}
+
+/// A prompt as coding agents send it: a long system prompt in blocks, tools, one short message.
+fn prompt(model: &str) -> Value {
+    json!({
+        "model": model,
+        "system": [{"type": "text", "text": "Be brief. ".repeat(400), "cache_control": {"type": "ephemeral"}}],
+        "tools": [{"name": "look", "description": "Looks around. ".repeat(100), "input_schema": {"type": "object"}}],
+        "messages": [{"role": "user", "content": "Hello"}],
+    })
+}
+
+async fn count(gateway: &Gateway, model: &str) -> Answer {
+    gateway.post("/v1/messages/count_tokens?beta=true", prompt(model).to_string()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_counted_whoever_is_behind_and_estimates_say_so() {
+    let (simulators, gateway) = stage().await;
+    let counts = [
+        ("an", DialectName::Anthropic, false),
+        ("ge", DialectName::Gemini, false),
+        ("oa", DialectName::OpenAi, true),
+        ("mi", DialectName::Mistral, true),
+    ];
+    let mut counted = Vec::new();
+    for (name, dialect, is_estimate) in counts {
+        let answer = count(&gateway, &format!("{name}/{}", model(dialect))).await;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        counted.push(answer.json()["input_tokens"].as_u64().unwrap());
+        let warning = answer.headers.get("x-trunkline-warnings").map(|value| value.to_str().unwrap());
+        assert_eq!(
+            warning.is_some_and(|text| text.starts_with("count_tokens emulated")),
+            is_estimate,
+            "{warning:?}"
+        );
+        let record = gateway.record(answer.id()).await;
+        assert_eq!(
+            (record.outcome, record.usage.total(), record.cost),
+            (Outcome::Served, 0, Cost::NOTHING),
+            "{name}"
+        );
+        assert_eq!(record.attempts.len(), usize::from(!is_estimate), "{name}");
+    }
+    let (least, most) = (counted.iter().min().unwrap(), counted.iter().max().unwrap());
+    assert!(*least > 1_000 && *most < 2 * *least, "the estimates are near the counts: {counted:?}");
+    assert!(simulators[0].requests().is_empty() && simulators[3].requests().is_empty());
+    let google = json!({"contents": [{"role": "user", "parts": [{"text": "Hello there, who is this?"}]}]});
+    let answer = gateway.post("/v1beta/models/plain:countTokens", google.to_string()).await;
+    assert!(
+        answer.json()["totalTokens"].as_u64().is_some_and(|tokens| (5..30).contains(&tokens)),
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_estimate_is_refused_where_it_is_not_wanted_or_the_prompt_is_wrong() {
+    let (_simulators, gateway) = stage().await;
+    let refused = count(&gateway, "exact").await;
+    assert_eq!(refused.error_code(), "no_eligible_deployment", "{}", refused.text());
+    for (name, value) in [("x-trunkline-strict", "true"), ("x-trunkline-require", "parameters")] {
+        let request = gateway.builder("/v1/messages/count_tokens").header(name, value);
+        let refused =
+            gateway.send(request.body(Full::new(prompt("plain").to_string().into())).unwrap()).await;
+        assert_eq!(refused.error_code(), "no_eligible_deployment", "{name}: {}", refused.text());
+    }
+    let wrong = json!({"model": "plain", "messages": [{"role": "oracle", "content": "Hello"}]});
+    let refused = gateway.post("/v1/messages/count_tokens", wrong.to_string()).await;
+    assert_eq!((refused.status, refused.error_code()), (400, "invalid_request"), "{}", refused.text());
+    assert!(refused.text().contains("messages[0].role"), "{}", refused.text());
+}
+
+async fn ask(gateway: &Gateway, method: Method, path: &str, header: (&'static str, &str)) -> Answer {
+    let mut request = gateway.builder(path).header(header.0, header.1).body(Full::default()).unwrap();
+    *request.method_mut() = method;
+    gateway.send(request).await
+}
+
+const ANTHROPIC: (&str, &str) = ("anthropic-version", "2023-06-01");
+const GOOGLE: (&str, &str) = ("x-goog-api-key", KEY);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_models_come_in_pages_where_the_protocol_has_them() {
+    let (_simulators, gateway) = stage().await;
+    let whole = ask(&gateway, Method::GET, "/v1/models", ANTHROPIC).await.json();
+    let ids: Vec<String> =
+        whole["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((&whole["has_more"], ids.contains(&"plain".to_owned())), (&json!(false), true));
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/v1/models?limit=100{after}");
+        let page = ask(&gateway, Method::GET, &path, ANTHROPIC).await.json();
+        let data = page["data"].as_array().unwrap();
+        assert!(data.len() <= 100);
+        seen.extend(data.iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        if page["has_more"] == false {
+            break;
+        }
+        after = format!("&after_id={}", page["last_id"].as_str().unwrap().replace('/', "%2F"));
+    }
+    assert_eq!(seen, ids);
+    let before = format!("/v1/models?limit=2&before_id={}", ids[5].replace('/', "%2F"));
+    let page = ask(&gateway, Method::GET, &before, ANTHROPIC).await.json();
+    assert_eq!(
+        (&page["first_id"], &page["last_id"], &page["has_more"]),
+        (&json!(ids[3]), &json!(ids[4]), &json!(true))
+    );
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    loop {
+        let page =
+            ask(&gateway, Method::GET, &format!("/v1beta/models?pageSize=100{token}"), GOOGLE).await.json();
+        let models = page["models"].as_array().unwrap();
+        seen.extend(
+            models.iter().map(|one| one["name"].as_str().unwrap().trim_start_matches("models/").to_owned()),
+        );
+        assert!(
+            models.iter().all(|one| one.get("inputTokenLimit") != Some(&json!(0))),
+            "no limit is made up"
+        );
+        let Some(next) = page["nextPageToken"].as_str() else { break };
+        token = format!("&pageToken={}", next.replace('/', "%2F"));
+    }
+    assert_eq!(seen, ids);
+    let wrong = ask(&gateway, Method::GET, "/v1/models?limit=none", ANTHROPIC).await;
+    assert_eq!((wrong.status, &wrong.json()["error"]["param"]), (400, &json!("limit")), "{}", wrong.text());
+    let wrong = ask(&gateway, Method::GET, "/v1beta/models?pageToken=nobody", GOOGLE).await;
+    assert_eq!(
+        (wrong.status, &wrong.json()["error"]["status"]),
+        (400, &json!("INVALID_ARGUMENT")),
+        "{}",
+        wrong.text()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_knocks_is_answered_and_who_asks_for_another_thing_is_sent_there() {
+    let (_simulators, gateway) = stage().await;
+    let knock = ask(&gateway, Method::HEAD, "/", ANTHROPIC).await;
+    assert_eq!((knock.status, knock.body.len()), (200, 0));
+    for (method, path, header, place) in [
+        (Method::POST, "/v1/files", ANTHROPIC, "/passthrough/PROVIDER/files`"),
+        (Method::GET, "/v1/skills", ANTHROPIC, "/passthrough/PROVIDER/skills`"),
+        (Method::GET, "/v1/batches/b", GOOGLE, "/passthrough/PROVIDER/batches/b`"),
+        (Method::POST, "/upload/v1beta/files", GOOGLE, "/passthrough/PROVIDER/files`"),
+        (
+            Method::POST,
+            "/v1beta/models/plain:batchGenerateContent",
+            GOOGLE,
+            "/passthrough/PROVIDER/models/MODEL:batch",
+        ),
+    ] {
+        let answer = ask(&gateway, method, path, header).await;
+        let error = &answer.json()["error"];
+        let told = error["message"].as_str().unwrap();
+        assert!(answer.status == 404 && told.contains(place), "{path}: {told}");
+        let kind = if header == ANTHROPIC {
+            (&error["type"], "not_found_error")
+        } else {
+            (&error["status"], "NOT_FOUND")
+        };
+        assert_eq!(kind.0, kind.1, "{path}");
+    }
+}
