@@ -115,6 +115,22 @@ where
     json::<B>(body)?.try_into()
 }
 
+/// Reads a page of a list that says whether there is more behind its last batch.
+pub(super) fn read_page<B>(body: &[u8], id: impl Fn(&B) -> &str) -> Result<Page, Unreadable>
+where
+    B: DeserializeOwned + TryInto<TheirBatch, Error = Unreadable>,
+{
+    #[derive(Deserialize)]
+    struct List<B> {
+        data: Vec<B>,
+        #[serde(default)]
+        has_more: bool,
+    }
+    let list: List<B> = json(body)?;
+    let next = list.data.last().filter(|_| list.has_more).map(|batch| id(batch).to_owned());
+    Ok(Page { batches: readable(list.data), next })
+}
+
 /// Those of a list that can be read: what cannot be is another's, ours are read one by one.
 pub(super) fn readable<B>(batches: Vec<B>) -> Vec<TheirBatch>
 where

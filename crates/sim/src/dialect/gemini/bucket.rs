@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::{Context, Inbound, Output, Refusal};
+use super::super::{Context, Inbound, Output, Refusal, decode};
 use super::{error, files};
 use crate::batch_book::{BatchBook, KeptFile, page};
 use crate::timestamp::rfc3339;
@@ -132,26 +132,6 @@ fn resource(bucket: &str, name: &str, content: &[u8], context: &Context<'_>) -> 
         "kind": "storage#object", "id": format!("{bucket}/{name}/1"), "name": name, "bucket": bucket, "generation": "1",
         "contentType": "application/jsonl", "size": content.len().to_string(), "timeCreated": now, "updated": now,
     })
-}
-
-/// Percent-decodes a name.
-pub(super) fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let hex = after.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// An error in the store's form.

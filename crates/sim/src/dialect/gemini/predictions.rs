@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::super::{Context, DialectName, Inbound, Output, Refusal};
+use super::super::{Context, DialectName, Inbound, Output, Refusal, decode};
 use super::{bucket, check, error};
-use crate::batch_book::{KeptBatch, page};
+use crate::batch_book::{KeptBatch, lines, page};
 use crate::chance::{Chance, fingerprint};
 use crate::script::BatchEnd;
 use crate::timestamp::rfc3339;
@@ -67,7 +67,7 @@ pub(super) fn answer(inbound: &Inbound, context: &Context<'_>) -> Result<Output,
 
 fn list(inbound: &Inbound, context: &Context<'_>) -> Value {
     let most = inbound.parameter("pageSize").and_then(|most| most.parse().ok()).unwrap_or(100);
-    let filter = inbound.parameter("filter").map(bucket::decode).unwrap_or_default();
+    let filter = inbound.parameter("filter").map(decode).unwrap_or_default();
     let label = filter.strip_prefix("labels.").and_then(|rest| rest.strip_suffix(":*"));
     let mut all = context.batches.batches(PREFIX);
     all.retain(|batch| label.is_none_or(|label| batch.object["labels"].get(label).is_some()));
@@ -117,9 +117,9 @@ fn create(
     let input = needed("/inputConfig/gcsSource/uris/0")?;
     let content = located(input).and_then(|(name, key)| bucket::object(context.batches, name, key));
     let content = content.ok_or_else(|| Refusal::invalid(format!("The file {input} does not exist.")))?;
-    let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    let answered: Vec<Value> =
-        lines.map(|line| answered(line, place, &model, inbound, context)).collect::<Result<_, _>>()?;
+    let answered: Vec<Value> = lines(&content)
+        .map(|line| answered(line, place, &model, inbound, context))
+        .collect::<Result<_, _>>()?;
     let id = Chance::new(context.stamp.seed).identifier(PREFIX, b"0123456789", 17);
     let mut object = whole.clone();
     object["name"] = json!(format!(
@@ -179,10 +179,7 @@ fn answered(
     let context = &Context { seed: fingerprint(context.seed, line), ..*context };
     let dialect = name.dialect();
     let (response, status) = match dialect.answer(&line_inbound, context) {
-        Ok(output) => {
-            let whole: Vec<u8> = output.pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
-            (serde_json::from_slice(&whole).unwrap_or_default(), String::new())
-        }
+        Ok(output) => (output.value(), String::new()),
         Err(refusal) => {
             let (_, body) = error::object(&refusal, &line_inbound);
             (json!({}), format!("Bad Request: {body}"))
