@@ -54,6 +54,7 @@ mod nearest;
 pub mod sentence;
 mod table;
 mod tokenizer;
+mod tokens;
 mod vocabulary;
 
 pub use collection::Collection;
@@ -64,4 +65,5 @@ pub use index::{Index, MOST_ENTRIES, Precision};
 pub use nearest::{IndexError, MOST_DIMENSIONS, Nearest, Neighbor};
 pub use table::{DIMENSIONS, Embedding, Table, TableError};
 pub use tokenizer::Tokenizer;
+pub use tokens::tokens;
 pub use vocabulary::VocabularyError;

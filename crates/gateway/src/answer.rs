@@ -91,6 +91,7 @@ fn plain(
     let summary = relay.summary();
     facts.usage = summary.usage;
     facts.output_bytes = summary.output_bytes;
+    facts.beginning = summary.excerpt();
     case.record.finish = summary.finish.map(|finish| word(finish.name()));
     case.record.response_bytes = held.iter().map(|piece| piece.len() as u64).sum();
     if let Some(call) = call {
@@ -599,6 +600,7 @@ impl Streaming {
         let summary = self.relay.summary();
         self.facts.usage = summary.usage;
         self.facts.output_bytes = summary.output_bytes;
+        self.facts.beginning = summary.excerpt();
         let tokens = self.facts.usage.map(|usage| usage.total());
         let now = self.gateway.clock.now();
         match &failure {

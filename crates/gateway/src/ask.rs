@@ -108,6 +108,7 @@ pub(crate) fn conclude(gateway: &Gateway, case: &mut Case, opened: Opened) {
     let summary = relay.summary();
     facts.usage = summary.usage;
     facts.output_bytes = summary.output_bytes;
+    facts.beginning = summary.excerpt();
     if let Some(call) = call {
         call.succeeded(facts.usage.map(|usage| usage.total()), gateway.clock.now());
     }

@@ -228,6 +228,7 @@ impl Performance<'_> {
         let summary = opened.relay.summary();
         opened.facts.usage = summary.usage;
         opened.facts.output_bytes = summary.output_bytes;
+        opened.facts.beginning = summary.excerpt();
         if let Some(call) = opened.call.take() {
             call.failed(&failure, opened.facts.usage.map(|usage| usage.total()), now);
         }

@@ -16,6 +16,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use std::time::Duration;
 use tokio::time::Instant;
+use trunkline_model::excerpt::Excerpt;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::record::PhaseTimes;
 use trunkline_model::usage::Usage;
@@ -90,6 +91,8 @@ pub(crate) struct Facts {
     pub usage: Option<Usage>,
     /// Bytes of answer seen.
     pub output_bytes: u64,
+    /// How it begins.
+    pub beginning: Excerpt,
     /// What the provider says its answer is, where the client is told the same.
     pub content_type: Option<HeaderValue>,
 }
@@ -105,6 +108,7 @@ impl Facts {
             phases: self.phases,
             usage: self.usage,
             output_bytes: self.output_bytes,
+            beginning: self.beginning,
             worked: self.worked,
         }
     }
@@ -295,6 +299,7 @@ impl Opening<'_> {
         let summary = relay.summary();
         self.facts.usage = summary.usage;
         self.facts.output_bytes = summary.output_bytes;
+        self.facts.beginning = summary.excerpt();
         let Read { body, held, first_token } = read?;
         let since = first_token.saturating_duration_since(sent);
         self.call.first_token(self.gateway.clock.moment(first_token));

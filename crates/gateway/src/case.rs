@@ -10,10 +10,12 @@ use crate::respond;
 use crate::shadow::Mirror;
 use crate::state::{Gateway, Place};
 use crate::stop::Stopped;
+use crate::tokens;
 use std::sync::Arc;
 use trunkline_model::catalogue::{self, ModelEntry, ServiceTier};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::error::ClientError;
+use trunkline_model::excerpt::Excerpt;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::moment::Moment;
@@ -44,7 +46,29 @@ pub(crate) struct Case {
     running: Vec<Running>,
     /// Microseconds that went by before this process knew of it.
     waited_us: u64,
+    prompt: Prompt,
     finished: bool,
+}
+
+/// What is kept of a prompt for an estimate of its tokens.
+#[derive(Debug, Default)]
+struct Prompt {
+    /// Bytes of its text.
+    bytes: u64,
+    /// How its longest text begins.
+    beginning: Excerpt,
+}
+
+impl Prompt {
+    /// What a call takes in, from what it was taken for before anybody looked at the text.
+    fn usage(&self, estimated: Usage) -> Usage {
+        if self.beginning.as_str().is_empty() {
+            return estimated;
+        }
+        let none = Excerpt::default();
+        let others = estimated.input.saturating_sub(tokens::of(self.bytes, &none));
+        Usage { input: others.saturating_add(tokens::of(self.bytes, &self.beginning)), ..estimated }
+    }
 }
 
 struct Running {
@@ -74,6 +98,8 @@ pub(crate) struct AttemptEnd {
     pub usage: Option<Usage>,
     /// Bytes of answer seen, for an estimate where it did not.
     pub output_bytes: u64,
+    /// How it begins.
+    pub beginning: Excerpt,
     /// The provider may have worked on it (a request was sent and not refused).
     pub worked: bool,
 }
@@ -104,6 +130,7 @@ impl Case {
             remembers_session: false,
             running: Vec::new(),
             waited_us: 0,
+            prompt: Prompt::default(),
             finished: false,
         }
     }
@@ -220,6 +247,16 @@ impl Case {
         });
     }
 
+    /// Keeps what an estimate of the prompt's tokens needs, should a provider not tell them.
+    pub(crate) fn note_prompt(&mut self, bytes: u64, longest: &str) {
+        self.prompt = Prompt { bytes, beginning: longest.into() };
+    }
+
+    /// What a call takes in, estimated from the text of the prompt.
+    pub(crate) fn estimated(&self, before: Usage) -> Usage {
+        self.prompt.usage(before)
+    }
+
     /// Notes that it arrived this many microseconds before it was opened here.
     pub(crate) const fn has_waited(&mut self, microseconds: u64) {
         self.waited_us = microseconds;
@@ -249,7 +286,7 @@ impl Case {
     pub(crate) fn end(&mut self, number: AttemptNumber, end: AttemptEnd) {
         let Some(position) = self.running.iter().position(|running| running.number == number) else { return };
         let running = self.running.swap_remove(position);
-        let (usage, usage_source, cost) = bill(&running, &end);
+        let (usage, usage_source, cost) = bill(&running, &end, &self.prompt);
         let mut phases = end.phases;
         phases.total_us = micros(self.gateway.clock.now(), running.started).saturating_add(self.waited_us);
         let record = &mut self.record;
@@ -389,7 +426,7 @@ impl Drop for Case {
 }
 
 /// Tokens and cost of one attempt.
-fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
+fn bill(running: &Running, end: &AttemptEnd, prompt: &Prompt) -> (Usage, UsageSource, Cost) {
     if !end.worked {
         // Nothing was sent, or the provider refused it: providers do not bill refusals.
         return (Usage::default(), UsageSource::Unknown, Cost::NOTHING);
@@ -405,12 +442,12 @@ fn bill(running: &Running, end: &AttemptEnd) -> (Usage, UsageSource, Cost) {
         // A picture or a sound does not tell its tokens by its size.
         _ if !running.operation.is_text() => return (Usage::default(), UsageSource::Unknown, Cost::UNKNOWN),
         reported => {
-            // Cut or cancelled: the prompt was read, and what arrived was generated. Four bytes make a token. A figure the
-            // provider gave on the way (the `message_start` of Anthropic says one token) is only a lower bound.
-            let known = reported.unwrap_or(running.estimated);
+            // Cut or cancelled: the prompt was read, and what arrived was generated. A figure the provider gave on the way (the
+            // `message_start` of Anthropic says one token) is only a lower bound.
+            let known = reported.unwrap_or_else(|| prompt.usage(running.estimated));
             // What a judgement says was not generated.
             let is_generated = running.operation != Operation::Moderations;
-            let output = if is_generated { end.output_bytes.div_ceil(4) } else { 0 };
+            let output = if is_generated { tokens::of(end.output_bytes, &end.beginning) } else { 0 };
             (Usage { output: known.output.max(output), ..known }, UsageSource::Estimated)
         }
     };
@@ -429,7 +466,7 @@ fn is_whole(failure: &Failure) -> bool {
     failure.class == FailureClass::BadAnswer
 }
 
-const fn abandoned(failure: Failure) -> AttemptEnd {
+fn abandoned(failure: Failure) -> AttemptEnd {
     AttemptEnd {
         failure: Some(failure),
         status: None,
@@ -444,6 +481,7 @@ const fn abandoned(failure: Failure) -> AttemptEnd {
         },
         usage: None,
         output_bytes: 0,
+        beginning: Excerpt::default(),
         worked: true,
     }
 }
@@ -495,9 +533,10 @@ mod tests {
             phases: PhaseTimes::default(),
             usage,
             output_bytes,
+            beginning: Excerpt::default(),
             worked: true,
         };
-        let (usage, source, _) = bill(&running, &end);
+        let (usage, source, _) = bill(&running, &end, &Prompt::default());
         (usage.input, usage.output, source)
     }
 

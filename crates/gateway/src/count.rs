@@ -52,7 +52,7 @@ pub(crate) fn stand_in(admitted: &Admitted, case: &mut Case) -> Result<Response<
         embedding_form: Default::default(),
         echo: None,
     };
-    let usage = Usage { input: envelope.shape.estimated_input_tokens(), ..Usage::default() };
+    let usage = case.estimated(Usage { input: envelope.shape.estimated_input_tokens(), ..Usage::default() });
     let mut encoder = dispatch::encoder(*dialect, *operation, Delivery::Plain, context);
     let mut out = BytesMut::new();
     encoder.event(&Event::Usage(usage), &mut out);

@@ -59,6 +59,7 @@ mod state;
 mod stop;
 mod subject;
 mod support;
+mod tokens;
 
 pub use clock::Clock;
 pub use learn::restore_bandits;

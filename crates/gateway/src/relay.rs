@@ -424,6 +424,7 @@ impl Learn for Summary {
             Event::Finish { choice: 0, reason, .. } => self.finish = Some(*reason),
             Event::Delta { delta: Delta::Text(text) | Delta::Arguments(text), .. } => {
                 self.output_bytes += text.len() as u64;
+                self.beginning.push(text);
             }
             Event::End => self.complete = true,
             _ => {}

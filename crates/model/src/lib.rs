@@ -12,6 +12,7 @@ pub mod credential;
 pub mod dialect;
 pub mod error;
 pub mod event;
+pub mod excerpt;
 pub mod facts;
 pub mod failure;
 pub mod feedback;

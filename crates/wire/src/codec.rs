@@ -16,6 +16,7 @@ use trunkline_model::capability::Support;
 use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::event::{Event, Finish};
+use trunkline_model::excerpt::Excerpt;
 use trunkline_model::failure::Failure;
 use trunkline_model::id::RequestId;
 use trunkline_model::request::VectorEncoding;
@@ -336,8 +337,18 @@ pub struct Summary {
     pub complete: bool,
     /// Bytes of answer text, for an estimate where the provider gives no usage.
     pub output_bytes: u64,
+    /// How that text begins, as it stands in the answer (in JSON, with its escapes).
+    pub beginning: Excerpt,
     /// The number of the next event, in dialects that number them.
     pub next_event: u64,
+}
+
+impl Summary {
+    /// How the text begins, where its tokens may have to be estimated: the provider gave none, or not yet all.
+    #[must_use]
+    pub fn excerpt(&self) -> Excerpt {
+        if self.usage.is_some() && self.complete { Excerpt::default() } else { self.beginning.clone() }
+    }
 }
 
 /// What an encoder must know beyond the events.

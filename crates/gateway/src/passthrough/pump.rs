@@ -22,6 +22,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_model::dialect::{Delivery, Dialect};
+use trunkline_model::excerpt::Excerpt;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::Name;
 use trunkline_model::moment::Moment;
@@ -76,6 +77,7 @@ impl Passing {
             phases: phases(&response.phases),
             usage: None,
             output_bytes: 0,
+            beginning: Excerpt::default(),
             worked: status.is_success(),
         };
         let headers = headers::answer(&response.headers);
@@ -236,6 +238,7 @@ pub(super) fn ended(failure: Failure, worked: bool) -> AttemptEnd {
         phases: PhaseTimes::default(),
         usage: None,
         output_bytes: 0,
+        beginning: Excerpt::default(),
         worked,
     }
 }

@@ -59,6 +59,7 @@ impl Observe for StreamObserver {
             b"content_block_delta" => {
                 let bytes = data.len().saturating_sub(DELTA_FRAME);
                 self.summary.output_bytes += bytes as u64;
+                self.summary.beginning.push(said(data));
                 !is_empty_delta(data)
             }
             b"content_block_start" => starts_meaning(data),
@@ -161,6 +162,14 @@ fn starts_meaning(data: &[u8]) -> bool {
     }
 }
 
+/// The text of a delta: the last string of its frame, as it stands there. Nothing, where the frame is written otherwise.
+fn said(data: &[u8]) -> &str {
+    let text = std::str::from_utf8(data).unwrap_or_default();
+    // Within a string every quote has a backslash before it.
+    let last = text.rsplit_once("\":\"").map_or("", |(_, last)| last);
+    last.strip_suffix("\"}}").unwrap_or_default()
+}
+
 /// Observes a whole message.
 #[derive(Default)]
 pub(super) struct PlainObserver {
@@ -185,6 +194,7 @@ impl Observe for PlainObserver {
             return Err(Failure::new(FailureClass::Malformed, "the provider's answer is not a message"));
         };
         self.summary.output_bytes = content.get().len() as u64;
+        self.summary.beginning = content.get().into();
         self.summary.finish = Some(finish(message.stop_reason.as_deref().unwrap_or_default(), false));
         self.summary.usage = message.usage.map(|usage| {
             let mut counters = Counters::default();

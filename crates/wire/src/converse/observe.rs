@@ -29,6 +29,7 @@ impl Watch {
                 Event::Finish { choice: 0, reason, .. } => self.summary.finish = Some(reason),
                 Event::Delta { delta: Delta::Text(text) | Delta::Arguments(text), .. } => {
                     self.summary.output_bytes += text.len() as u64;
+                    self.summary.beginning.push(&text);
                 }
                 Event::End => self.summary.complete = true,
                 _ => {}

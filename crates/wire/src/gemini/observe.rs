@@ -33,12 +33,14 @@ struct Candidates<'a> {
     seen: u128,
     finished: u128,
     first_finish: Option<&'a RawValue>,
-    content: Content,
+    content: Content<'a>,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Content {
+struct Content<'a> {
     bytes: u64,
+    /// Its first text, as it stands there.
+    text: &'a str,
     semantic: bool,
     calls: bool,
 }
@@ -46,15 +48,17 @@ struct Content {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Candidate<'a> {
-    content: Option<Parts>,
+    #[serde(borrow)]
+    content: Option<Parts<'a>>,
     #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
     index: Option<u32>,
 }
 
 #[derive(Deserialize)]
-struct Parts {
-    parts: Option<Content>,
+struct Parts<'a> {
+    #[serde(borrow)]
+    parts: Option<Content<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -70,18 +74,22 @@ struct Part<'a> {
     code_execution_result: Option<IgnoredAny>,
 }
 
-impl<'de> Deserialize<'de> for Content {
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct List;
         impl<'de> Visitor<'de> for List {
-            type Value = Content;
+            type Value = Content<'de>;
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an array of parts")
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content<'de>, A::Error> {
                 let mut content = Content::default();
                 while let Some(part) = list.next_element::<Part<'_>>()? {
+                    let said = part.text.map_or("", |raw| raw.get().trim_matches('"'));
                     let text = part.text.map_or(0, |raw| raw.get().len().saturating_sub(2));
+                    if content.text.is_empty() {
+                        content.text = said;
+                    }
                     let call = part.function_call.map_or(0, |raw| raw.get().len());
                     content.bytes += (text + call) as u64;
                     content.calls |= part.function_call.is_some();
@@ -120,6 +128,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Candidates<'a> {
                     }
                     if let Some(content) = candidate.content.and_then(|content| content.parts) {
                         all.content.bytes += content.bytes;
+                        if all.content.text.is_empty() {
+                            all.content.text = content.text;
+                        }
                         all.content.semantic |= content.semantic;
                         all.content.calls |= content.calls;
                     }
@@ -169,6 +180,7 @@ impl Observe for ChatObserver {
         self.finished |= candidates.finished;
         self.has_calls |= candidates.content.calls;
         self.summary.output_bytes += candidates.content.bytes;
+        self.summary.beginning.push(candidates.content.text);
         if let Some(reason) = candidates.first_finish {
             self.summary.finish = Some(finish(reason.get().trim_matches('"'), self.has_calls));
         }

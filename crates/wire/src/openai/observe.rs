@@ -10,6 +10,7 @@ use super::embeddings::{malformed, not_an_answer};
 use super::finish::finish_of;
 use crate::codec::{Frame, Observe, Seen, Summary};
 use crate::scan::reader::{Fault, Kind, Reader};
+use smallvec::SmallVec;
 use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::event::Finish;
 use trunkline_model::failure::Failure;
@@ -74,6 +75,7 @@ impl Observer {
         self.finished |= look.finished;
         self.called |= look.called;
         self.summary.output_bytes += look.output_bytes;
+        look.texts.iter().for_each(|text| self.summary.beginning.push(text));
         if let Some(native) = look.finish {
             self.summary.finish.get_or_insert(finish_of(native, self.called));
         }
@@ -130,6 +132,8 @@ struct Look<'a> {
     finish: Option<&'a str>,
     usage: Option<&'a str>,
     output_bytes: u64,
+    /// The texts of this chunk, the first few.
+    texts: SmallVec<[&'a str; 4]>,
 }
 
 impl<'a> Look<'a> {
@@ -179,9 +183,9 @@ impl<'a> Look<'a> {
             "delta" | "message" if reader.kind() == Kind::Object => self.message(reader),
             // Of the endpoint that continues a bare text.
             "text" if reader.kind() == Kind::Text => {
-                let bytes = reader.string()?.raw.len() as u64;
-                self.semantic |= bytes > 0;
-                self.output_bytes += bytes;
+                let text = reader.string()?.raw;
+                self.semantic |= !text.is_empty();
+                self.said(text);
                 Ok(())
             }
             "finish_reason" if reader.kind() == Kind::Text => {
@@ -201,6 +205,13 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
+    fn said(&mut self, text: &'a str) {
+        self.output_bytes += text.len() as u64;
+        if self.texts.len() < self.texts.inline_size() {
+            self.texts.push(text);
+        }
+    }
+
     fn message(&mut self, reader: &mut Reader<'a>) -> Result<(), Fault> {
         reader.object(|reader, key| {
             let value = reader.skip()?;
@@ -211,12 +222,12 @@ impl<'a> Look<'a> {
                     if !is_empty =>
                 {
                     self.semantic = true;
-                    self.output_bytes += value.len().saturating_sub(2) as u64;
+                    self.said(value.get(1..value.len() - 1).unwrap_or_default());
                 }
                 "tool_calls" | "function_call" if !is_empty => {
                     self.semantic = true;
                     self.called = true;
-                    self.output_bytes += value.len() as u64;
+                    self.said(value);
                 }
                 _ => {}
             }

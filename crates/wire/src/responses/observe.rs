@@ -92,6 +92,7 @@ impl Observer {
         }
         self.called |= has_call(output.get());
         self.summary.output_bytes = output.get().len() as u64;
+        self.summary.beginning = output.get().into();
         self.ended("", &head);
         Ok(SEMANTIC)
     }
@@ -155,6 +156,7 @@ impl Observer {
             "output_text.annotation.added" => Ok(SEMANTIC),
             _ if kind.ends_with(".delta") && !look.delta.is_empty() => {
                 self.summary.output_bytes += look.delta.len() as u64;
+                self.summary.beginning.push(look.delta);
                 Ok(SEMANTIC)
             }
             _ => Ok(NOTHING),

@@ -42,6 +42,17 @@ impl LongStrings {
         self.length == body.len() && self.address == body.as_ptr().addr()
     }
 
+    /// The longest of them, as it stands in the body; `None` where none is long, or of another body.
+    #[must_use]
+    pub fn longest<'b>(&self, body: &'b [u8]) -> Option<&'b str> {
+        if !self.are_of(body) {
+            return None;
+        }
+        let longest = self.list.iter().max_by_key(|long| long.length)?;
+        let start = longest.start as usize;
+        std::str::from_utf8(body.get(start..start + longest.length as usize)?).ok()
+    }
+
     /// Notes a string that was read.
     fn note(&mut self, start: usize, end: usize, escapes: Escapes) {
         if end - start >= LONG

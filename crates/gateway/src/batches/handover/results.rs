@@ -27,6 +27,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use trunkline_model::catalogue::ServiceTier;
 use trunkline_model::error::ClientError;
+use trunkline_model::excerpt::Excerpt;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::Name;
 use trunkline_model::record::{AttemptKind, Outcome, PhaseTimes};
@@ -216,6 +217,7 @@ fn ended(
         phases: PhaseTimes::default(),
         usage,
         output_bytes: bytes as u64,
+        beginning: Excerpt::default(),
         worked: true,
     }
 }
