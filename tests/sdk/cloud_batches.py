@@ -5,7 +5,8 @@ Importing it declares its cases beside those of straight.py.
 
 import json
 
-from straight import NOVA, bedrock_client, bedrock_error, bedrock_said, case, same
+from clouds import vertex
+from straight import KEY, NOVA, bedrock_client, bedrock_error, bedrock_said, case, raises, same
 
 ROLE = "arn:aws:iam::123456789012:role/batches"
 
@@ -84,3 +85,61 @@ def bedrock_batches_refused(url):
         status = told["status"]
     same(status, "Failed")
     assert "required minimum of: 100" in told["message"], told
+
+
+def vertex_store(url):
+    """The store by its JSON API: what Google's client for it sends, without a further package."""
+    from google.auth.transport.requests import AuthorizedSession
+    from google.oauth2.credentials import Credentials
+
+    session = AuthorizedSession(Credentials(KEY))
+    session.trust_env = False
+
+    def call(method, path, body=None, **parameters):
+        answer = session.request(method, url + path, params=parameters, data=body, timeout=10)
+        return answer
+
+    return call
+
+
+@case
+def gemini_vertex_batches(url):
+    from google.genai import errors
+
+    store, client = vertex_store(url), vertex(url)
+    requests = [{"contents": [{"role": "user", "parts": [{"text": f"number {n}."}]}]} for n in range(3)]
+    requests[1]["labels"] = {"line": "two"}
+    requests.append({"contents": [], "nonsense": 1})
+    lines = "".join(json.dumps({"request": request}) + "\n" for request in requests)
+    config = {"dest": "gs://ours/out", "display_name": "a job"}
+    order = lambda: client.batches.create(model="gemini-2.5-flash", src="gs://ours/in/lines.jsonl", config=config)
+    raises(errors.ClientError, order, 400)
+    put = store("POST", "/upload/storage/v1/b/ours/o", lines, uploadType="media", name="in/lines.jsonl")
+    same((put.status_code, put.json()["name"]), (200, "in/lines.jsonl"))
+    job = order()
+    assert job.name.startswith("projects/") and job.model.endswith("gemini-2.5-flash"), job
+    seen = [job.state.name]
+    while seen[-1] not in ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED"):
+        job = client.batches.get(name=job.name)
+        seen.append(job.state.name)
+    same((seen[0], seen[-1], job.display_name), ("JOB_STATE_PENDING", "JOB_STATE_SUCCEEDED", "a job"))
+    same([one.name for one in client.batches.list()], [job.name])
+    listed = store("GET", "/storage/v1/b/ours/o", prefix="out/").json()["items"]
+    names = [item["name"] for item in listed]
+    assert len(names) == 2 and names[1].endswith("/predictions.jsonl"), names
+    quoted = names[1].replace("/", "%2F").replace(":", "%3A")
+    text = store("GET", f"/storage/v1/b/ours/o/{quoted}", alt="media").text
+    found = [json.loads(line) for line in text.splitlines()]
+    labelled = [line for line in found if line["request"].get("labels") == {"line": "two"}]
+    same((len(found), len(labelled)), (4, 1))
+    assert "number 1." in labelled[0]["response"]["candidates"][0]["content"]["parts"][0]["text"], labelled
+    wrong = [line for line in found if line["status"]]
+    same((len(wrong), wrong[0]["response"]), (1, {}))
+    client.batches.delete(name=job.name)
+    raises(errors.ClientError, lambda: client.batches.get(name=job.name), 404)
+    same(store("DELETE", f"/storage/v1/b/ours/o/{quoted}").status_code, 204)
+    same(store("DELETE", f"/storage/v1/b/ours/o/{quoted}").status_code, 404)
+    same(store("GET", "/storage/v1/b/no-such-bucket/o").status_code, 404)
+    running = order()
+    client.batches.cancel(name=running.name)
+    assert client.batches.get(name=running.name).state.name in ("JOB_STATE_CANCELLING", "JOB_STATE_CANCELLED")

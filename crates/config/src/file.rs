@@ -176,9 +176,9 @@ pub struct ProviderSettings {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProviderBatchSettings {
-    /// The bucket, and a folder in it: `s3://our-bucket/batches`. Only objects whose names begin with `trunkline-` are touched there.
+    /// The bucket, and a folder in it: `s3://our-bucket/batches` or `gs://our-bucket/batches`. Only objects whose names begin with `trunkline-` are touched there.
     pub bucket: Option<String>,
-    /// The role in which the provider reads and writes there: `arn:aws:iam::123456789012:role/name`.
+    /// The role in which the provider reads and writes there, where it comes in one: `arn:aws:iam::123456789012:role/name`.
     pub role: Option<String>,
     /// The address of the bucket's store, where it is not the usual.
     pub url: Option<String>,

@@ -75,8 +75,10 @@ pub struct Upstream {
     pub base: Uri,
     /// Its batch API, where there is one.
     pub batch: Option<BatchApi>,
-    /// How requests to the store behind that prove who sends them.
+    /// How requests to the store behind that prove who sends them: by a signature or a token, or by a header of all requests.
     pub store_signing: Option<Arc<Signing>>,
+    /// That header.
+    pub store_headers: HeaderMap,
     endpoints: Vec<(Operation, Delivery, Uri)>,
     responses: Option<Uri>,
     /// Conversations go through the responses endpoint, whatever the client speaks.
@@ -114,10 +116,12 @@ impl Upstream {
         let has_chat = endpoints.iter().any(|(operation, ..)| *operation == Operation::Chat);
         let only_responses =
             responses.is_some() && (!has_chat || entry.is_some_and(|entry| entry.kind == Kind::Responses));
+        let headers = headers(preset, account)?;
         Ok(Self {
             dialect: preset.dialect,
             profile: profile(preset, account, model, entry),
-            headers: headers(preset, account)?,
+            store_headers: store_headers(preset, &headers),
+            headers,
             http2_cleartext: account.http2_cleartext,
             signing: account.signing.clone(),
             base: uri(account, preset, base, "/", model)?,
@@ -255,6 +259,14 @@ fn store_signing(preset: &Preset, account: &Account) -> Option<Arc<Signing>> {
         Some(service) => Arc::new(signing.of_service(service)),
         None => Arc::clone(signing),
     })
+}
+
+/// What requests to that store have of the headers of all: the key, where it is not signed for by itself, and nothing else.
+fn store_headers(preset: &Preset, headers: &HeaderMap) -> HeaderMap {
+    let store = preset.batch.as_ref().and_then(|batch| batch.store.as_ref());
+    let takes_keys = store.is_some_and(|store| store.service.is_none());
+    let key = headers.get(AUTHORIZATION).filter(|_| takes_keys);
+    key.map(|key| (AUTHORIZATION, key.clone())).into_iter().collect()
 }
 
 /// Whether a model refuses an operation that its provider has an endpoint for.

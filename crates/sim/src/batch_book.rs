@@ -113,6 +113,11 @@ impl BatchBook {
     }
 }
 
+/// The lines of a file that are not blank.
+pub(crate) fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    content.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty())
+}
+
 /// A page of objects behind a cursor, and whether there are more.
 pub(crate) fn page<T>(
     all: Vec<T>,

@@ -98,11 +98,25 @@ fn a_bucket_is_stated_whole_and_where_it_can_be_used() {
             "providers:\n  bedrock: {{ region: us-east-1, access_key: AKID, secret_key: s, batch: {{ {more} }} }}\n"
         )
     };
-    let batched = |text: &str| {
+    let has_batches = |text: &str, model: &str| {
         let snapshot = loaded(text).snapshot;
-        let index = snapshot.fleet.find("bedrock/amazon.nova-lite-v1:0").expect("a model");
+        let index = snapshot.fleet.find(model).expect("a model");
         snapshot.upstreams[index.position()].batch.is_some()
     };
+    let batched = |text: &str| has_batches(text, "bedrock/amazon.nova-lite-v1:0");
+    let vertex = |more: &str| {
+        format!(
+            "providers:\n  vertex: {{ project: p, location: global, key: k, models: [meta/llama], batch: {{ {more} }} }}\n"
+        )
+    };
+    let whole = vertex("bucket: \"gs://our_bucket\"");
+    for (model, expected) in [
+        ("vertex/gemini-3.5-flash-lite", true),
+        ("vertex/claude-haiku-5-5", true),
+        ("vertex/meta/llama", false),
+    ] {
+        assert_eq!(has_batches(&whole, model), expected, "{model}");
+    }
     let role = "role: \"arn:aws:iam::123456789012:role/service-role/batches\"";
     assert!(batched(&bedrock(&format!("bucket: \"s3://our-bucket/batches\", {role}"))));
     assert!(!batched("providers:\n  bedrock: { region: us-east-1, access_key: AKID, secret_key: s }\n"));
@@ -123,7 +137,9 @@ fn a_bucket_is_stated_whole_and_where_it_can_be_used() {
         format!("providers:\n  bedrock: {{ key: k, region: us-east-1, {whole} }}\n"),
         format!("batches: {{ upstream: never }}\n{}", bedrock("").replace("batch: {  }", &whole)),
     ];
-    let all = wrong.iter().map(|more| bedrock(more)).chain(misplaced);
+    let of_vertex =
+        ["", "bucket: \"s3://our-bucket\"", &format!("bucket: \"gs://our-bucket\", {role}")].map(vertex);
+    let all = wrong.iter().map(|more| bedrock(more)).chain(of_vertex).chain(misplaced);
     let said: Vec<String> = all.map(|text| errors(&text)).collect();
     assert_snapshot!(said.join("\n"));
 }

@@ -3,7 +3,7 @@
 //! Owns the batch object and the order. Must not know which provider speaks it. Source: OpenAI's API reference,
 //! <https://platform.openai.com/docs/api-reference/batch>, and its OpenAPI document 2.3.0; providers that copied it say so.
 
-use super::form::{Form, Page, get, json, named, post, quoted, read, readable, unknown_state, words};
+use super::form::{Form, Page, get, named, post, quoted, read, read_page, unknown_state, words};
 use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirResult, Unreadable, Upload, upload};
 use crate::limits::rfc3339;
 use crate::preset::Endpoint;
@@ -61,15 +61,7 @@ impl Form for Files {
     }
 
     fn read_page(&self, _api: &BatchApi, body: &[u8], _cursor: Option<&str>) -> Result<Page, Unreadable> {
-        #[derive(Deserialize)]
-        struct List {
-            data: Vec<Batch>,
-            #[serde(default)]
-            has_more: bool,
-        }
-        let list: List = json(body)?;
-        let next = list.data.last().filter(|_| list.has_more).map(|batch| batch.id.clone());
-        Ok(Page { batches: readable(list.data), next })
+        read_page(body, |batch: &Batch| &batch.id)
     }
 
     fn results(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {

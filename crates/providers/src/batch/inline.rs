@@ -4,7 +4,7 @@
 //! <https://docs.claude.com/en/api/creating-message-batches>, and the types of its SDK 2.11.0.
 
 use super::form::{
-    Form, Page, borrowed, get, json, named, part, post, quoted, read, readable, unknown_state, words,
+    Form, Page, borrowed, get, named, part, post, quoted, read, read_page, unknown_state, words,
 };
 use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable};
 use crate::limits::rfc3339;
@@ -45,15 +45,7 @@ impl Form for Inline {
     }
 
     fn read_page(&self, _api: &BatchApi, body: &[u8], _cursor: Option<&str>) -> Result<Page, Unreadable> {
-        #[derive(Deserialize)]
-        struct List {
-            data: Vec<Batch>,
-            #[serde(default)]
-            has_more: bool,
-        }
-        let list: List = json(body)?;
-        let next = list.data.last().filter(|_| list.has_more).map(|batch| batch.id.clone());
-        Ok(Page { batches: readable(list.data), next })
+        read_page(body, |batch: &Batch| &batch.id)
     }
 
     fn keeps_marks(&self) -> bool {

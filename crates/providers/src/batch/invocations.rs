@@ -5,7 +5,7 @@
 //! `bedrock` (2023-04-20, as in botocore 1.44.5), <https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-data.html> and
 //! <https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-results.html>.
 
-use super::bucket::Reach;
+use super::bucket::{self, reach, within};
 use super::form::{
     Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable, unknown_state, words,
 };
@@ -57,9 +57,7 @@ impl Form for Invocations {
     }
 
     fn read_upload(&self, api: &BatchApi, mark: &str, _body: &[u8]) -> Result<Upload, Unreadable> {
-        // The store answers nothing: the object stands where it was put.
-        let bucket = reach(api).ok_or_else(|| Unreadable("an upload, and there is no bucket".to_owned()))?;
-        Ok(Upload { id: bucket.lines(mark), is_ready: true })
+        bucket::uploaded(api, mark)
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
@@ -117,7 +115,7 @@ impl Form for Invocations {
     fn results(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
         let Some(bucket) = reach(api) else { return Vec::new() };
         let written = batch.results.iter().filter(|name| name.ends_with(".jsonl.out"));
-        written.filter_map(|name| bucket.object(name)).collect()
+        written.filter_map(|name| bucket.fetch(name)).collect()
     }
 
     fn read_result(&self, line: &Bytes) -> Result<TheirResult, Unreadable> {
@@ -139,9 +137,7 @@ impl Form for Invocations {
 
     fn remains(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
         // Jobs stay: there is no call that deletes one.
-        let Some(bucket) = reach(api) else { return Vec::new() };
-        let input = batch.input.iter().filter(|name| !batch.results.contains(name));
-        batch.results.iter().chain(input).filter_map(|name| bucket.object(name)).collect()
+        bucket::objects(api, batch)
     }
 
     fn uploads(&self, api: &BatchApi, mark: &str) -> Option<BatchRequest> {
@@ -151,16 +147,6 @@ impl Form for Invocations {
     fn read_uploads(&self, api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
         reach(api).map_or_else(|| Ok(Vec::new()), |bucket| bucket.read_list(body, mark))
     }
-}
-
-fn reach(api: &BatchApi) -> Option<&Reach> {
-    api.bucket.as_ref()
-}
-
-/// The batch with its input by its name in our bucket; one from elsewhere is none of ours.
-fn within(batch: TheirBatch, api: &BatchApi) -> TheirBatch {
-    let input = batch.input.as_deref().zip(reach(api)).and_then(|(address, bucket)| bucket.name(address));
-    TheirBatch { input, ..batch }
 }
 
 #[derive(Deserialize)]

@@ -11,6 +11,7 @@ mod inline;
 mod invocations;
 mod jobs;
 mod operations;
+mod predictions;
 mod upload;
 
 pub use bucket::{BatchStore, Bucket, BucketMistake, BucketSettings, StoreKind, store_refusal};
@@ -108,19 +109,21 @@ pub enum BatchForm {
     Jobs,
     /// Lines go into a bucket, a job invokes one model for each and writes beside them (`/model-invocation-job` of Bedrock).
     Invocations,
+    /// The same with jobs that predict (`/batchPredictionJobs` of Vertex).
+    Predictions,
 }
 
 impl BatchForm {
     /// Whether lines go up as files.
     #[must_use]
     pub const fn needs_files(self) -> bool {
-        !matches!(self, Self::Inline | Self::Invocations)
+        !matches!(self, Self::Inline) && !self.needs_bucket()
     }
 
     /// Whether lines go into a bucket of the user.
     #[must_use]
     pub const fn needs_bucket(self) -> bool {
-        matches!(self, Self::Invocations)
+        matches!(self, Self::Invocations | Self::Predictions)
     }
 
     fn form(self) -> &'static dyn Form {
@@ -130,6 +133,7 @@ impl BatchForm {
             Self::Operations => &operations::Operations,
             Self::Jobs => &jobs::Jobs,
             Self::Invocations => &invocations::Invocations,
+            Self::Predictions => &predictions::Predictions,
         }
     }
 }
@@ -144,6 +148,8 @@ pub struct BatchApi {
     files: String,
     /// The model that lines ask for, as the provider names it.
     model: String,
+    /// The path at which requests of the moment name it, up to the verb, without an opening slash.
+    resource: String,
     /// Whether that is another than requests of the moment ask for.
     is_apart: bool,
     endpoints: Vec<Endpoint>,
@@ -308,6 +314,7 @@ impl BatchApi {
             submit: submit.unwrap_or_else(|| batches.clone()),
             batches,
             files,
+            resource: resource(paths(Endpoint::Chat).unwrap_or_default(), model),
             model: model.to_owned(),
             is_apart: support.apart,
             endpoints: support.endpoints.clone(),
@@ -370,7 +377,13 @@ impl BatchApi {
     ) {
         let (head, tail) = self.form().frame(endpoint, name, lines.is_empty());
         lines.extend_from_slice(head.as_bytes());
+        let start = lines.len();
         append(body, lines);
+        let opening = lines[start..].iter().position(|byte| *byte == b'{');
+        if let (Some(at), Some(inside)) = (opening, self.form().inside(endpoint, name)) {
+            let at = start + at + 1;
+            lines.splice(at..at, inside.into_bytes());
+        }
         lines.extend_from_slice(tail.as_bytes());
     }
 
@@ -486,6 +499,12 @@ impl BatchApi {
     pub fn read_uploads(&self, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
         self.form().read_uploads(self, body, mark)
     }
+}
+
+/// The name of a model as a resource, from the path of an endpoint that it serves.
+fn resource(path: &str, model: &str) -> String {
+    let (place, _) = path.split_once(':').unwrap_or((path, ""));
+    place.trim_start_matches('/').replace("{model}", model)
 }
 
 /// Serde wants a function for a default of 1.

@@ -3,27 +3,44 @@
 use super::*;
 use proptest::prelude::*;
 
-const FORMS: [BatchForm; 5] =
-    [BatchForm::Files, BatchForm::Inline, BatchForm::Operations, BatchForm::Jobs, BatchForm::Invocations];
+const FORMS: [BatchForm; 6] = [
+    BatchForm::Files,
+    BatchForm::Inline,
+    BatchForm::Operations,
+    BatchForm::Jobs,
+    BatchForm::Invocations,
+    BatchForm::Predictions,
+];
 
 fn api(form: BatchForm) -> BatchApi {
     at(form, "https://api.example/v1", "")
 }
 
 /// A bucket, and the store it is in.
-pub(super) fn bucket(url: Option<&str>) -> (BatchStore, Bucket) {
-    let store = BatchStore {
-        kind: StoreKind::S3,
-        url: "https://s3.{region}.store.example".to_owned(),
-        service: Some("s3".to_owned()),
+pub(super) fn bucket_of(kind: StoreKind, url: Option<&str>) -> (BatchStore, Bucket) {
+    let (scheme, address, service, role) = match kind {
+        StoreKind::S3 => (
+            "s3",
+            "https://s3.{region}.store.example",
+            Some("s3"),
+            Some("arn:aws:iam::123456789012:role/batches"),
+        ),
+        StoreKind::Gcs => ("gs", "https://store.example", None, None),
     };
+    let store = BatchStore { kind, url: address.to_owned(), service: service.map(str::to_owned) };
     let settings = BucketSettings {
-        bucket: Some("s3://our-bucket/batches".to_owned()),
-        role: Some("arn:aws:iam::123456789012:role/batches".to_owned()),
+        bucket: Some(format!("{scheme}://our-bucket/batches")),
+        role: role.map(str::to_owned),
         url: url.map(str::to_owned),
     };
     let bucket = Bucket::read(&store, &settings).unwrap();
     (store, bucket)
+}
+
+/// The same in the store that a form reads from.
+fn bucket_for(form: BatchForm) -> Option<(BatchStore, Bucket)> {
+    let kind = if form == BatchForm::Predictions { StoreKind::Gcs } else { StoreKind::S3 };
+    form.needs_bucket().then(|| bucket_of(kind, None))
 }
 
 pub(super) fn at(form: BatchForm, base: &str, query: &str) -> BatchApi {
@@ -34,8 +51,8 @@ pub(super) fn at(form: BatchForm, base: &str, query: &str) -> BatchApi {
         least_lines: 1,
         most_lines: 10,
         most_bytes: 1_000,
-        store: form.needs_bucket().then(|| bucket(None).0),
-        bucket: form.needs_bucket().then(|| bucket(None).1),
+        store: bucket_for(form).map(|(store, _)| store),
+        bucket: bucket_for(form).map(|(_, bucket)| bucket),
         submit,
         apart: false,
         deployments: BTreeMap::new(),
@@ -44,7 +61,11 @@ pub(super) fn at(form: BatchForm, base: &str, query: &str) -> BatchApi {
         source: String::new(),
     };
     let (files, batches) = (format!("/files{query}"), format!("/batches{query}"));
-    let path = |endpoint| Some(if endpoint == Endpoint::Files { &*files } else { &*batches });
+    let path = |endpoint| match endpoint {
+        Endpoint::Files => Some(&*files),
+        Endpoint::Chat => Some("/publishers/one/models/{model}:ask"),
+        _ => Some(&*batches),
+    };
     BatchApi::new(&support, base, ("a model", "a%20model"), Some("us-east-1"), path).unwrap()
 }
 
@@ -112,7 +133,7 @@ fn no_name_from_outside_leads_elsewhere() {
         for name in ["", "..", "a/b", "a?b", "a b", "é"] {
             assert_eq!((api.look(name), api.cancel(name)), (None, None), "{name:?}");
         }
-        // Two forms' pages have names of any letters.
+        // Some forms' pages have names of any letters.
         let elsewhere = api.list(Some("a&b/c"));
         let encoded = elsewhere.map(|call| call.uri.query().unwrap_or_default().to_owned());
         let expected = match form {
@@ -120,6 +141,9 @@ fn no_name_from_outside_leads_elsewhere() {
             BatchForm::Invocations => Some(
                 "maxResults=100&nameContains=trunkline-&sortBy=CreationTime&sortOrder=Descending&nextToken=a%26b%2Fc",
             ),
+            BatchForm::Predictions => {
+                Some("pageSize=100&filter=labels.trunkline_handover%3A%2A&pageToken=a%26b%2Fc")
+            }
             _ => None,
         };
         assert_eq!(encoded.as_deref(), expected);

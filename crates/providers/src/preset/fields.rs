@@ -117,6 +117,9 @@ pub struct Family {
     /// In place of the provider's.
     #[serde(default)]
     pub parameters: Parameters,
+    /// Whether the provider's batch API takes them, too.
+    #[serde(default)]
+    pub batch: bool,
 }
 
 /// How requests are authenticated.
@@ -634,7 +637,7 @@ impl Preset {
             body: family.body.clone(),
             model_in_path_only: family.model_in_path_only,
             parameters: family.parameters.clone(),
-            batch: None,
+            batch: self.batch.clone().filter(|_| family.batch),
             ..self.clone()
         })
     }

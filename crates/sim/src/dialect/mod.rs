@@ -30,7 +30,7 @@ use crate::prompt_cache::PromptCache;
 use crate::response_book::ResponseBook;
 use crate::script::{Headroom, Script};
 
-pub(crate) use inbound::Inbound;
+pub(crate) use inbound::{Inbound, decode};
 pub(crate) use refusal::Refusal;
 
 /// A wire protocol that simulators speak.
@@ -227,6 +227,12 @@ impl Output {
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         ]);
         Self { status: StatusCode::OK, headers, pieces, streamed: true }
+    }
+
+    /// The body as JSON, where it is: as batches keep answers.
+    pub(crate) fn value(&self) -> Value {
+        let whole: Vec<u8> = self.pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
+        serde_json::from_slice(&whole).unwrap_or_default()
     }
 
     pub(crate) fn with_header(mut self, name: &'static str, value: &str) -> Self {

@@ -74,7 +74,10 @@ pub(super) async fn call(
             &upstream.signing
         }
         // What is said to the provider is none of the store's business.
-        Service::Store => &upstream.store_signing,
+        Service::Store => {
+            outgoing.headers.clone_from(&upstream.store_headers);
+            &upstream.store_signing
+        }
     };
     for (name, value) in request.headers {
         outgoing.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

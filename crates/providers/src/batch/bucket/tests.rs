@@ -1,6 +1,6 @@
 //! Where objects stand, whatever a bucket is called and wherever its store is.
 
-use super::super::tests::bucket;
+use super::super::tests::bucket_of;
 use super::*;
 use proptest::prelude::*;
 
@@ -12,11 +12,11 @@ fn read(bucket_named: &str, role: &str, url: Option<&str>) -> Result<Bucket, Buc
         role: Some(role.to_owned()),
         url: url.map(str::to_owned),
     };
-    Bucket::read(&bucket(None).0, &settings)
+    Bucket::read(&bucket_of(StoreKind::S3, None).0, &settings)
 }
 
 fn reach(bucket_named: &str, url: Option<&str>, region: Option<&str>) -> Option<Reach> {
-    Reach::new(&bucket(None).0, &read(bucket_named, ROLE, url).unwrap(), region)
+    Reach::new(&bucket_of(StoreKind::S3, None).0, &read(bucket_named, ROLE, url).unwrap(), region)
 }
 
 #[test]

@@ -109,8 +109,7 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
         );
         match Anthropic.answer(&line, context) {
             Ok(output) => {
-                let whole: Vec<u8> = output.pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
-                let message: Value = serde_json::from_slice(&whole).unwrap_or_default();
+                let message = output.value();
                 batch
                     .succeeded
                     .push(json!({"custom_id": name, "result": {"type": "succeeded", "message": message}}));

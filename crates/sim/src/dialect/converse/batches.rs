@@ -8,9 +8,9 @@
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::super::{Context, Inbound, Output, Refusal};
-use super::{answer as answers, body, bucket, check, decode, embeddings, error, request, signature};
-use crate::batch_book::{KeptBatch, page};
+use super::super::{Context, Inbound, Output, Refusal, decode};
+use super::{answer as answers, body, bucket, check, embeddings, error, request, signature};
+use crate::batch_book::{KeptBatch, lines, page};
 use crate::chance::{Chance, fingerprint};
 use crate::script::BatchEnd;
 use crate::timestamp::rfc3339;
@@ -151,7 +151,7 @@ fn create(order: &Map<String, Value>, inbound: &Inbound, context: &Context<'_>) 
     }
     let mut records = Vec::new();
     for (name, content) in &files {
-        for line in content.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+        for line in lines(content) {
             let file = name.rsplit('/').next().unwrap_or_default();
             records.push(json!({"file": file, "record": answered(line, &Asked { number: records.len(), kind, model, inbound }, context)?}));
         }
@@ -204,8 +204,7 @@ fn answered(line: &[u8], asked: &Asked<'_>, context: &Context<'_>) -> Result<Val
     };
     match output {
         Ok(output) => {
-            let whole: Vec<u8> = output.pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
-            record["modelOutput"] = serde_json::from_slice(&whole).unwrap_or_default();
+            record["modelOutput"] = output.value();
         }
         Err(refusal) => {
             let (status, message) = error::told(&refusal, inbound);

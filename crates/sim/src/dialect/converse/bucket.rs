@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-use super::super::{Context, Inbound, Output, Refusal};
-use super::{decode, signature};
+use super::super::{Context, Inbound, Output, Refusal, decode};
+use super::signature;
 use crate::batch_book::{BatchBook, KeptFile, page};
 use crate::timestamp::rfc3339;
 

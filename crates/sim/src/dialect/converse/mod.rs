@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{Context, Dialect, Inbound, Output, Refusal, Stamp, insert};
+use super::{Context, Dialect, Inbound, Output, Refusal, Stamp, decode, insert};
 use crate::chance::{Chance, HEXADECIMAL};
 
 /// The name that requests are signed for.
@@ -156,25 +156,4 @@ fn body(inbound: &Inbound) -> Result<&Map<String, Value>, Refusal> {
             Err(Refusal::parameter("", Some("SerializationException"), "The request body is not valid JSON."))
         }
     }
-}
-
-/// Percent-decodes a path segment.
-fn decode(segment: &str) -> String {
-    let bytes = segment.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = segment.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::super::{Context, Dialect, Inbound, Output, Refusal};
 use super::files::GENERATED;
 use super::{Gemini, error, member, member_of};
-use crate::batch_book::{KeptBatch, KeptFile, page};
+use crate::batch_book::{KeptBatch, KeptFile, lines, page};
 use crate::chance::Chance;
 use crate::script::BatchEnd;
 use crate::timestamp::rfc3339;
@@ -122,7 +122,7 @@ fn of_file(name: &str, model: &str, inbound: &Inbound, context: &Context<'_>) ->
     let id = name.strip_prefix("files/").unwrap_or(name);
     let file = context.batches.file(id).ok_or(Refusal::Forbidden)?;
     let mut results = Vec::new();
-    for line in file.content.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+    for line in lines(&file.content) {
         let line: Value = serde_json::from_slice(line)
             .map_err(|error| Refusal::invalid(format!("Failed to parse the input file: {error}")))?;
         let mut result = answered(member(&line, "request"), model, inbound, context);
@@ -149,8 +149,7 @@ fn answered(request: Option<&Value>, model: &str, inbound: &Inbound, context: &C
     );
     match Gemini.answer(&line, context) {
         Ok(output) => {
-            let whole: Vec<u8> = output.pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
-            json!({"response": serde_json::from_slice::<Value>(&whole).unwrap_or_default()})
+            json!({"response": output.value()})
         }
         Err(refusal) => {
             let (_, body) = error::object(&refusal, &line);

@@ -148,7 +148,7 @@ fn display_name(head: &Value) -> String {
 }
 
 /// The two parts of a `multipart/related` body (RFC 2387): what the file is, and the file.
-fn halves(inbound: &Inbound) -> Option<(Bytes, Bytes)> {
+pub(super) fn halves(inbound: &Inbound) -> Option<(Bytes, Bytes)> {
     let content_type =
         inbound.header("content-type").filter(|value| value.starts_with("multipart/related"))?;
     let boundary = content_type.split("boundary=").nth(1)?.trim_matches('"');

@@ -1,10 +1,12 @@
-//! The Gemini dialect: generateContent, its stream, token counting, embeddings, models, files, batches, under `/v1` and `/v1beta`.
+//! The Gemini dialect: generateContent, its stream, token counting, embeddings, models, files, batches, under `/v1` and `/v1beta`; of the
+//! cloud's own service also its batches with the buckets they work on.
 //!
 //! Owns paths, keys and framing; requests are read in `contents` and `check`, answers written in `answer`. Source: the
 //! vendor's `generativelanguage/v1beta` protocol definitions and its API reference.
 
 mod answer;
 mod batches;
+mod bucket;
 mod check;
 mod contents;
 mod embeddings;
@@ -12,6 +14,7 @@ mod error;
 mod files;
 mod logprobs;
 mod models;
+mod predictions;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -52,6 +55,11 @@ fn target(path: &str) -> Option<Target<'_>> {
     let named = named.strip_prefix('/').unwrap_or(named);
     let (model, method) = named.split_once(':').unwrap_or((named, ""));
     Some(Target { version, model, method, cloud: false })
+}
+
+/// Whether a path is one of those that the cloud's service alone has.
+fn is_of_cloud(path: &str) -> bool {
+    bucket::is_ours(path) || predictions::is_ours(path)
 }
 
 /// How a stream is framed.
@@ -96,6 +104,9 @@ impl Framing {
 
 impl Dialect for Gemini {
     fn claims(&self, inbound: &Inbound) -> bool {
+        if is_of_cloud(&inbound.path) {
+            return true;
+        }
         let google = inbound.headers.contains_key("x-goog-api-key") || inbound.parameter("key").is_some();
         if batches::is_ours(&inbound.path) || files::is_ours(&inbound.path) {
             return google || inbound.path.starts_with("/upload/");
@@ -118,6 +129,12 @@ impl Dialect for Gemini {
     }
 
     fn answer(&self, inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
+        if bucket::is_ours(&inbound.path) {
+            return bucket::answer(inbound, context);
+        }
+        if predictions::is_ours(&inbound.path) {
+            return predictions::answer(inbound, context);
+        }
         if batches::is_ours(&inbound.path) {
             return batches::answer(inbound, context);
         }
@@ -166,6 +183,9 @@ impl Dialect for Gemini {
     }
 
     fn refuse(&self, refusal: &Refusal, inbound: &Inbound, stamp: &Stamp) -> Output {
+        if bucket::is_ours(&inbound.path) {
+            return bucket::refuse(refusal, inbound);
+        }
         error::output(refusal, inbound, stamp)
     }
 

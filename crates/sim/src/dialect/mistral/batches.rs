@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::openai::form;
 use super::{Mistral, body, error};
-use crate::batch_book::{KeptBatch, KeptFile};
+use crate::batch_book::{self, KeptBatch, KeptFile};
 use crate::chance::{Chance, HEXADECIMAL};
 use crate::dialect::{Context, Dialect, Inbound, Output, Refusal};
 use crate::script::BatchEnd;
@@ -194,12 +194,10 @@ fn lines(order: &Map<String, Value>, context: &Context<'_>) -> Result<(Vec<Value
                 let file = id.as_str().and_then(|id| context.batches.file(id));
                 let place = format!("input_files.{position}");
                 let file = file.ok_or_else(|| Refusal::parameter(place, None, "No such file"))?;
-                for line in file.content.split(|byte| *byte == b'\n') {
-                    if !line.trim_ascii().is_empty() {
-                        lines.push(serde_json::from_slice(line).map_err(|error| {
-                            Refusal::parameter("input_files", None, format!("Not JSON lines: {error}"))
-                        })?);
-                    }
+                for line in batch_book::lines(&file.content) {
+                    lines.push(serde_json::from_slice(line).map_err(|error| {
+                        Refusal::parameter("input_files", None, format!("Not JSON lines: {error}"))
+                    })?);
                 }
             }
             let ids = files.iter().filter_map(Value::as_str).map(str::to_owned).collect();
@@ -223,8 +221,7 @@ fn answered(
     let body = Bytes::from(asked.to_string());
     let line = Inbound::new(Method::POST, endpoint.to_owned(), None, inbound.headers.clone(), body);
     let output = Mistral.answer(&line, context).unwrap_or_else(|refusal| error::output(&refusal, &line));
-    let whole: Vec<u8> = output.pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
-    (output.status, serde_json::from_slice(&whole).unwrap_or_default())
+    (output.status, output.value())
 }
 
 /// How far a job is, by how often it was looked at.
@@ -297,8 +294,7 @@ fn file_object(file: &KeptFile, context: &Context<'_>) -> Value {
         (true, false) => ("batch_result", "mistral"),
         (true, true) => ("batch_error", "mistral"),
     };
-    let lines =
-        file.content.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count();
+    let lines = batch_book::lines(&file.content).count();
     json!({
         "id": file.id, "object": "file", "bytes": file.content.len(), "created_at": context.config.created, "filename": file.name,
         "purpose": file.purpose, "sample_type": kind, "source": source, "num_lines": lines, "mimetype": "application/jsonl",

@@ -244,8 +244,7 @@ fn answered(endpoint: &str, body: &Value, inbound: &Inbound, context: &Context<'
     let line = Inbound::new(Method::POST, endpoint.to_owned(), None, inbound.headers.clone(), body);
     let output =
         OpenAi.answer(&line, context).unwrap_or_else(|refusal| error::output(&refusal, &line, context.stamp));
-    let whole: Vec<u8> = output.pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
-    (output.status, serde_json::from_slice(&whole).unwrap_or_default())
+    (output.status, output.value())
 }
 
 fn now(context: &Context<'_>) -> u64 {
