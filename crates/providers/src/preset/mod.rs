@@ -8,12 +8,16 @@
 //! documentation does not say), then run `cargo xtask catalogue`, which writes the list anew. The tests name what is missing
 //! or contradictory. If the price lists know the provider, say where under `[sources]` and make the catalogue again.
 
+mod access;
+mod endpoint;
 mod fields;
 mod list;
 mod registry;
 
+pub use access::{Key, KeyScheme, Signature, SignatureKind, SisterService};
+pub use endpoint::Endpoint;
 pub use fields::{
-    DataClaims, Endpoint, ErrorRow, Family, Key, KeyScheme, LimitHeaders, LimitStyle, OutputLimit,
-    Parameters, Preset, PresetError, ReasoningField, Signature, SignatureKind, Sources, UrlError, UrlSetting,
+    DataClaims, ErrorRow, Family, LimitHeaders, LimitStyle, OutputLimit, Parameters, Preset, PresetError,
+    ReasoningField, Sources, UrlError, UrlSetting,
 };
 pub use registry::{Detected, contains, detect, find, ids, nearest};
