@@ -65,6 +65,41 @@ fn the_choice_of_a_tool_is_said_in_every_protocols_words() {
     insta::assert_snapshot!(tables.join("\n\n"));
 }
 
+/// What would do nothing anyway is passed where a target takes it, and told everywhere else.
+#[test]
+fn what_lacks_the_parameter_it_belongs_to_is_told() {
+    let mut tables = Vec::new();
+    for more in [
+        json!({"top_logprobs": 3}),
+        json!({"top_logprobs": 3, "logprobs": false}),
+        json!({"top_logprobs": 0}),
+        json!({"parallel_tool_calls": false}),
+        json!({"parallel_tool_calls": true, "tools": []}),
+    ] {
+        let mut request = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let pointers = ["/top_logprobs", "/logprobs", "/parallel_tool_calls", "/tool_choice"];
+        tables.push(format!("{more}\n{}", everywhere(&request, |body| members(body, &pointers))));
+    }
+    insta::assert_snapshot!(tables.join("\n\n"));
+}
+
+#[test]
+fn the_end_user_is_named_under_either_name() {
+    let mut tables = Vec::new();
+    for more in [
+        json!({"safety_identifier": "ann \"1\""}),
+        json!({"safety_identifier": "ann", "user": "ben"}),
+        json!({"safety_identifier": 7}),
+    ] {
+        let mut request = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let pointers = ["/user", "/safety_identifier", "/metadata/user_id"];
+        tables.push(format!("{more}\n{}", everywhere(&request, |body| members(body, &pointers))));
+    }
+    insta::assert_snapshot!(tables.join("\n\n"));
+}
+
 #[test]
 fn stop_texts_and_sampling_stay_within_what_each_protocol_takes() {
     let request = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "temperature": 2, "top_p": 0.5, "seed": 7,

@@ -14,6 +14,9 @@ pub(crate) const SHOWN_BY_DEFAULT: &str = "the target shows reasoning or not as 
 /// What becomes of leaving the amount of reasoning to the model where the protocol has no word for it.
 pub(crate) const OWN_DEFAULT: &str = "how much is the model's own default";
 
+/// Why what is said of the use of tools is not passed on.
+pub(crate) const NO_TOOLS: &str = "there are no tools";
+
 /// Where JSON is written to.
 pub(crate) trait Sink {
     /// Appends bytes.

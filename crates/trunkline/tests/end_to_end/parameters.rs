@@ -97,14 +97,84 @@ async fn what_is_said_of_one_message_does_not_vanish_either() {
         ),
     ];
     for (path, body, names) in asked {
-        let told = gateway.post(&path, body.to_string()).await;
-        assert_eq!(told.status, 200, "{}", told.text());
-        let warnings = told.header("x-trunkline-warnings");
-        assert_eq!(warnings.matches(" dropped: ").count(), names.len(), "{warnings}");
-        assert!(names.iter().all(|name| warnings.contains(&format!("{name} dropped: "))), "{warnings}");
-        let seen = first.requests().len();
-        let request = gateway.builder(&path).header("x-trunkline-strict", "true");
-        let refused = gateway.send(request.body(Full::new(Bytes::from(body.to_string()))).unwrap()).await;
-        assert_eq!((refused.status, first.requests().len()), (400, seen), "{}", refused.text());
+        all_is_told(&gateway, &first, (&path, &body), &names).await;
     }
+}
+
+/// Nor what files, calls and their results say, nor what does nothing without another parameter.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_files_and_calls_does_not_vanish_either() {
+    let (first, _second, gateway) = gateway("").await;
+    let (first_model, second_model) = (model(DialectName::Anthropic), model(DialectName::OpenAi));
+    const PNG: &str =
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    let chat = json!({"model": format!("first/{first_model}"), "top_logprobs": 3, "parallel_tool_calls": false, "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "Hello"},
+            {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PNG}"), "zap": 1}}]},
+        {"role": "assistant", "tool_calls": [
+            {"id": "a", "type": "function", "zap": 1, "function": {"name": "f", "arguments": "{\"zap\":1}", "zap": 1}}]},
+        {"role": "tool", "tool_call_id": "a", "content": "Yes"}]});
+    let messages = json!({"model": format!("second/{second_model}"), "max_tokens": 100, "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "Hello"},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG, "zap": 1}}]}]});
+    let google = json!({"generationConfig": {"logprobs": 3}, "contents": [
+        {"role": "user", "parts": [{"text": "Hello"}, {"inlineData": {"mimeType": "image/png", "data": PNG, "zap": 1}}]},
+        {"role": "model", "parts": [{"functionCall": {"id": "a", "name": "f", "args": {"zap": 1}, "zap": 1}}]},
+        {"role": "user", "parts": [{"functionResponse": {"id": "a", "name": "f", "response": {"zap": 1}, "zap": 1}}]}]});
+    let asked = [
+        (
+            "/v1/chat/completions".to_owned(),
+            chat,
+            vec![
+                "top_logprobs",
+                "parallel_tool_calls",
+                "messages[0].content[1].image_url.zap",
+                "messages[1].tool_calls[0].zap",
+                "messages[1].tool_calls[0].function.zap",
+            ],
+        ),
+        ("/v1/messages".to_owned(), messages, vec!["messages[0].content[1].source.zap"]),
+        (
+            format!("/v1beta/models/first%2F{first_model}:generateContent"),
+            google,
+            vec![
+                "generationConfig.logprobs",
+                "contents[0].parts[1].inlineData.zap",
+                "contents[1].parts[0].functionCall.zap",
+                "contents[2].parts[0].functionResponse.zap",
+            ],
+        ),
+    ];
+    for (path, body, names) in asked {
+        all_is_told(&gateway, &first, (&path, &body), &names).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newer_name_of_the_end_user_reaches_a_provider_of_another_protocol() {
+    let (first, _second, gateway) = gateway("").await;
+    let mut body = Face::OpenAi.value(&format!("first/{}", model(DialectName::Anthropic)), "Hello", false);
+    body["safety_identifier"] = json!("ann");
+    let answer = send(&gateway, &body, Some(("x-trunkline-strict", "true"))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let seen = first.last_request().expect("one was sent").json();
+    assert_eq!(seen["metadata"], json!({"user_id": "ann"}), "{seen}");
+}
+
+/// Each name is in the warnings, and nothing else is dropped; a strict request is refused before it is sent.
+async fn all_is_told(
+    gateway: &Gateway,
+    first: &trunkline_sim::Simulator,
+    (path, body): (&str, &Value),
+    names: &[&str],
+) {
+    let told = gateway.post(path, body.to_string()).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    let warnings = told.header("x-trunkline-warnings");
+    assert_eq!(warnings.matches(" dropped: ").count(), names.len(), "{warnings}");
+    assert!(names.iter().all(|name| warnings.contains(&format!("{name} dropped: "))), "{warnings}");
+    let seen = first.requests().len();
+    let request = gateway.builder(path).header("x-trunkline-strict", "true");
+    let refused = gateway.send(request.body(Full::new(Bytes::from(body.to_string()))).unwrap()).await;
+    assert_eq!((refused.status, first.requests().len()), (400, seen), "{}", refused.text());
 }

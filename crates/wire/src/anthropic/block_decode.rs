@@ -38,6 +38,13 @@ const BLOCK: &[&str] = &[
     "data",
     "cache_control",
 ];
+/// What is read of sources, by where the bytes are.
+const SOURCES: &[(&str, &[&str])] = &[
+    ("base64", &["type", "media_type", "data"]),
+    ("text", &["type", "media_type", "data"]),
+    ("url", &["type", "media_type", "url"]),
+    ("file", &["type", "media_type", "file_id"]),
+];
 /// Most extras of a request: by then it has been said often enough that something is left out.
 const MOST_EXTRAS: usize = 64;
 
@@ -130,6 +137,9 @@ pub(super) fn block(
     if !is_whole {
         keep_others(block, BLOCK, request)?;
     }
+    if matches!(content, Content::Image(_) | Content::Document(_)) {
+        source_leftovers(block, request)?;
+    }
     let cache = if is_whole { None } else { cache_mark(block)? };
     parts.push(Part { content, cache, opaque });
     Ok(())
@@ -215,6 +225,15 @@ fn document_leftovers(block: &At<'_>, request: &mut ChatRequest) -> Result<(), B
         }
     }
     Ok(())
+}
+
+fn source_leftovers(block: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
+    let source = block.required("source", "an object")?;
+    let kind = source.required("type", "a string")?.text()?;
+    match SOURCES.iter().find(|(name, _)| *name == kind) {
+        Some((_, known)) => keep_others(&source, known, request),
+        None => Ok(()),
+    }
 }
 
 fn tool_result(block: &At<'_>, request: &mut ChatRequest) -> Result<ToolResult, BadRequest> {

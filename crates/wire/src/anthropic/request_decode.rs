@@ -353,7 +353,10 @@ mod tests {
 
     #[test]
     fn unknown_parameters_are_kept_under_their_names() {
-        let body = br#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"x","zap":1},{"type":"sparkle","zap":1}]},
+        let body = br#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"x","zap":1},{"type":"sparkle","zap":1},
+                {"type":"image","source":{"type":"url","url":"https://a.example/b.png","zap":1,"data":"x"}},
+                {"type":"document","source":{"type":"text","media_type":"text/plain","data":"x","zap":2,"zip":null}},
+                {"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{"type":"file","file_id":"f","zap":3}}]}]},
             {"role":"assistant","content":"y","id":"msg_1","usage":{"input_tokens":1},"zip":true}],
             "service_tier":"auto","container":null,"output_config":{"odd":1},"metadata":{"user_id":"u","k":2},
             "tools":[{"name":"f","input_schema":{},"defer_loading":true}]}"#;
@@ -368,6 +371,10 @@ mod tests {
             sorted,
             [
                 "messages[0].content[0].zap",
+                "messages[0].content[2].source.data",
+                "messages[0].content[2].source.zap",
+                "messages[0].content[3].source.zap",
+                "messages[0].content[4].content[0].source.zap",
                 "messages[1].zip",
                 "metadata.k",
                 "output_config.odd",

@@ -10,6 +10,7 @@ use super::{ANSWER_TOOL, schema};
 use crate::codec::{EncodeError, Encoded, Profile};
 use crate::conversation::CacheMarks;
 use crate::json_text::JsonText;
+use crate::write::NO_TOOLS;
 use bytes::BytesMut;
 use std::borrow::Cow;
 use trunkline_model::capability::Support;
@@ -17,12 +18,14 @@ use trunkline_model::content::CacheMark;
 use trunkline_model::dialect::{Delivery, Dialect};
 use trunkline_model::json::Json;
 use trunkline_model::request::{
-    ChatRequest, FunctionTool, OutputFormat, Request, Sampling, Tool, ToolChoice,
+    ChatRequest, Extra, FunctionTool, OutputFormat, Request, Sampling, Tool, ToolChoice,
 };
 use trunkline_model::warning::Warning;
 
 /// The output limit where neither the client nor the catalogue names one: what every Claude model can generate.
 const DEFAULT_MAX_TOKENS: u64 = 4_096;
+/// What chat completions call the end user now; `user` was its name before.
+const SAFETY_IDENTIFIER: &str = "safety_identifier";
 
 /// Writes a request to the messages endpoint.
 ///
@@ -192,11 +195,17 @@ impl<'r> Draft<'r> {
 
     fn tool_choice(&mut self, tools: usize, out: &mut BytesMut) {
         let one_at_a_time = self.request.parallel_tool_calls == Some(false);
-        let (kind, name): (&str, Option<Cow<'_, str>>) = if matches!(self.form, Form::Tool { .. }) {
+        let answers_with_a_tool = matches!(self.form, Form::Tool { .. });
+        // The answer's own tool is called one at a time, if that is asked for.
+        if tools == 0 && self.request.parallel_tool_calls.is_some() && !(answers_with_a_tool && one_at_a_time)
+        {
+            self.warnings.push(Warning::dropped("parallel_tool_calls", NO_TOOLS));
+        }
+        let (kind, name): (&str, Option<Cow<'_, str>>) = if answers_with_a_tool {
             if tools == 0 { ("tool", Some(Cow::Borrowed(ANSWER_TOOL))) } else { ("any", None) }
         } else if tools == 0 {
             if matches!(&self.request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
-                self.warnings.push(Warning::dropped("tool_choice", "there are no tools"));
+                self.warnings.push(Warning::dropped("tool_choice", NO_TOOLS));
             }
             return;
         } else {
@@ -227,16 +236,9 @@ impl<'r> Draft<'r> {
         self.output_config(out);
         self.stop(out);
         self.sampling(out);
-        if let Some(user) = &self.request.user
-            && self.accepts("metadata", "user")
-        {
-            out.key("metadata");
-            out.open_object();
-            out.field("user_id", user);
-            out.close_object();
-        }
+        self.user(out);
         self.dropped();
-        for extra in &self.request.extras {
+        for extra in self.request.extras.iter().filter(|extra| !names_the_user(extra, self.request)) {
             // A name with a path in it is a leftover from inside another value; there is no place to put it back.
             let nested = extra.name.contains(['.', '[']);
             if extra.origin == Dialect::Anthropic && !nested {
@@ -249,6 +251,23 @@ impl<'r> Draft<'r> {
                 self.warnings.push(Warning::dropped(extra.name.clone(), "Anthropic has nothing like it"));
             }
         }
+    }
+
+    fn user(&mut self, out: &mut BytesMut) {
+        let request = self.request;
+        let identifier = request.extras.iter().find(|extra| names_the_user(extra, request));
+        let name = if identifier.is_some() { SAFETY_IDENTIFIER } else { "user" };
+        if (request.user.is_none() && identifier.is_none()) || !self.accepts("metadata", name) {
+            return;
+        }
+        out.key("metadata");
+        out.open_object();
+        if let Some(user) = &request.user {
+            out.field("user_id", user);
+        } else if let Some(identifier) = identifier {
+            out.field_raw("user_id", identifier.value.text());
+        }
+        out.close_object();
     }
 
     /// Whether the target takes a parameter; a refusal is reported under the client's name.
@@ -356,6 +375,14 @@ impl<'r> Draft<'r> {
             }
         }
     }
+}
+
+/// Whether an extra is OpenAI's newer name for the end user, and the only one given.
+fn names_the_user(extra: &Extra, request: &ChatRequest) -> bool {
+    request.user.is_none()
+        && extra.origin == Dialect::OpenAi
+        && extra.name == SAFETY_IDENTIFIER
+        && extra.value.text().starts_with('"')
 }
 
 const fn forces_a_tool(request: &ChatRequest) -> bool {

@@ -101,6 +101,9 @@ impl Parameters<'_, '_> {
             offered.retain(|tool| only.contains(&tool.name.as_str()));
         }
         if offered.is_empty() {
+            if chat.parallel_tool_calls.is_some() {
+                self.warnings.dropped("parallel_tool_calls", crate::write::NO_TOOLS);
+            }
             return Ok(());
         }
         if offered.iter().any(|tool| tool.cache.is_some()) {

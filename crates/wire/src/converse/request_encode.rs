@@ -11,6 +11,7 @@ use crate::anthropic::schema;
 use crate::codec::{EncodeError, Encoded, Profile};
 use crate::conversation::{CacheMarks, Conversation};
 use crate::json_text::JsonText;
+use crate::write::NO_TOOLS;
 use bytes::BytesMut;
 use trunkline_model::capability::Support;
 use trunkline_model::dialect::Dialect;
@@ -210,7 +211,11 @@ impl<'r> Draft<'r> {
         let mut fields = BytesMut::from(&b"{"[..]);
         self.plan.write(&mut fields);
         self.top_k(&mut fields);
-        if self.request.parallel_tool_calls == Some(false) && !self.request.tools.is_empty() {
+        if self.request.tools.is_empty() {
+            if self.request.parallel_tool_calls.is_some() {
+                self.warnings.push(Warning::dropped("parallel_tool_calls", NO_TOOLS));
+            }
+        } else if self.request.parallel_tool_calls == Some(false) {
             if self.family == Family::Claude {
                 choice.unwrap_or(&Choice::Auto).write_serial(&mut fields);
             } else {

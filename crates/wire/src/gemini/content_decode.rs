@@ -6,7 +6,7 @@
 //! content per chunk, and state written on a later chunk belongs to the text of those before it.
 
 use super::request_decode::{camel, keep};
-use super::state;
+use super::{leftovers, state};
 use crate::carried::Place;
 use crate::codec::BadRequest;
 use crate::conversation::push_user;
@@ -22,29 +22,6 @@ use trunkline_model::request::ChatRequest;
 use trunkline_model::text::Text;
 
 const PARTS: &str = "an array of parts";
-/// Most extras of a request: by then it has been said often enough that something is left out.
-const MOST_EXTRAS: usize = 64;
-/// What is read of parts, in both spellings.
-const PART: &[&str] = &[
-    "text",
-    "inlineData",
-    "inline_data",
-    "fileData",
-    "file_data",
-    "functionCall",
-    "function_call",
-    "functionResponse",
-    "function_response",
-    "thought",
-    "thoughtSignature",
-    "thought_signature",
-    "videoMetadata",
-    "video_metadata",
-    "mediaResolution",
-    "media_resolution",
-    "partMetadata",
-    "part_metadata",
-];
 /// Fields that qualify a part and are not its content.
 const QUALIFIERS: [&str; 5] =
     ["thought", "thoughtSignature", "videoMetadata", "mediaResolution", "partMetadata"];
@@ -193,11 +170,7 @@ fn part(
         }
     }
     if !matches!(content, Content::Other { .. }) {
-        for leftover in item.others(PART) {
-            if request.extras.len() < MOST_EXTRAS {
-                keep(request, leftover.path(), &leftover)?;
-            }
-        }
+        leftovers::of_part(item, request)?;
     }
     Ok((Part { content, cache: None, opaque }, at))
 }

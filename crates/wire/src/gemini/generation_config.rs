@@ -51,6 +51,11 @@ pub(super) fn decode(config: &At<'_>, request: &mut ChatRequest) -> Result<(), B
     }
     if logprobs.wanted {
         request.logprobs = Some(logprobs.alternatives);
+    } else if logprobs.alternatives > 0
+        && let Some(value) = config.optional("logprobs")
+    {
+        // The alternatives to what is not asked for: nothing that another target could be asked for.
+        keep(request, format!("{PREFIX}logprobs"), &value)?;
     }
     form.settle(config, request)
 }

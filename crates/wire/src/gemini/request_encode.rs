@@ -12,6 +12,7 @@ use super::schema;
 use super::turns::Contents;
 use crate::codec::{EncodeError, Encoded, Profile};
 use crate::json_text::JsonText;
+use crate::write::NO_TOOLS;
 use bytes::BytesMut;
 use std::borrow::Cow;
 use trunkline_model::capability::Support;
@@ -212,8 +213,12 @@ impl Draft<'_> {
             }
             out.close_array();
         }
-        if request.parallel_tool_calls == Some(false) && has_functions {
-            self.dropped("parallel_tool_calls", "Gemini cannot be held to one call at a time");
+        match request.parallel_tool_calls {
+            Some(_) if !has_functions => self.dropped("parallel_tool_calls", NO_TOOLS),
+            Some(false) => {
+                self.dropped("parallel_tool_calls", "Gemini cannot be held to one call at a time");
+            }
+            Some(true) | None => {}
         }
         self.tool_config(has_functions, out);
         Ok(())

@@ -119,6 +119,9 @@ impl Parameters<'_, '_> {
             }
         }
         if offered.is_empty() {
+            if chat.parallel_tool_calls.is_some() {
+                self.warnings.dropped("parallel_tool_calls", crate::write::NO_TOOLS);
+            }
             return Ok(());
         }
         if offered.iter().any(|tool| tool.cache.is_some()) {

@@ -58,6 +58,24 @@ const PART: &[&str] = &[
     "id",
     "index",
 ];
+/// Parts that hold an object under the name of their type, and what is read of it.
+const HELD: &[(&str, &[&str])] = &[
+    ("image_url", &["url", "detail"]),
+    ("video_url", &["url"]),
+    ("input_audio", &["data", "format"]),
+    ("file", &["file_data", "file_id", "filename"]),
+];
+const CALL: &[&str] = &[
+    "type",
+    "id",
+    "function",
+    "extra_content",
+    // Of an answer that is over.
+    "index",
+    "provider_specific_fields",
+];
+/// The last is what an official client makes of the arguments.
+const CALLED: &[&str] = &["name", "arguments", "parsed_arguments"];
 const TOOL: &[&str] = &["type", "function", "cache_control"];
 const FUNCTION: &[&str] = &["name", "description", "parameters", "strict", "cache_control"];
 
@@ -69,13 +87,35 @@ pub(super) fn of_messages(messages: &Node<'_>, extras: &mut Vec<Extra>) {
     for (index, message) in elements(messages).iter().enumerate() {
         let place = || format!("messages[{index}]");
         collect(message, MESSAGE, &place, extras);
+        of_calls(message, index, extras);
         let Some(content) = message.field("content") else { continue };
         for (part_index, part) in elements(content).iter().enumerate() {
             let kind = part.field("type").and_then(Node::as_text);
-            if kind.is_some_and(|kind| PARTS.contains(&kind)) {
-                collect(part, PART, &|| format!("messages[{index}].content[{part_index}]"), extras);
+            let Some(kind) = kind.filter(|kind| PARTS.contains(kind)) else { continue };
+            let place = || format!("messages[{index}].content[{part_index}]");
+            collect(part, PART, &place, extras);
+            for (held, known) in HELD.iter().filter(|(held, _)| *held == kind) {
+                let Some(value) = part.field(held) else { continue };
+                collect(value, known, &|| format!("{}.{held}", place()), extras);
             }
         }
+    }
+}
+
+/// Calls of another type than functions are kept whole.
+fn of_calls(message: &Node<'_>, index: usize, extras: &mut Vec<Extra>) {
+    for (position, call) in message.field("tool_calls").map(elements).unwrap_or_default().iter().enumerate() {
+        let place = || format!("messages[{index}].tool_calls[{position}]");
+        if call.field("type").and_then(Node::as_text).is_some_and(|kind| kind != "function") {
+            continue;
+        }
+        collect(call, CALL, &place, extras);
+        if let Some(function) = call.field("function") {
+            collect(function, CALLED, &|| format!("{}.function", place()), extras);
+        }
+    }
+    if let Some(call) = message.field("function_call") {
+        collect(call, CALLED, &|| format!("messages[{index}].function_call"), extras);
     }
 }
 
@@ -141,9 +181,42 @@ mod tests {
     }
 
     #[test]
+    fn what_calls_and_files_say_besides_is_kept_under_its_path() {
+        let messages = r#"[
+            {"role":"user","content":[
+                {"type":"image_url","image_url":{"url":"u","detail":"low","zap":1}},
+                {"type":"image_url","image_url":"u"},
+                {"type":"video_url","video_url":{"url":"u","detail":"low"}},
+                {"type":"input_audio","input_audio":{"data":"","format":"wav","zap":null,"zip":[1]}},
+                {"type":"file","file":{"file_data":"","file_id":"f","filename":"n","format":"pdf"}},
+                {"type":"sparkle","file":{"zap":1}}
+            ]},
+            {"role":"assistant","tool_calls":[
+                {"id":"a","type":"function","function":{"name":"f","arguments":"{\"zap\":1}","zap":1},"zip":2},
+                {"id":"b","function":{"name":"f","arguments":{"zap":1}},"zip":{}},
+                {"id":"c","type":"custom","custom":{"name":"f","input":"i","zap":1},"zip":2}
+            ]},
+            {"role":"assistant","function_call":{"name":"f","arguments":"","zap":1}}
+        ]"#;
+        let expected = [
+            "messages[0].content[0].image_url.zap",
+            "messages[0].content[2].video_url.detail",
+            "messages[0].content[3].input_audio.zip",
+            "messages[0].content[4].file.format",
+            "messages[1].tool_calls[0].zip",
+            "messages[1].tool_calls[0].function.zap",
+            "messages[2].function_call.zap",
+        ];
+        assert_eq!(names(messages, of_messages), expected);
+    }
+
+    #[test]
     fn an_answer_put_back_leaves_nothing_over() {
         let messages = r#"[{"role":"assistant","content":"a","refusal":null,"annotations":[{"type":"url_citation"}],
-            "audio":null,"function_call":null,"tool_calls":null,"images":[],"reasoning_content":"b"}]"#;
+            "audio":null,"function_call":null,"tool_calls":null,"images":[],"reasoning_content":"b"},
+            {"role":"assistant","tool_calls":[{"index":0,"id":"a","type":"function","provider_specific_fields":{"a":1},
+                "extra_content":{"google":{"thought_signature":"s"}},
+                "function":{"name":"f","arguments":"{}","parsed_arguments":{"a":1}}}]}]"#;
         assert_eq!(names(messages, of_messages), [""; 0]);
     }
 }

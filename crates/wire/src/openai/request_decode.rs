@@ -98,7 +98,7 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
             "stop" => chat.stop = stop(node, &at)?,
             "n" => chat.choices = Some(at.choices(node)?),
             "logprobs" => wants_logprobs = at.boolean(node)?,
-            "top_logprobs" => top_logprobs = Some(at.whole(node, COUNT)?),
+            "top_logprobs" => top_logprobs = Some((at.whole(node, COUNT)?, node)),
             "response_format" => match output_format(node, &at)? {
                 Some(format) => chat.output = format,
                 None => chat.extras.push(extra(name, node)),
@@ -117,7 +117,15 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
     if !has_messages {
         return Err(place.key("messages").missing("an array of messages"));
     }
-    chat.logprobs = wants_logprobs.then(|| top_logprobs.unwrap_or(0));
+    match top_logprobs {
+        _ if !wants_logprobs => {
+            // The alternatives to what is not asked for: nothing that another target could be asked for.
+            let unasked = top_logprobs.filter(|(alternatives, _)| *alternatives > 0);
+            chat.extras.extend(unasked.map(|(_, node)| extra("top_logprobs", node)));
+        }
+        Some((alternatives, _)) => chat.logprobs = Some(alternatives),
+        None => chat.logprobs = Some(0),
+    }
     Ok(chat)
 }
 

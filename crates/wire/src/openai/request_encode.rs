@@ -165,6 +165,9 @@ impl Parameters<'_, '_> {
             }
         }
         if chat.tools.iter().filter(is_offered).count() == 0 {
+            if chat.parallel_tool_calls.is_some() {
+                self.warnings.dropped("parallel_tool_calls", crate::write::NO_TOOLS);
+            }
             return Ok(());
         }
         if chat.tools.iter().any(|tool| matches!(tool, Tool::Function(FunctionTool { cache: Some(_), .. }))) {

@@ -25,6 +25,7 @@ const PART: &[&str] = &[
     "annotations",
     "logprobs",
 ];
+const AUDIO: &[&str] = &["data", "format"];
 /// Parts with another type are kept whole.
 const PARTS: &[&str] = &["input_text", "text", "input_image", "input_file", "input_audio"];
 /// Most extras of a request: by then it has been said often enough that something is left out.
@@ -55,6 +56,9 @@ fn of_parts(parts: Option<&Node<'_>>, place: &str, extras: &mut Vec<Extra>) {
         if kind.is_some_and(|kind| PARTS.contains(&kind)) {
             collect(part, PART, &format!("{place}[{index}]"), extras);
         }
+        if let Some(audio) = part.field("input_audio").filter(|_| kind == Some("input_audio")) {
+            collect(audio, AUDIO, &format!("{place}[{index}].input_audio"), extras);
+        }
     }
 }
 
@@ -83,7 +87,8 @@ mod tests {
     fn what_a_client_says_and_nobody_reads_is_kept_under_its_path() {
         let items = r#"[
             {"role":"user","content":"a","zap":1},
-            {"type":"message","role":"user","content":[{"type":"input_text","text":"b","zip":2},{"type":"sparkle","zip":2}]},
+            {"type":"message","role":"user","content":[{"type":"input_text","text":"b","zip":2},{"type":"sparkle","zip":2},
+                {"type":"input_audio","input_audio":{"data":"","format":"wav","zap":1}}]},
             {"type":"message","role":"assistant","id":"m","phase":"final","content":[{"type":"output_text","text":"c","zip":2}]},
             {"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"d","zip":null}],"zap":1},
             {"type":"something_else","zap":1}
@@ -91,6 +96,14 @@ mod tests {
         let mut extras = Vec::new();
         of_items(&parse_text(items, &[]).unwrap(), &mut extras);
         let names: Vec<&str> = extras.iter().map(|extra| extra.name.as_str()).collect();
-        assert_eq!(names, ["input[0].zap", "input[1].content[0].zip", "input[3].zap"]);
+        assert_eq!(
+            names,
+            [
+                "input[0].zap",
+                "input[1].content[0].zip",
+                "input[1].content[2].input_audio.zap",
+                "input[3].zap"
+            ]
+        );
     }
 }

@@ -108,6 +108,7 @@ impl Parameters<'_, '_> {
             }
         }
         if chat.tools.is_empty() {
+            self.parallel(chat);
             return Ok(());
         }
         if self.profile.refuses("tools") {
@@ -121,11 +122,16 @@ impl Parameters<'_, '_> {
         if let Some(choice) = &chat.tool_choice {
             write_choice(self.body.key("tool_choice"), choice, chat);
         }
+        self.parallel(chat);
+        Ok(())
+    }
+
+    /// Unlike that of chat completions, this dialect takes it without tools as well.
+    fn parallel(&mut self, chat: &ChatRequest) {
         if let Some(parallel) = chat.parallel_tool_calls {
             let word: &[u8] = if parallel { b"true" } else { b"false" };
             self.write("parallel_tool_calls", |out| out.extend_from_slice(word));
         }
-        Ok(())
     }
 
     fn limits(&mut self, chat: &ChatRequest) -> Result<(), EncodeError> {
@@ -260,6 +266,9 @@ impl Parameters<'_, '_> {
             }
             if extra.origin == Dialect::OpenAi && extra.name == "store" {
                 self.dropped("store", "nothing is kept at the target");
+            } else if extra.origin == Dialect::OpenAi && extra.name == "top_logprobs" {
+                // Here it would ask for them by itself.
+                self.dropped("top_logprobs", "`logprobs`, to which it belongs, is not asked for");
             } else if !is_known {
                 self.dropped(extra.name.clone(), UNKNOWN);
             } else if self.profile.refuses(&extra.name) {

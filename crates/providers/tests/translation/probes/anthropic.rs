@@ -207,5 +207,10 @@ fn parameters() -> Vec<Probe> {
             &["MCP-MARK"],
         ),
         probe("unknown parameter", one("x_unknown", json!("UNKNOWN-MARK")), &["UNKNOWN-MARK"]),
+        probe(
+            "unknown field of a file",
+            json!({"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQK", "x_unknown": "UNKNOWN-MARK"}}]}]}),
+            &["UNKNOWN-MARK"],
+        ),
     ]
 }

@@ -184,6 +184,18 @@ fn parameters() -> Vec<Probe> {
         ),
         probe("`cachedContent`", json!({"cachedContent": "cachedContents/CACHE-MARK"}), &["CACHE-MARK"]),
         probe("unknown parameter", json!({"xUnknown": "UNKNOWN-MARK"}), &["UNKNOWN-MARK"]),
+        probe(
+            "unknown field of a file",
+            json!({"contents": [{"role": "user", "parts": [{"inlineData": {"mimeType": "application/pdf", "data": "JVBERi0xLjQK", "xUnknown": "UNKNOWN-MARK"}}]}]}),
+            &["UNKNOWN-MARK"],
+        ),
+        probe(
+            "unknown field of a function call",
+            json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]},
+                {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}, "xUnknown": "UNKNOWN-MARK"}}]},
+                {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"result": "Yes"}}}]}]}),
+            &["UNKNOWN-MARK"],
+        ),
         probe("unknown setting of generation", set("xUnknown", json!("UNKNOWN-MARK")), &["UNKNOWN-MARK"]),
     ]
 }

@@ -156,6 +156,11 @@ fn tools() -> Vec<Probe> {
             &["parallel_tool_calls|disable_parallel_tool_use"],
         ),
         probe(
+            "`parallel_tool_calls` without tools",
+            json!({"parallel_tool_calls": true}),
+            &["parallel_tool_calls"],
+        ),
+        probe(
             "tool call and its result",
             json!({"tools": [tool()], "messages": [user, call, result("call_1", "RESULT-MARK")]}),
             &["CITY-MARK", "RESULT-MARK"],
@@ -188,6 +193,7 @@ fn parameters() -> Vec<Probe> {
         probe("`n`", one("n", json!(3)), &[":3"]),
         probe("`logprobs`", one("logprobs", json!(true)), &["ogprobs"]),
         probe("`top_logprobs`", json!({"logprobs": true, "top_logprobs": 7}), &["7"]),
+        probe("`top_logprobs` without `logprobs`", one("top_logprobs", json!(7)), &["7"]),
         probe("`logit_bias`", one("logit_bias", json!({"4711": 5})), &["4711"]),
         probe(
             "`response_format: json_object`",
@@ -220,5 +226,19 @@ fn parameters() -> Vec<Probe> {
             &["search_context_size"],
         ),
         probe("unknown parameter", one("x_unknown", json!("UNKNOWN-MARK")), &["UNKNOWN-MARK"]),
+        probe(
+            "unknown field of a file",
+            said(
+                json!([{"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0xLjQK", "filename": "a.pdf", "x_unknown": "UNKNOWN-MARK"}}]),
+            ),
+            &["UNKNOWN-MARK"],
+        ),
+        probe(
+            "unknown field of a tool call",
+            json!({"tools": [tool()], "messages": [{"role": "user", "content": "Hello"},
+                {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function", "x_unknown": "UNKNOWN-MARK", "function": {"name": "tool_mark", "arguments": "{}"}}]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "Yes"}]}),
+            &["UNKNOWN-MARK"],
+        ),
     ]
 }

@@ -166,6 +166,11 @@ fn parameters() -> Vec<Probe> {
         probe("`user`", one("user", json!("USER-MARK")), &["USER-MARK"]),
         probe("`safety_identifier`", one("safety_identifier", json!("SAFETY-MARK")), &["SAFETY-MARK"]),
         probe("`prompt_cache_key`", one("prompt_cache_key", json!("CACHE-MARK")), &["CACHE-MARK"]),
+        probe(
+            "`parallel_tool_calls` without tools",
+            one("parallel_tool_calls", json!(true)),
+            &["parallel_tool_calls"],
+        ),
         probe("unknown parameter", one("x_unknown", json!("UNKNOWN-MARK")), &["UNKNOWN-MARK"]),
     ]
 }
