@@ -26,6 +26,7 @@ const MESSAGE: &[&str] = &[
     "citations",
     "id",
     "index",
+    "parsed",
     "provider_specific_fields",
 ];
 /// Parts with another type are kept whole.
@@ -214,7 +215,7 @@ mod tests {
     fn an_answer_put_back_leaves_nothing_over() {
         let messages = r#"[{"role":"assistant","content":"a","refusal":null,"annotations":[{"type":"url_citation"}],
             "audio":null,"function_call":null,"tool_calls":null,"images":[],"reasoning_content":"b"},
-            {"role":"assistant","tool_calls":[{"index":0,"id":"a","type":"function","provider_specific_fields":{"a":1},
+            {"role":"assistant","parsed":{"a":1},"tool_calls":[{"index":0,"id":"a","type":"function","provider_specific_fields":{"a":1},
                 "extra_content":{"google":{"thought_signature":"s"}},
                 "function":{"name":"f","arguments":"{}","parsed_arguments":{"a":1}}}]}]"#;
         assert_eq!(names(messages, of_messages), [""; 0]);
