@@ -60,7 +60,7 @@ fn built(options: &Options) -> anyhow::Result<PathBuf> {
         let counts = train(options, &folder)?;
         format!("-Cprofile-use={}", path(&counts)?)
     };
-    build(options, &folder, &flags, Linking::Whole)
+    build(options, &folder, &flags)
 }
 
 /// Builds the binary that counts, runs the benchmark's traffic through it, and merges what it counted.
@@ -69,12 +69,7 @@ fn train(options: &Options, folder: &Path) -> anyhow::Result<PathBuf> {
     let raw = folder.join("counted");
     let counts = folder.join("counts.profdata");
     println!("building what counts");
-    let counting = build(
-        options,
-        &folder.join("counting"),
-        &format!("-Cprofile-generate={}", path(&raw)?),
-        Linking::Apart,
-    )?;
+    let counting = build(options, &folder.join("counting"), &format!("-Cprofile-generate={}", path(&raw)?))?;
     if is_newer(&counts, &counting) {
         println!("it was counted before");
         return Ok(counts);
@@ -108,21 +103,10 @@ fn is_newer(file: &Path, than: &Path) -> bool {
     matches!((changed(file), changed(than)), (Some(file), Some(than)) if file > than)
 }
 
-/// How much of the program is optimised at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Linking {
-    /// As the profile says.
-    Whole,
-    /// Crate by crate. What is counted does not depend on it, and the build takes half the time.
-    Apart,
-}
-
-fn build(options: &Options, folder: &Path, flags: &str, linking: Linking) -> anyhow::Result<PathBuf> {
+/// The build that counts and the one that uses the counts are optimised alike: counts of a build that is linked crate by crate do
+/// not fit a program that is optimised as a whole, which is then slower than without any.
+fn build(options: &Options, folder: &Path, flags: &str) -> anyhow::Result<PathBuf> {
     let mut build = workspace::cargo();
-    if linking == Linking::Apart {
-        let profile = options.profile.to_uppercase().replace('-', "_");
-        build.env(format!("CARGO_PROFILE_{profile}_LTO"), "off");
-    }
     build.args(["build", "--locked", "--package", "trunkline", "--profile", &options.profile]);
     // With a target named, build scripts and macros are left alone.
     let host = host()?;
