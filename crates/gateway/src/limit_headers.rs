@@ -113,9 +113,11 @@ impl Display for Reset {
                     write!(formatter, "{minutes}m")?;
                 }
                 write!(formatter, "{seconds}")?;
-                if thousandths > 0 {
-                    let digits = format!("{thousandths:03}");
-                    write!(formatter, ".{}", digits.trim_end_matches('0'))?;
+                match (thousandths, thousandths % 100, thousandths % 10) {
+                    (0, ..) => {}
+                    (_, 0, _) => write!(formatter, ".{}", thousandths / 100)?,
+                    (_, _, 0) => write!(formatter, ".{:02}", thousandths / 10)?,
+                    _ => write!(formatter, ".{thousandths:03}")?,
                 }
                 formatter.write_str("s")
             }

@@ -15,9 +15,14 @@ impl Excerpt {
     #[inline]
     pub fn push(&mut self, piece: &str) {
         let room = Self::LONGEST - self.0.len();
-        if room > 0 {
-            self.0.push_str(&piece[..piece.floor_char_boundary(room)]);
+        if room == 0 || piece.is_empty() {
+            return;
         }
+        if !self.0.is_empty() {
+            // It comes in pieces: more will follow, and the buffer is moved once.
+            self.0.reserve_exact(room);
+        }
+        self.0.push_str(&piece[..piece.floor_char_boundary(room)]);
     }
 
     /// What was kept.

@@ -1,4 +1,7 @@
 //! What a configuration says of models, over the bundled catalogue or beyond it.
+//!
+//! Owns these settings of the file, as a user writes them. Must not know the catalogue, nor which day it is. A change repeats the fields of a
+//! model because settings are neither flattened nor untagged: each has one place and one form.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::process::Command;
 use std::time::Duration;
-use trunkline_sim::{Delay, DialectName, Fault, SimConfig, Simulator};
+use trunkline_sim::{Delay, DialectName, Fault, ReceivedRequest, SimConfig, Simulator};
 use trunkline_store::{Batches, Results};
 
 pub(crate) const ANN: &str = "sk-ann-0123456789abcdef";
@@ -130,6 +130,25 @@ pub(crate) async fn patient(script: impl FnOnce(&mut trunkline_sim::Script)) -> 
 
 pub(crate) fn configured(simulator: &Simulator, settings: &str) -> String {
     format!("{KEYS}{settings}providers:\n{}", provider("oa", DialectName::OpenAi, &simulator.base_url()))
+}
+
+/// The calls of a simulator by a method to paths that end so.
+pub(crate) fn calls(simulator: &Simulator, method: &Method, end: &str) -> Vec<ReceivedRequest> {
+    let all = simulator.requests().into_iter();
+    all.filter(|request| request.method == *method && request.path.ends_with(end)).collect()
+}
+
+/// The batch is over, and every numbered line has the answer to its own number.
+pub(crate) async fn check(gateway: &Gateway, id: &str, lines: usize) -> HashMap<String, Value> {
+    let done = over(gateway, id).await;
+    assert_eq!(done["request_counts"], json!({"total": lines, "completed": lines, "failed": 0}), "{done}");
+    let output = results(gateway, &done["output_file_id"]).await;
+    assert_eq!(output.len(), lines);
+    for (name, line) in output.iter().filter(|(name, _)| name.parse::<u32>().is_ok()) {
+        let answer = line["response"]["body"]["choices"][0]["message"]["content"].to_string();
+        assert!(answer.contains(&format!("number {name}.")), "{name}: {answer}");
+    }
+    output
 }
 
 #[tokio::test(flavor = "multi_thread")]

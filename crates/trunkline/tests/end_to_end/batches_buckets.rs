@@ -1,7 +1,9 @@
 //! Batch APIs that read from a bucket of the user: lines go there once, through crashes, nothing is left behind, and what does not go
 //! there goes by the queue.
 
-use crate::batches::{ANN, CHAT, KEYS, begin, call, line, numbered, over, results, said, upload};
+use crate::batches::{
+    ANN, CHAT, KEYS, begin, call, calls, check, line, numbered, over, results, said, upload,
+};
 use crate::support::{Gateway, eventually};
 use http::Method;
 use serde_json::{Value, json};
@@ -127,24 +129,6 @@ impl Case {
         };
         assert!(deleted.iter().all(|call| own(&call.path)), "{deleted:?}");
     }
-}
-
-fn calls(simulator: &Simulator, method: &Method, end: &str) -> Vec<ReceivedRequest> {
-    let all = simulator.requests().into_iter();
-    all.filter(|request| request.method == *method && request.path.ends_with(end)).collect()
-}
-
-/// The batch is over, and every numbered line has the answer to its own number.
-async fn check(gateway: &Gateway, id: &str, lines: usize) -> HashMap<String, Value> {
-    let done = over(gateway, id).await;
-    assert_eq!(done["request_counts"], json!({"total": lines, "completed": lines, "failed": 0}), "{done}");
-    let output = results(gateway, &done["output_file_id"]).await;
-    assert_eq!(output.len(), lines);
-    for (name, line) in output.iter().filter(|(name, _)| name.parse::<u32>().is_ok()) {
-        let answer = line["response"]["body"]["choices"][0]["message"]["content"].to_string();
-        assert!(answer.contains(&format!("number {name}.")), "{name}: {answer}");
-    }
-    output
 }
 
 #[tokio::test(flavor = "multi_thread")]

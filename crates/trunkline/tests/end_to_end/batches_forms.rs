@@ -1,10 +1,9 @@
 //! Batch APIs of other forms than the first two: lines go there once, through crashes, and back into the queue where that does not work.
 
-use crate::batches::{ANN, CHAT, KEYS, begin, call, numbered, over, results, upload};
+use crate::batches::{ANN, CHAT, KEYS, begin, call, calls, check, numbered, over, results, upload};
 use crate::support::{Gateway, eventually, provider};
 use http::Method;
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use trunkline_model::money::{CostConfidence, NanoDollars};
 use trunkline_model::record::AttemptKind;
 use trunkline_sim::{BatchEnd, DialectName, Fault, Rule, SimConfig, Simulator};
@@ -67,28 +66,9 @@ impl Case {
     }
 }
 
-/// How often a simulator was called so.
-fn called(simulator: &Simulator, method: &Method, end: &str) -> usize {
-    let all = simulator.requests();
-    all.iter().filter(|request| request.method == *method && request.path.ends_with(end)).count()
-}
-
 /// Submissions, and lines that went by themselves.
 fn sent(simulator: &Simulator, case: Case) -> (usize, usize) {
-    (called(simulator, &Method::POST, case.submit), called(simulator, &Method::POST, case.alone))
-}
-
-/// The batch is over, and every numbered line has the answer to its own number.
-async fn check(gateway: &Gateway, id: &str, lines: usize) -> HashMap<String, Value> {
-    let done = over(gateway, id).await;
-    assert_eq!(done["request_counts"], json!({"total": lines, "completed": lines, "failed": 0}), "{done}");
-    let output = results(gateway, &done["output_file_id"]).await;
-    assert_eq!(output.len(), lines);
-    for (name, line) in &output {
-        let answer = line["response"]["body"]["choices"][0]["message"]["content"].to_string();
-        assert!(answer.contains(&format!("number {name}.")), "{name}: {answer}");
-    }
-    output
+    (calls(simulator, &Method::POST, case.submit).len(), calls(simulator, &Method::POST, case.alone).len())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +78,10 @@ async fn lines_go_together_in_other_forms_too() {
         let gateway = case.gateway(&simulator).await;
         let id = case.begin(&gateway, 5).await;
         let output = check(&gateway, &id, 5).await;
-        assert_eq!((called(&simulator, &Method::POST, case.upload), sent(&simulator, case)), (1, (1, 0)));
+        assert_eq!(
+            (calls(&simulator, &Method::POST, case.upload).len(), sent(&simulator, case)),
+            (1, (1, 0))
+        );
         for line in output.values() {
             let record = gateway.record(line["response"]["request_id"].as_str().unwrap()).await;
             assert_eq!((record.attempts.len(), record.attempts[0].kind), (1, AttemptKind::Batch));
@@ -131,7 +114,7 @@ async fn vectors_come_from_a_batch_too() {
     let output = results(&gateway, &done["output_file_id"]).await;
     let answer = &output["a"]["response"]["body"];
     assert_eq!((&answer["data"][1]["index"], &answer["object"]), (&json!(1), &json!("list")), "{answer}");
-    assert_eq!((sent(&simulator, case).0, called(&simulator, &Method::POST, "/v1/embeddings")), (1, 0));
+    assert_eq!((sent(&simulator, case).0, calls(&simulator, &Method::POST, "/v1/embeddings").len()), (1, 0));
     let record = gateway.record(output["a"]["response"]["request_id"].as_str().unwrap()).await;
     assert_eq!(record.attempts[0].kind, AttemptKind::Batch);
     // Half of ten cents a million tokens.
@@ -246,7 +229,7 @@ async fn cancelling_reaches_them() {
         call(&gateway, ANN, Method::POST, &format!("/v1/batches/{id}/cancel"), None).await;
         let done = over(&gateway, &id).await;
         assert_eq!(done["status"], "cancelled", "{done}");
-        assert_eq!(called(&simulator, &Method::POST, case.cancel), 1);
+        assert_eq!(calls(&simulator, &Method::POST, case.cancel).len(), 1);
         assert_eq!(sent(&simulator, case), (1, 0));
     }
 }

@@ -75,7 +75,10 @@ impl Observer {
         self.finished |= look.finished;
         self.called |= look.called;
         self.summary.output_bytes += look.output_bytes;
-        look.texts.iter().for_each(|text| self.summary.beginning.push(text));
+        // What tells its tokens needs no estimate.
+        if self.summary.usage.is_none() {
+            look.texts.iter().for_each(|text| self.summary.beginning.push(text));
+        }
         if let Some(native) = look.finish {
             self.summary.finish.get_or_insert(finish_of(native, self.called));
         }

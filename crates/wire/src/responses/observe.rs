@@ -92,8 +92,10 @@ impl Observer {
         }
         self.called |= has_call(output.get());
         self.summary.output_bytes = output.get().len() as u64;
-        self.summary.beginning = output.get().into();
         self.ended("", &head);
+        if self.summary.usage.is_none() {
+            self.summary.beginning = output.get().into();
+        }
         Ok(SEMANTIC)
     }
 
