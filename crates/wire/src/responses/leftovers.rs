@@ -35,29 +35,30 @@ const MOST: usize = 64;
 pub(super) fn of_items(input: &Node<'_>, extras: &mut Vec<Extra>) {
     for (index, item) in elements(input).iter().enumerate() {
         let text = |name| item.field(name).and_then(Node::as_text);
-        let place = format!("input[{index}]");
+        let place = || format!("input[{index}]");
         match text("type") {
             None | Some("message") if text("role").is_some_and(|role| role != "assistant") => {
                 collect(item, MESSAGE, &place, extras);
-                of_parts(item.field("content"), &format!("{place}.content"), extras);
+                of_parts(item.field("content"), &|| format!("{}.content", place()), extras);
             }
             Some("function_call_output" | "custom_tool_call_output") => {
                 collect(item, OUTPUT, &place, extras);
-                of_parts(item.field("output"), &format!("{place}.output"), extras);
+                of_parts(item.field("output"), &|| format!("{}.output", place()), extras);
             }
             _ => {}
         }
     }
 }
 
-fn of_parts(parts: Option<&Node<'_>>, place: &str, extras: &mut Vec<Extra>) {
+fn of_parts(parts: Option<&Node<'_>>, place: &dyn Fn() -> String, extras: &mut Vec<Extra>) {
     for (index, part) in parts.map(elements).unwrap_or_default().iter().enumerate() {
         let kind = part.field("type").and_then(Node::as_text);
+        let place = || format!("{}[{index}]", place());
         if kind.is_some_and(|kind| PARTS.contains(&kind)) {
-            collect(part, PART, &format!("{place}[{index}]"), extras);
+            collect(part, PART, &place, extras);
         }
         if let Some(audio) = part.field("input_audio").filter(|_| kind == Some("input_audio")) {
-            collect(audio, AUDIO, &format!("{place}[{index}].input_audio"), extras);
+            collect(audio, AUDIO, &|| format!("{}.input_audio", place()), extras);
         }
     }
 }
@@ -69,11 +70,12 @@ fn elements<'n, 'a>(node: &'n Node<'a>) -> &'n [Node<'a>] {
     }
 }
 
-fn collect(node: &Node<'_>, known: &[&str], place: &str, extras: &mut Vec<Extra>) {
+/// The place is written only where there is something to tell: there hardly ever is, and a conversation has many places.
+fn collect(node: &Node<'_>, known: &[&str], place: &dyn Fn() -> String, extras: &mut Vec<Extra>) {
     for (name, value) in node.fields() {
         let says_something = !matches!(value.raw, "null" | "[]" | "{}" | "\"\"");
         if extras.len() < MOST && !known.contains(&name) && says_something {
-            extras.push(extra(Dialect::Responses, format!("{place}.{name}"), value));
+            extras.push(extra(Dialect::Responses, format!("{}.{name}", place()), value));
         }
     }
 }
