@@ -449,6 +449,7 @@ fn bill(running: &Running, end: &AttemptEnd, prompt: &Prompt) -> (Usage, UsageSo
             // Cut or cancelled: the prompt was read, and what arrived was generated. A figure the provider gave on the way (the
             // `message_start` of Anthropic says one token) is only a lower bound.
             let known = match reported {
+                Some(usage) if usage.total() > MOST_TOKENS => prompt.usage(running.estimated),
                 Some(usage) if usage.prompt() > 0 => usage,
                 Some(Usage { output, reasoning, .. }) => {
                     Usage { output, reasoning, ..prompt.usage(running.estimated) }
@@ -471,14 +472,18 @@ fn bill(running: &Running, end: &AttemptEnd, prompt: &Prompt) -> (Usage, UsageSo
     (usage, source, cost)
 }
 
+/// More tokens than any model reads and writes for one answer, by two orders of magnitude.
+const MOST_TOKENS: u64 = 1_000_000_000;
+
 /// Whether what a provider says of a whole answer can be so. Some servers fill `usage` with zeros, in streams above all, and
-/// what is written in another form than the protocol's is read as nothing: neither makes an answer free.
+/// what is written in another form than the protocol's is read as nothing: neither makes an answer free. Nor does a number that
+/// overflowed there make one cost more than there is.
 fn can_be(operation: Operation, usage: &Usage, end: &AttemptEnd) -> bool {
     let generates = matches!(operation, Operation::Chat | Operation::Completions);
     let reads = generates || operation == Operation::Embeddings;
     let forgets_the_prompt = reads && usage.prompt() == 0;
     let forgets_the_answer = generates && usage.completion() == 0 && end.output_bytes > 0;
-    !forgets_the_prompt && !forgets_the_answer
+    !forgets_the_prompt && !forgets_the_answer && usage.total() <= MOST_TOKENS
 }
 
 /// An answer that was found wanting came whole all the same.
@@ -576,6 +581,8 @@ mod tests {
         assert_eq!(billed(None, told(0, 7), 20), (50, 7, UsageSource::Estimated));
         assert_eq!(billed(None, told(28, 0), 400), (28, 100, UsageSource::Estimated));
         assert_eq!(billed(None, told(28, 0), 0), (28, 0, UsageSource::Reported), "it may have said nothing");
+        assert_eq!(billed(None, told(u64::MAX, u64::MAX), 400), (50, 100, UsageSource::Estimated));
+        assert_eq!(billed(None, told(28, MOST_TOKENS), 400), (50, 100, UsageSource::Estimated));
         let cached = Some(Usage { cache_read: 28, output: 1, ..Usage::default() });
         assert_eq!(billed(None, cached, 400), (0, 1, UsageSource::Reported));
     }

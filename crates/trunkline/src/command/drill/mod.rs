@@ -219,10 +219,12 @@ fn introduce(stage: &Stage, patience: Duration, cells: usize) {
     for (route, before) in stage.routes.iter().zip(&stage.timeouts) {
         let after = route.timeouts;
         println!(
-            "  {}: first token {:?} -> {:?}, between tokens {:?} -> {:?}, total {:?} -> {:?}",
+            "  {}: first token {:?} -> {:?}, whole answer {:?} -> {:?}, between tokens {:?} -> {:?}, total {:?} -> {:?}",
             route.name,
             before.first_token,
             after.first_token,
+            before.whole_answer,
+            after.whole_answer,
             before.between_tokens,
             after.between_tokens,
             before.total,
