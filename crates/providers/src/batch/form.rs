@@ -24,7 +24,7 @@ pub(super) trait Form: Sync {
     }
 
     /// What stands before a line's body, and behind it.
-    fn frame(&self, endpoint: &str, name: &str, is_first: bool) -> (String, &'static str);
+    fn frame(&self, api: &BatchApi, endpoint: &str, name: &str, is_first: bool) -> (String, &'static str);
 
     /// What a line's name adds to its body, as members before those that are there, with a comma behind each.
     fn inside(&self, _endpoint: &str, _name: &str) -> Option<String> {
@@ -55,7 +55,7 @@ pub(super) trait Form: Sync {
     }
 
     /// The query of a list of batches, and of its page behind a cursor.
-    fn list(&self, cursor: Option<&str>) -> Option<String>;
+    fn list(&self, api: &BatchApi, cursor: Option<&str>) -> Option<String>;
 
     /// See [`BatchApi::is_newest_first`].
     fn is_newest_first(&self) -> bool {
@@ -113,22 +113,6 @@ where
     B: DeserializeOwned + TryInto<TheirBatch, Error = Unreadable>,
 {
     json::<B>(body)?.try_into()
-}
-
-/// Reads a page of a list that says whether there is more behind its last batch.
-pub(super) fn read_page<B>(body: &[u8], id: impl Fn(&B) -> &str) -> Result<Page, Unreadable>
-where
-    B: DeserializeOwned + TryInto<TheirBatch, Error = Unreadable>,
-{
-    #[derive(Deserialize)]
-    struct List<B> {
-        data: Vec<B>,
-        #[serde(default)]
-        has_more: bool,
-    }
-    let list: List<B> = json(body)?;
-    let next = list.data.last().filter(|_| list.has_more).map(|batch| id(batch).to_owned());
-    Ok(Page { batches: readable(list.data), next })
 }
 
 /// Those of a list that can be read: what cannot be is another's, ours are read one by one.

@@ -4,7 +4,7 @@
 //! <https://docs.claude.com/en/api/creating-message-batches>, and the types of its SDK 2.11.0.
 
 use super::form::{
-    Form, Page, borrowed, get, named, part, post, quoted, read, read_page, unknown_state, words,
+    Form, Page, borrowed, get, json, named, part, post, quoted, read, readable, unknown_state, words,
 };
 use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable};
 use crate::limits::rfc3339;
@@ -23,7 +23,7 @@ impl Form for Inline {
         fits.then_some((Endpoint::Chat, "/v1/messages"))
     }
 
-    fn frame(&self, _endpoint: &str, name: &str, is_first: bool) -> (String, &'static str) {
+    fn frame(&self, _api: &BatchApi, _endpoint: &str, name: &str, is_first: bool) -> (String, &'static str) {
         let comma = if is_first { "" } else { "," };
         (format!("{comma}{{\"custom_id\":{},\"params\":", quoted(name)), "}")
     }
@@ -33,7 +33,7 @@ impl Form for Inline {
         post(&api.submit, vec![head, order.lines.clone(), tail])
     }
 
-    fn list(&self, cursor: Option<&str>) -> Option<String> {
+    fn list(&self, _api: &BatchApi, cursor: Option<&str>) -> Option<String> {
         match cursor {
             None => Some("limit=100".to_owned()),
             Some(cursor) => Some(format!("limit=100&after_id={}", named(cursor).ok()?)),
@@ -45,7 +45,15 @@ impl Form for Inline {
     }
 
     fn read_page(&self, _api: &BatchApi, body: &[u8], _cursor: Option<&str>) -> Result<Page, Unreadable> {
-        read_page(body, |batch: &Batch| &batch.id)
+        #[derive(Deserialize)]
+        struct List {
+            data: Vec<Batch>,
+            #[serde(default)]
+            has_more: bool,
+        }
+        let list: List = json(body)?;
+        let next = list.data.last().filter(|_| list.has_more).map(|batch| batch.id.clone());
+        Ok(Page { batches: readable(list.data), next })
     }
 
     fn keeps_marks(&self) -> bool {

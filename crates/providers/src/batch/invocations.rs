@@ -48,7 +48,7 @@ impl Form for Invocations {
             || serde_json::from_slice::<Tools>(&body()).is_ok_and(|body| body.tool_config.is_none())
     }
 
-    fn frame(&self, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
+    fn frame(&self, _api: &BatchApi, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
         (format!("{{\"recordId\":{},\"modelInput\":", quoted(name)), "}\n")
     }
 
@@ -83,7 +83,7 @@ impl Form for Invocations {
         format!("{}s", api.batches)
     }
 
-    fn list(&self, cursor: Option<&str>) -> Option<String> {
+    fn list(&self, _api: &BatchApi, cursor: Option<&str>) -> Option<String> {
         let query = format!("maxResults=100&nameContains={NAME}&sortBy=CreationTime&sortOrder=Descending");
         Some(cursor.map_or(query.clone(), |cursor| format!("{query}&nextToken={}", encoded(cursor))))
     }

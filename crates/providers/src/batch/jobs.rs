@@ -27,7 +27,7 @@ impl Form for Jobs {
         }
     }
 
-    fn frame(&self, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
+    fn frame(&self, _api: &BatchApi, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
         (format!("{{\"custom_id\":{},\"body\":", quoted(name)), "}\n")
     }
 
@@ -48,7 +48,7 @@ impl Form for Jobs {
         post(&api.submit, vec![order.into()])
     }
 
-    fn list(&self, cursor: Option<&str>) -> Option<String> {
+    fn list(&self, _api: &BatchApi, cursor: Option<&str>) -> Option<String> {
         let page: usize = cursor.map_or(Some(0), |cursor| cursor.parse().ok())?;
         Some(format!("page={page}&page_size={PAGE}&order_by=-created"))
     }

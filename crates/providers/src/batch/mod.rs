@@ -10,12 +10,14 @@ mod form;
 mod inline;
 mod invocations;
 mod jobs;
+mod manner;
 mod operations;
 mod predictions;
 mod upload;
 
 pub use bucket::{BatchStore, Bucket, BucketMistake, BucketSettings, StoreKind, store_refusal};
 pub use form::Page;
+pub use manner::Manner;
 
 use crate::preset::Endpoint;
 use bucket::Reach;
@@ -51,6 +53,9 @@ pub struct BatchSupport {
     pub bucket: Option<Bucket>,
     /// The path at which batches are made, `{model}` standing for the model, where that is not where they are looked at.
     pub submit: Option<String>,
+    /// How its files and batches differ from the form `files`.
+    #[serde(default)]
+    pub manner: Manner,
     /// Whether batches are answered by deployments of their own, which answer nothing else: lines go to those the configuration names.
     #[serde(default)]
     pub apart: bool,
@@ -146,6 +151,9 @@ pub struct BatchApi {
     batches: String,
     submit: String,
     files: String,
+    /// Where files are uploaded.
+    upload: String,
+    manner: Manner,
     /// The model that lines ask for, as the provider names it.
     model: String,
     /// The path at which requests of the moment name it, up to the verb, without an opening slash.
@@ -160,6 +168,8 @@ pub struct BatchApi {
     pub most_lines: usize,
     /// Most bytes of one batch.
     pub most_bytes: usize,
+    /// How long a batch may take, in seconds.
+    pub window: u64,
 }
 
 /// Whom a call goes to.
@@ -309,11 +319,15 @@ impl BatchApi {
             (false, ..) => None,
         };
         let submit = support.submit.as_ref().map(|path| address(&path.replace("{model}", encoded)));
+        let manner = support.manner.clone();
         Some(Self {
             form: support.form,
             submit: submit.unwrap_or_else(|| batches.clone()),
             batches,
+            upload: manner.upload.as_ref().map_or_else(|| files.clone(), |path| address(path)),
             files,
+            window: manner.window.saturating_mul(3_600),
+            manner,
             resource: resource(paths(Endpoint::Chat).unwrap_or_default(), model),
             model: model.to_owned(),
             is_apart: support.apart,
@@ -375,7 +389,7 @@ impl BatchApi {
         body: impl Iterator<Item = &'b [u8]>,
         lines: &mut Vec<u8>,
     ) {
-        let (head, tail) = self.form().frame(endpoint, name, lines.is_empty());
+        let (head, tail) = self.form().frame(self, endpoint, name, lines.is_empty());
         lines.extend_from_slice(head.as_bytes());
         let start = lines.len();
         append(body, lines);
@@ -436,7 +450,7 @@ impl BatchApi {
     /// The call that lists batches, from the first page on or from [`Page::next`].
     #[must_use]
     pub fn list(&self, cursor: Option<&str>) -> Option<BatchRequest> {
-        get(&self.form().listed_at(self), &[], "", &self.form().list(cursor)?)
+        get(&self.form().listed_at(self), &[], "", &self.form().list(self, cursor)?)
     }
 
     /// Whether the list begins with the newest, so that one need not read on behind an old one.

@@ -31,7 +31,7 @@ impl Form for Operations {
         fits.then_some((Endpoint::Chat, "generateContent"))
     }
 
-    fn frame(&self, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
+    fn frame(&self, _api: &BatchApi, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
         (format!("{{\"key\":{},\"request\":", quoted(name)), "}\n")
     }
 
@@ -71,7 +71,7 @@ impl Form for Operations {
         Some(BatchRequest { method: Method::POST, ..get(&api.batches, &[id], ":cancel", "")? })
     }
 
-    fn list(&self, cursor: Option<&str>) -> Option<String> {
+    fn list(&self, _api: &BatchApi, cursor: Option<&str>) -> Option<String> {
         match cursor {
             None => Some("pageSize=20".to_owned()),
             Some(cursor) => Some(format!("pageSize=20&pageToken={}", encoded(cursor))),

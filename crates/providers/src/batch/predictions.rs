@@ -55,7 +55,7 @@ impl Form for Predictions {
             || serde_json::from_slice::<Labelled>(&body()).is_ok_and(|body| body.labels.is_none())
     }
 
-    fn frame(&self, endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
+    fn frame(&self, _api: &BatchApi, endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
         let head = match endpoint {
             LABELLED => "{\"request\":".to_owned(),
             _ => format!("{{\"custom_id\":{},\"request\":", quoted(name)),
@@ -93,7 +93,7 @@ impl Form for Predictions {
         Some(BatchRequest { method: Method::POST, ..get(&api.batches, &[id], ":cancel", "")? })
     }
 
-    fn list(&self, cursor: Option<&str>) -> Option<String> {
+    fn list(&self, _api: &BatchApi, cursor: Option<&str>) -> Option<String> {
         let query = format!("pageSize=100&filter={}", encoded(&format!("labels.{MARK}:*")));
         Some(cursor.map_or(query.clone(), |cursor| format!("{query}&pageToken={}", encoded(cursor))))
     }

@@ -21,18 +21,28 @@ pub(super) fn file_name(mark: &str) -> String {
 
 /// The call that uploads lines as a form.
 pub(super) fn upload(api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-    let head = format!(
-        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--{BOUNDARY}\r\n\
-         Content-Disposition: form-data; name=\"file\"; filename=\"{}\"\r\nContent-Type: application/jsonl\r\n\r\n",
-        file_name(mark)
-    );
+    let name = file_name(mark);
+    let mut head = String::new();
+    let mut field = |name: &str, value: &str| {
+        head.push_str(&format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+        ));
+    };
+    field("purpose", &api.manner.purpose);
+    if api.manner.names_files {
+        field("file_name", &name);
+    }
+    head.push_str(&format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+         Content-Type: application/jsonl\r\n\r\n"
+    ));
     let tail = format!("\r\n--{BOUNDARY}--\r\n");
     let content_type = HeaderValue::from_str(&format!("multipart/form-data; boundary={BOUNDARY}")).ok()?;
     Some(BatchRequest {
         method: Method::POST,
         content_type: Some(content_type),
         body: vec![head.into(), lines.clone(), tail.into()],
-        ..get(&api.files, &[], "", "")?
+        ..get(&api.upload, &[], "", "")?
     })
 }
 

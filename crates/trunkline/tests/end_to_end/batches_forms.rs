@@ -1,18 +1,26 @@
 //! Batch APIs of other forms than the first two: lines go there once, through crashes, and back into the queue where that does not work.
 
 use crate::batches::{ANN, CHAT, KEYS, begin, call, calls, check, numbered, over, results, upload};
-use crate::support::{Gateway, eventually, provider};
+use crate::support::{Gateway, eventually};
 use http::Method;
 use serde_json::{Value, json};
 use trunkline_model::money::{CostConfidence, NanoDollars};
 use trunkline_model::record::AttemptKind;
-use trunkline_sim::{BatchEnd, DialectName, Fault, Rule, SimConfig, Simulator};
+use trunkline_sim::{BatchEnd, BatchManner, DialectName, Fault, Rule, SimConfig, Simulator};
 
 /// A provider with a batch API.
 #[derive(Clone, Copy)]
 struct Case {
+    preset: &'static str,
     dialect: DialectName,
+    manner: BatchManner,
     model: &'static str,
+    /// What the configuration says of the model.
+    settings: &'static str,
+    /// Where it is, behind the simulator's address.
+    place: &'static str,
+    /// The time of a batch that goes there.
+    window: &'static str,
     /// Where lines are uploaded, submitted, asked one by one, fetched and cancelled.
     upload: &'static str,
     submit: &'static str,
@@ -23,46 +31,111 @@ struct Case {
     prices: (u64, u64),
     /// What an expired batch answered of four lines.
     expired: usize,
+    /// What is deleted there after all.
+    left: usize,
 }
 
-const CASES: [Case; 2] = [
-    Case {
-        dialect: DialectName::Gemini,
-        model: "gemini-2.5-flash-lite",
-        upload: "/upload/v1beta/files",
-        submit: ":batchGenerateContent",
-        alone: ":generateContent",
-        fetch: ":download",
-        cancel: ":cancel",
-        prices: (50, 200),
-        expired: 0,
-    },
-    Case {
-        dialect: DialectName::Mistral,
-        model: "mistral-small-latest",
-        upload: "/v1/files",
-        submit: "/v1/batch/jobs",
-        alone: "/v1/chat/completions",
-        fetch: "/content",
-        cancel: "/cancel",
-        prices: (75, 300),
-        expired: 2,
-    },
-];
+const GEMINI: Case = Case {
+    preset: "gemini",
+    dialect: DialectName::Gemini,
+    manner: BatchManner::OpenAi,
+    model: "gemini-2.5-flash-lite",
+    settings: "",
+    place: "/v1beta",
+    window: "24h",
+    upload: "/upload/v1beta/files",
+    submit: ":batchGenerateContent",
+    alone: ":generateContent",
+    fetch: ":download",
+    cancel: ":cancel",
+    prices: (50, 200),
+    expired: 0,
+    left: 3,
+};
+
+const MISTRAL: Case = Case {
+    preset: "mistral",
+    dialect: DialectName::Mistral,
+    model: "mistral-small-latest",
+    place: "/v1",
+    upload: "/v1/files",
+    submit: "/v1/batch/jobs",
+    alone: "/v1/chat/completions",
+    fetch: "/content",
+    cancel: "/cancel",
+    prices: (75, 300),
+    expired: 2,
+    ..GEMINI
+};
+
+/// Those who copied the vendor's form and changed something.
+const TOGETHER: Case = Case {
+    preset: "together",
+    dialect: DialectName::OpenAi,
+    manner: BatchManner::Together,
+    model: "a-model",
+    settings: "models: { it/a-model: { price: { input: 1, output: 2 }, batch_price: { input: \"0.5\", output: 1 } } }\n",
+    upload: "/v1/files/upload",
+    submit: "/v1/batches",
+    prices: (500, 1_000),
+    left: 2,
+    ..MISTRAL
+};
+
+const NOVITA: Case = Case {
+    preset: "novita",
+    manner: BatchManner::Novita,
+    place: "",
+    window: "2d",
+    upload: "/v1/files",
+    alone: "/chat/completions",
+    ..TOGETHER
+};
+
+const ZHIPU: Case = Case {
+    preset: "zhipu",
+    manner: BatchManner::Zhipu,
+    model: "glm-4-plus",
+    settings: "models: { it/glm-4-plus: { price: { input: 1, output: 2 } } }\n",
+    place: "/api/paas/v4",
+    window: "24h",
+    upload: "/v4/files",
+    submit: "/v4/batches",
+    ..NOVITA
+};
+
+const PARASAIL: Case = Case {
+    preset: "parasail",
+    manner: BatchManner::OpenAi,
+    model: "a-model",
+    settings: "models: { it/a-model: { price: { input: 1, output: 2 } } }\n",
+    place: "/v1",
+    upload: "/v1/files",
+    submit: "/v1/batches",
+    ..ZHIPU
+};
+
+const CASES: [Case; 6] = [GEMINI, MISTRAL, TOGETHER, NOVITA, ZHIPU, PARASAIL];
 
 impl Case {
     async fn simulator(self) -> Simulator {
         let config = SimConfig { keep_requests: 4_096, ..SimConfig::new(self.dialect) };
-        Simulator::start(config).await.unwrap()
+        let simulator = Simulator::start(config).await.unwrap();
+        simulator.script(|script| script.batches.manner = self.manner);
+        simulator
     }
 
     async fn gateway(self, simulator: &Simulator) -> Gateway {
-        Gateway::start(&format!("{KEYS}providers:\n{}", provider("it", self.dialect, &simulator.base_url())))
-            .await
+        let (preset, place, settings) = (self.preset, self.place, self.settings);
+        let url = format!("{}{place}", simulator.base_url());
+        // A model that the catalogue does not have is named.
+        let models = if settings.is_empty() { String::new() } else { format!(", models: [{}]", self.model) };
+        let provider = format!("  it: {{ preset: {preset}, url: \"{url}\", key: sim-key-it{models} }}\n");
+        Gateway::start(&format!("{KEYS}{settings}providers:\n{provider}")).await
     }
 
     async fn begin(self, gateway: &Gateway, lines: usize) -> String {
-        begin(gateway, &numbered(&format!("it/{}", self.model), lines), "24h").await
+        begin(gateway, &numbered(&format!("it/{}", self.model), lines), self.window).await
     }
 }
 
@@ -92,7 +165,7 @@ async fn lines_go_together_in_other_forms_too() {
         // The lines, the results and the batch are deleted.
         eventually("an empty provider", async || {
             let deleted = simulator.requests().iter().filter(|call| call.method == Method::DELETE).count();
-            (deleted == 3).then_some(())
+            (deleted == case.left).then_some(())
         })
         .await;
     }
@@ -100,7 +173,7 @@ async fn lines_go_together_in_other_forms_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn vectors_come_from_a_batch_too() {
-    let [_, case] = CASES;
+    let case = MISTRAL;
     let simulator = case.simulator().await;
     let gateway = case.gateway(&simulator).await;
     let body = json!({"model": "it/mistral-embed", "input": ["one", "two"]});
@@ -257,7 +330,7 @@ async fn a_line_of_any_form_is_what_an_attempt_would_send() {
         let body = json!({"model": model, "messages": [{"role": "system", "content": "Be\nbrief."}, {"role": "user", "content": "Hello"}],
             "max_tokens": 7});
         let line = json!({"custom_id": "a", "method": "POST", "url": CHAT, "body": body}).to_string() + "\n";
-        let id = begin(&gateway, &line, "24h").await;
+        let id = begin(&gateway, &line, case.window).await;
         assert_eq!(over(&gateway, &id).await["request_counts"]["completed"], 1);
         call(&gateway, ANN, Method::POST, CHAT, Some(body)).await;
         let all = simulator.requests();
@@ -270,4 +343,13 @@ async fn a_line_of_any_form_is_what_an_attempt_would_send() {
         let together = line.get("request").or_else(|| line.get("body")).unwrap();
         assert_eq!(together, &alone);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_provider_may_take_longer_than_a_batch_has_lines_go_by_themselves() {
+    let simulator = NOVITA.simulator().await;
+    let gateway = NOVITA.gateway(&simulator).await;
+    let id = begin(&gateway, &numbered("it/a-model", 2), "24h").await;
+    check(&gateway, &id, 2).await;
+    assert_eq!(sent(&simulator, NOVITA), (0, 2));
 }

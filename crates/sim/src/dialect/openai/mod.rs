@@ -15,6 +15,7 @@ mod embeddings;
 mod error;
 pub(in crate::dialect) mod form;
 mod images;
+mod manner;
 mod models;
 mod moderations;
 mod rerank;
