@@ -23,6 +23,16 @@ pub(super) trait Form: Sync {
         true
     }
 
+    /// The body of a line, where it is not that of a request of the moment, which is put together when it is asked for; of one that
+    /// [`Form::takes`].
+    fn rewritten(
+        &self,
+        _endpoint: &str,
+        _body: &mut dyn FnMut() -> Bytes,
+    ) -> Result<Option<Bytes>, Unreadable> {
+        Ok(None)
+    }
+
     /// What stands before a line's body, and behind it.
     fn frame(&self, api: &BatchApi, endpoint: &str, name: &str, is_first: bool) -> (String, &'static str);
 

@@ -53,6 +53,8 @@ pub struct BatchSupport {
     pub bucket: Option<Bucket>,
     /// The path at which batches are made, `{model}` standing for the model, where that is not where they are looked at.
     pub submit: Option<String>,
+    /// The same for batches of vectors, where those are made elsewhere.
+    pub submit_embeddings: Option<String>,
     /// How its files and batches differ from the form `files`.
     #[serde(default)]
     pub manner: Manner,
@@ -150,6 +152,7 @@ pub struct BatchApi {
     /// The addresses of all batches, of where they are made, and of all files, without a closing slash.
     batches: String,
     submit: String,
+    submit_vectors: String,
     files: String,
     /// Where files are uploaded.
     upload: String,
@@ -318,11 +321,14 @@ impl BatchApi {
             (true, ..) => return None,
             (false, ..) => None,
         };
-        let submit = support.submit.as_ref().map(|path| address(&path.replace("{model}", encoded)));
+        let made_at = |path: &String| address(&path.replace("{model}", encoded));
+        let submit = support.submit.as_ref().map_or_else(|| batches.clone(), made_at);
+        let submit_vectors = support.submit_embeddings.as_ref().map_or_else(|| submit.clone(), made_at);
         let manner = support.manner.clone();
         Some(Self {
             form: support.form,
-            submit: submit.unwrap_or_else(|| batches.clone()),
+            submit,
+            submit_vectors,
             batches,
             upload: manner.upload.as_ref().map_or_else(|| files.clone(), |path| address(path)),
             files,
@@ -350,12 +356,14 @@ impl BatchApi {
         self.endpoints.contains(&endpoint).then_some(name)
     }
 
-    /// The body of a line, where it is not that of a request of the moment, because another deployment answers it.
+    /// The body of a line, where it is not that of a request of the moment: because another deployment answers it, or because a line asks in
+    /// other words.
     ///
     /// # Errors
-    /// When the body is no JSON object that names its model once.
+    /// When the body is none that can be changed so.
     pub fn addressed<'b>(
         &self,
+        endpoint: &str,
         body: impl Iterator<Item = &'b [u8]>,
     ) -> Result<Option<Vec<Bytes>>, Unreadable> {
         #[derive(Deserialize)]
@@ -363,11 +371,15 @@ impl BatchApi {
             #[serde(borrow)]
             model: &'a RawValue,
         }
+        let mut body = Some(body);
+        let mut whole = || -> Bytes {
+            let body: Vec<u8> = body.take().into_iter().flatten().flatten().copied().collect();
+            body.into()
+        };
         if !self.is_apart {
-            return Ok(None);
+            return Ok(self.form().rewritten(endpoint, &mut whole)?.map(|body| vec![body]));
         }
-        let whole: Vec<u8> = body.flatten().copied().collect();
-        let whole = Bytes::from(whole);
+        let whole = whole();
         let asked: Asked<'_> = form::borrowed(&whole)?;
         let model = form::part(&whole, asked.model);
         let start = model.as_ptr() as usize - whole.as_ptr() as usize;

@@ -54,6 +54,8 @@ pub(super) fn at(form: BatchForm, base: &str, query: &str) -> BatchApi {
         store: bucket_for(form).map(|(store, _)| store),
         bucket: bucket_for(form).map(|(_, bucket)| bucket),
         submit,
+        submit_embeddings: (form == BatchForm::Operations)
+            .then(|| "/models/{model}:asyncBatchEmbedContent".to_owned()),
         manner: Manner::default(),
         apart: false,
         deployments: BTreeMap::new(),
@@ -236,7 +238,7 @@ fn results_are_answers_failures_or_nothing() {
 fn operations_are_ordered_over_a_file() {
     let api = api(BatchForm::Operations);
     assert_eq!(api.endpoint(Dialect::Gemini, Operation::Chat), Some("generateContent"));
-    assert_eq!(api.endpoint(Dialect::Gemini, Operation::Embeddings), None);
+    assert_eq!(api.endpoint(Dialect::Gemini, Operation::Embeddings), Some("embedContent"));
     let lines = two_lines(&api);
     insta::assert_snapshot!(shown(api.upload("01ab", &lines)));
     insta::assert_snapshot!(shown(api.submit(&order("generateContent", Some("abc"), &lines))), @r#"
@@ -255,6 +257,44 @@ fn operations_are_ordered_over_a_file() {
     let below = upload("http://proxy.example/google/v1beta");
     assert_eq!(below.as_deref(), Some("http://proxy.example/google/upload/v1beta/files"));
     assert_eq!(upload("http://proxy.example"), None);
+}
+
+#[test]
+fn a_line_is_for_one_vector() {
+    let api = api(BatchForm::Operations);
+    let one = r#"{"requests": [ {"model": "models/m", "content": {"parts": [{"text": "a"}]}, "n": 1.0} ]}"#;
+    let two = r#"{"requests": [{"content": {}}, {"content": {}}]}"#;
+    let takes = |endpoint, body: &str| api.takes(endpoint, &|| body.as_bytes().to_vec());
+    assert!(takes("embedContent", one) && !takes("embedContent", two) && !takes("embedContent", "{}"));
+    assert!(takes("generateContent", two), "what is no vector is none of its business");
+    let line = |endpoint, body: &str| {
+        let (head, tail) = body.as_bytes().split_at(body.len() / 2);
+        api.addressed(endpoint, [head, tail].into_iter()).map(|body| body.map(|body| body.concat()))
+    };
+    let request = r#"{"model": "models/m", "content": {"parts": [{"text": "a"}]}, "n": 1.0}"#;
+    assert_eq!(line("embedContent", one), Ok(Some(request.as_bytes().to_vec())));
+    assert!(line("embedContent", two).is_err());
+    assert_eq!(line("generateContent", one), Ok(None));
+    insta::assert_snapshot!(shown(api.submit(&order("embedContent", Some("abc"), &Bytes::new()))), @r#"
+    POST https://api.example/v1/models/a%20model:asyncBatchEmbedContent application/json
+    {"batch":{"displayName":"trunkline-01ab.jsonl","inputConfig":{"fileName":"files/abc"}}}
+    "#);
+    let read = |text: &str| match api.read_result(&Bytes::copy_from_slice(text.as_bytes())).unwrap().end {
+        TheirEnd::Answered(body, None) => String::from_utf8(body.to_vec()).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let metered = r#"{"embedding":{"values": [1.0, -0.5e0]},"usageMetadata":{"promptTokenCount":3,"totalTokenCount":3}}"#;
+    for count in ["3", "\"3\""] {
+        let line = format!(
+            r#"{{"key": "a", "response": {{"tokenCount": {count}, "embedding": {{"values": [1.0, -0.5e0]}}}}}}"#
+        );
+        assert_eq!(read(&line), metered);
+    }
+    for as_it_is in
+        [r#"{"embedding": {"values": []}, "usageMetadata": {}}"#, r#"{"embedding": {}, "tokenCount": -1}"#]
+    {
+        assert_eq!(read(&format!(r#"{{"key": "a", "response": {as_it_is}}}"#)), as_it_is);
+    }
 }
 
 #[test]
@@ -379,6 +419,7 @@ fn lines_for_deployments_apart_name_those() {
         store: None,
         bucket: None,
         submit: None,
+        submit_embeddings: None,
         manner: Manner::default(),
         apart,
         deployments: BTreeMap::from([("small".to_owned(), "small\" batch".to_owned())]),
@@ -391,7 +432,7 @@ fn lines_for_deployments_apart_name_those() {
     assert!(api(true, "large").is_none() && api(false, "large").is_some());
     let addressed = |apart, body: &str| {
         let (head, tail) = body.as_bytes().split_at(body.len() / 2);
-        let pieces = api(apart, "small").unwrap().addressed([head, tail].into_iter());
+        let pieces = api(apart, "small").unwrap().addressed("/v1/chat/completions", [head, tail].into_iter());
         pieces.map(|pieces| pieces.map(|pieces| String::from_utf8(pieces.concat()).unwrap()))
     };
     assert_eq!(addressed(false, "{}"), Ok(None));

@@ -196,6 +196,52 @@ async fn vectors_come_from_a_batch_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_line_with_one_text_goes_where_lines_are_for_one_vector() {
+    let simulator = GEMINI.simulator().await;
+    simulator.script(|script| {
+        script.rules.push(Rule::always(Fault::HangBeforeHeaders).for_header("idempotency-key", ""));
+    });
+    let mut gateway = GEMINI.gateway(&simulator).await;
+    let said = |name: &str, input: Value| {
+        let body = json!({"model": "it/gemini-embedding-2", "input": input, "dimensions": 8});
+        json!({"custom_id": name, "method": "POST", "url": "/v1/embeddings", "body": body}).to_string() + "\n"
+    };
+    let lines = [said("a", json!("one")), said("b", json!(["two"])), said("c", json!(["three", "four"]))];
+    let file = upload(&gateway, &lines.concat(), "batch").await.json();
+    let order =
+        json!({"input_file_id": file["id"], "endpoint": "/v1/embeddings", "completion_window": "24h"});
+    let made = call(&gateway, ANN, Method::POST, "/v1/batches", Some(order)).await.json();
+    let submitted = || calls(&simulator, &Method::POST, ":asyncBatchEmbedContent").len();
+    eventually("the submission", async || (submitted() == 1).then_some(())).await;
+    gateway.signal("KILL");
+    gateway.ended().await;
+    simulator.heal();
+    let gateway = gateway.again().await;
+    let done = over(&gateway, made["id"].as_str().unwrap()).await;
+    assert_eq!(done["request_counts"], json!({"total": 3, "completed": 3, "failed": 0}), "{done}");
+    let output = results(&gateway, &done["output_file_id"]).await;
+    for (name, texts, kind) in
+        [("a", 1, AttemptKind::Batch), ("b", 1, AttemptKind::Batch), ("c", 2, AttemptKind::First)]
+    {
+        let answer = &output[name]["response"]["body"];
+        assert_eq!(answer["data"].as_array().map(Vec::len), Some(texts), "{answer}");
+        assert_eq!(answer["data"][texts - 1]["embedding"].as_array().map(Vec::len), Some(8), "{answer}");
+        let record = gateway.record(output[name]["response"]["request_id"].as_str().unwrap()).await;
+        assert_eq!(record.attempts.last().unwrap().kind, kind, "{name}");
+        if kind == AttemptKind::Batch {
+            // Ten cents a million tokens, half of the usual price, and counted by the provider.
+            let nanos = i64::try_from(record.usage.input * 100).unwrap();
+            assert_eq!((nanos > 0, record.cost.amount), (true, Some(NanoDollars(nanos))), "{record:?}");
+            assert_eq!(record.cost.confidence, CostConfidence::Exact);
+        }
+    }
+    assert_eq!(submitted(), 1, "it was not submitted again");
+    let upload = calls(&simulator, &Method::POST, GEMINI.upload).pop().unwrap();
+    let upload = String::from_utf8(upload.body.to_vec()).unwrap();
+    assert!(upload.contains(r#""request":{"model":"models/gemini-embedding-2","content":{"#), "{upload}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_they_refuse_goes_line_by_line() {
     for case in CASES {
         let simulator = case.simulator().await;

@@ -117,13 +117,13 @@ fn pack(
         return None;
     }
     let prepared = subject.prepare(leg, None, None).ok()?;
-    let body = match api.addressed(prepared.body.pieces()).ok()? {
+    if !api.takes(endpoint, &|| prepared.body.pieces().flatten().copied().collect()) {
+        return None;
+    }
+    let body = match api.addressed(endpoint, prepared.body.pieces()).ok()? {
         Some(addressed) => RequestBody::from_pieces(addressed),
         None => prepared.body,
     };
-    if !api.takes(endpoint, &|| body.pieces().flatten().copied().collect()) {
-        return None;
-    }
     let length = usize::try_from(body.len()).unwrap_or(usize::MAX);
     if length > api.most_bytes.min(super::gathering::MOST_BYTES) / 2 {
         return None;
