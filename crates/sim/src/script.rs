@@ -81,6 +81,8 @@ pub enum BatchManner {
     Novita,
     /// Another version in what lines ask for.
     Zhipu,
+    /// Counts in place of states, pages of results in place of files.
+    Xai,
 }
 
 /// How a batch ends.

@@ -91,6 +91,21 @@ pub(super) trait Form: Sync {
     /// See [`BatchApi::results`].
     fn results(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest>;
 
+    /// See [`BatchApi::has_result_pages`].
+    fn has_result_pages(&self) -> bool {
+        false
+    }
+
+    /// See [`BatchApi::read_result_page`].
+    fn read_result_page(
+        &self,
+        _api: &BatchApi,
+        _batch: &TheirBatch,
+        _body: &Bytes,
+    ) -> Result<ResultPage, Unreadable> {
+        Err(Unreadable("a page of results, where there are lines".to_owned()))
+    }
+
     /// See [`BatchApi::read_result`].
     fn read_result(&self, line: &Bytes) -> Result<TheirResult, Unreadable>;
 
@@ -115,6 +130,15 @@ pub struct Page {
     pub batches: Vec<TheirBatch>,
     /// Where the next page begins, if there is one.
     pub next: Option<String>,
+}
+
+/// A page of a batch's results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultPage {
+    /// The results, each of which may be none.
+    pub results: Vec<Result<TheirResult, Unreadable>>,
+    /// The call for the next page, if there is one.
+    pub next: Option<BatchRequest>,
 }
 
 /// Reads a batch.

@@ -65,3 +65,6 @@ impl Manner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

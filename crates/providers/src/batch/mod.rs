@@ -12,11 +12,12 @@ mod invocations;
 mod jobs;
 mod manner;
 mod operations;
+mod pages;
 mod predictions;
 mod upload;
 
 pub use bucket::{BatchStore, Bucket, BucketMistake, BucketSettings, StoreKind, store_refusal};
-pub use form::Page;
+pub use form::{Page, ResultPage};
 pub use manner::Manner;
 
 use crate::preset::Endpoint;
@@ -114,6 +115,8 @@ pub enum BatchForm {
     Operations,
     /// Lines go up as a file, a job for one model answers them with files (`/batch/jobs` of Mistral).
     Jobs,
+    /// Lines go up as a file, results come down as pages of a list (`/batches/{id}/results` of xAI).
+    Pages,
     /// Lines go into a bucket, a job invokes one model for each and writes beside them (`/model-invocation-job` of Bedrock).
     Invocations,
     /// The same with jobs that predict (`/batchPredictionJobs` of Vertex).
@@ -139,6 +142,7 @@ impl BatchForm {
             Self::Inline => &inline::Inline,
             Self::Operations => &operations::Operations,
             Self::Jobs => &jobs::Jobs,
+            Self::Pages => &pages::Pages,
             Self::Invocations => &invocations::Invocations,
             Self::Predictions => &predictions::Predictions,
         }
@@ -495,6 +499,20 @@ impl BatchApi {
     #[must_use]
     pub fn results(&self, batch: &TheirBatch) -> Vec<BatchRequest> {
         self.form().results(self, batch)
+    }
+
+    /// Whether results come as pages ([`BatchApi::read_result_page`]) instead of lines.
+    #[must_use]
+    pub fn has_result_pages(&self) -> bool {
+        self.form().has_result_pages()
+    }
+
+    /// Reads a page of a batch's results.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read_result_page(&self, batch: &TheirBatch, body: &Bytes) -> Result<ResultPage, Unreadable> {
+        self.form().read_result_page(self, batch, body)
     }
 
     /// Reads a line of results.

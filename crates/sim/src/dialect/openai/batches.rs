@@ -161,8 +161,25 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
         return Err(Refusal::parameter("completion_window", Some("invalid_value"), message));
     }
     let input = text("input_file_id")?;
+    let object = json!({
+        "object": "batch", "endpoint": ordered, "input_file_id": input, "completion_window": "24h",
+        "created_at": now(context), "expires_at": now(context) + 86_400, "metadata": order.get("metadata"),
+    });
+    Ok(told(&made_of(input, endpoint, object, inbound, context)?, context))
+}
+
+/// Makes a batch of the lines in a file, all of which are answered at once.
+pub(super) fn made_of(
+    input: &str,
+    endpoint: &str,
+    object: Value,
+    inbound: &Inbound,
+    context: &Context<'_>,
+) -> Result<KeptBatch, Refusal> {
     let file =
         context.batches.file(input).ok_or_else(|| missing(&format!("No such File object: {input}")))?;
+    let manner = context.script.batches.manner;
+    let ordered = object["endpoint"].as_str().unwrap_or(endpoint).to_owned();
     let is_azure = Call::is_for_batches(inbound);
     if is_azure && context.batches.is_first(&processed(input)) {
         return Err(Refusal::invalid("The specified file is not ready to be used."));
@@ -171,10 +188,7 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
     let id = identifier(&mut chance, "batch_", 24);
     let mut batch = KeptBatch {
         id: id.clone(),
-        object: json!({
-            "id": id, "object": "batch", "endpoint": ordered, "input_file_id": input, "completion_window": "24h",
-            "created_at": now(context), "expires_at": now(context) + 86_400, "metadata": order.get("metadata"),
-        }),
+        object: with_id(object, &id),
         looks: 0,
         is_cancelled: false,
         succeeded: Vec::new(),
@@ -194,7 +208,7 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
             mistakes.push(mistake("duplicate_custom_id", "The custom_id for this request is a duplicate."));
             continue;
         }
-        if !manner.is_line(&line, ordered) {
+        if !manner.is_line(&line, &ordered) {
             mistakes.push(mistake("mismatched_endpoint", "The URL does not match the batch's endpoint."));
             continue;
         }
@@ -214,9 +228,13 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
     if !mistakes.is_empty() {
         batch.object["errors"] = json!({"object": "list", "data": mistakes});
     }
-    let object = told(&batch, context);
-    context.batches.keep_batch(batch);
-    Ok(object)
+    context.batches.keep_batch(batch.clone());
+    Ok(batch)
+}
+
+fn with_id(mut object: Value, id: &str) -> Value {
+    object["id"] = json!(id);
+    object
 }
 
 /// What the dialect answers to one line.
@@ -233,7 +251,7 @@ fn now(context: &Context<'_>) -> u64 {
 }
 
 /// How far a batch is, by how often it was looked at.
-fn status(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
+pub(super) fn status(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
     let script = context.script.batches;
     let is_wrong = batch.object.get("errors").is_some() || script.end == BatchEnd::Failed;
     match batch.looks {
@@ -256,7 +274,7 @@ fn status(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
 }
 
 /// The lines of the two result files of a batch that is over.
-fn ended(batch: &KeptBatch, status: &str) -> (Vec<Value>, Vec<Value>) {
+pub(super) fn ended(batch: &KeptBatch, status: &str) -> (Vec<Value>, Vec<Value>) {
     let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
     let lines = batch.succeeded.iter().map(|line| (line, true));
     for (position, (line, is_fine)) in lines.chain(batch.failed.iter().map(|line| (line, false))).enumerate()
@@ -334,6 +352,6 @@ fn listed(data: Vec<Value>, has_more: bool) -> Value {
     json!({"object": "list", "first_id": first, "last_id": last, "has_more": has_more, "data": Value::Array(data)})
 }
 
-fn missing(message: &str) -> Refusal {
+pub(super) fn missing(message: &str) -> Refusal {
     Refusal::Invalid(Invalid { message: message.to_owned(), param: None, code: Some(error::MISSING) })
 }

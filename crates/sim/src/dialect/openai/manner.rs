@@ -25,7 +25,8 @@ impl BatchManner {
     pub(super) fn checked_upload(self, parts: &[FormPart]) -> Result<(), Refusal> {
         let purpose = text(parts, "purpose").unwrap_or_default();
         let expected = match self {
-            Self::OpenAi => return Ok(()),
+            // The other one asks for no purpose.
+            Self::OpenAi | Self::Xai => return Ok(()),
             Self::Together => "batch-api",
             Self::Novita | Self::Zhipu => "batch",
         };
@@ -61,7 +62,7 @@ impl BatchManner {
             // A method is for sound alone there, and an address is not documented.
             Self::Together => url.is_none() && line.get("method").is_none(),
             Self::Novita => url.is_none_or(|url| url == ordered),
-            Self::OpenAi | Self::Zhipu => url == Some(ordered),
+            Self::OpenAi | Self::Zhipu | Self::Xai => url == Some(ordered),
         }
     }
 
@@ -69,7 +70,7 @@ impl BatchManner {
     pub(super) fn told(self, batch: Value) -> Value {
         let mut batch = batch;
         match self {
-            Self::OpenAi | Self::Zhipu => {}
+            Self::OpenAi | Self::Zhipu | Self::Xai => {}
             Self::Together => {
                 let created = dated(&batch["created_at"]);
                 let status = match batch["status"].as_str().unwrap_or_default() {
@@ -130,7 +131,7 @@ impl BatchManner {
     /// A line of results, or of what failed.
     pub(super) fn result(self, line: &Value) -> Value {
         match self {
-            Self::OpenAi | Self::Novita => line.clone(),
+            Self::OpenAi | Self::Novita | Self::Xai => line.clone(),
             Self::Together => {
                 let status = line["response"]["status_code"].as_u64();
                 if status == Some(200) {

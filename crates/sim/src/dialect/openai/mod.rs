@@ -11,6 +11,7 @@ mod batches;
 mod chat;
 mod check;
 mod completions;
+mod counted;
 mod embeddings;
 mod error;
 pub(in crate::dialect) mod form;
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 use super::{Context, Dialect, Inbound, Output, Refusal, Stamp, insert};
 use crate::chance::{ALPHANUMERIC, Chance, HEXADECIMAL};
+use crate::script::BatchManner;
 use crate::timestamp::compact;
 use std::time::Duration;
 
@@ -121,6 +123,9 @@ impl Dialect for OpenAi {
             Endpoint::Models | Endpoint::Model => Method::GET,
             Endpoint::StoredResponse => return responses::stored(inbound, context),
             Endpoint::Files => return batches::files(inbound, context),
+            Endpoint::Batches if context.script.batches.manner == BatchManner::Xai => {
+                return counted::answer(inbound, context);
+            }
             Endpoint::Batches => return batches::batches(inbound, context),
             _ => Method::POST,
         };
