@@ -4,9 +4,10 @@
 //! ([`super::manner`]). Source: OpenAI's API reference, <https://platform.openai.com/docs/api-reference/batch>, and its OpenAPI document
 //! 2.3.0; providers that copied it say so.
 
-use super::form::{Form, Page, borrowed, get, json, named, post, quoted, unknown_state, words};
+use super::form::{Carriage, Form, Page, borrowed, json, named, post, quoted, unknown_state, words};
 use super::manner::Manner;
-use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirResult, Unreadable, Upload, upload};
+use super::upload::AsForm;
+use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirResult, Unreadable, upload};
 use crate::limits::rfc3339;
 use crate::preset::Endpoint;
 use bytes::Bytes;
@@ -34,22 +35,13 @@ impl Form for Files {
     }
 
     fn frame(&self, api: &BatchApi, endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
-        let name = quoted(name);
-        let head = if api.manner.bare_lines {
-            format!("{{\"custom_id\":{name},\"body\":")
-        } else {
-            let endpoint = quoted(&api.manner.endpoint(endpoint));
-            format!("{{\"custom_id\":{name},\"method\":\"POST\",\"url\":{endpoint},\"body\":")
-        };
-        (head, "}\n")
+        let manner = &api.manner;
+        if manner.bare_lines { upload::bare(name) } else { upload::framed(name, &manner.endpoint(endpoint)) }
     }
 
-    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-        upload::upload(api, mark, lines)
-    }
-
-    fn read_upload(&self, _api: &BatchApi, _mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
-        upload::read_upload(body)
+    fn carriage(&self) -> &'static dyn Carriage {
+        const WAY: AsForm = AsForm { list: |api, _mark| Some(api.manner.list_files.clone()) };
+        &WAY
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
@@ -105,14 +97,6 @@ impl Form for Files {
 
     fn remains(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
         upload::files(api, batch)
-    }
-
-    fn uploads(&self, api: &BatchApi, _mark: &str) -> Option<BatchRequest> {
-        get(&api.files, &[], "", &api.manner.list_files)
-    }
-
-    fn read_uploads(&self, _api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
-        upload::read_uploads(body, mark)
     }
 }
 

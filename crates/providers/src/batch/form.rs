@@ -41,15 +41,8 @@ pub(super) trait Form: Sync {
         None
     }
 
-    /// See [`BatchApi::upload`].
-    fn upload(&self, _api: &BatchApi, _mark: &str, _lines: &Bytes) -> Option<BatchRequest> {
-        None
-    }
-
-    /// See [`BatchApi::read_upload`].
-    fn read_upload(&self, _api: &BatchApi, _mark: &str, _body: &[u8]) -> Result<Upload, Unreadable> {
-        Err(Unreadable("an upload, where there are none".to_owned()))
-    }
+    /// How its lines get to the provider.
+    fn carriage(&self) -> &'static dyn Carriage;
 
     /// See [`BatchApi::submit`].
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest>;
@@ -83,11 +76,6 @@ pub(super) trait Form: Sync {
         true
     }
 
-    /// See [`BatchApi::leaves_objects`].
-    fn leaves_objects(&self) -> bool {
-        false
-    }
-
     /// See [`BatchApi::results`].
     fn results(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest>;
 
@@ -111,15 +99,25 @@ pub(super) trait Form: Sync {
 
     /// What a batch leaves at the provider, as calls to look at it.
     fn remains(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest>;
+}
+
+/// How lines get to a provider before they are ordered, and are found there again: several forms have one way.
+pub(super) trait Carriage: Sync {
+    /// See [`BatchApi::upload`].
+    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest>;
+
+    /// See [`BatchApi::read_upload`].
+    fn read_upload(&self, api: &BatchApi, mark: &str, body: &[u8]) -> Result<Upload, Unreadable>;
 
     /// See [`BatchApi::uploads`].
-    fn uploads(&self, _api: &BatchApi, _mark: &str) -> Option<BatchRequest> {
-        None
-    }
+    fn uploads(&self, api: &BatchApi, mark: &str) -> Option<BatchRequest>;
 
     /// See [`BatchApi::read_uploads`].
-    fn read_uploads(&self, _api: &BatchApi, _body: &[u8], _mark: &str) -> Result<Vec<String>, Unreadable> {
-        Ok(Vec::new())
+    fn read_uploads(&self, api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable>;
+
+    /// See [`BatchApi::leaves_objects`].
+    fn leaves_objects(&self) -> bool {
+        false
     }
 }
 

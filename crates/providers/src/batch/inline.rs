@@ -4,9 +4,10 @@
 //! <https://docs.claude.com/en/api/creating-message-batches>, and the types of its SDK 2.11.0.
 
 use super::form::{
-    Form, Page, borrowed, get, json, named, part, post, quoted, read, readable, unknown_state, words,
+    Carriage, Form, Page, borrowed, get, json, named, part, post, quoted, read, readable, unknown_state,
+    words,
 };
-use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable};
+use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable, Upload};
 use crate::limits::rfc3339;
 use crate::preset::Endpoint;
 use bytes::Bytes;
@@ -26,6 +27,10 @@ impl Form for Inline {
     fn frame(&self, _api: &BatchApi, _endpoint: &str, name: &str, is_first: bool) -> (String, &'static str) {
         let comma = if is_first { "" } else { "," };
         (format!("{comma}{{\"custom_id\":{},\"params\":", quoted(name)), "}")
+    }
+
+    fn carriage(&self) -> &'static dyn Carriage {
+        &Inline
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
@@ -97,6 +102,25 @@ impl Form for Inline {
 
     fn remains(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
         Vec::from_iter(get(&api.batches, &[&batch.id], "", ""))
+    }
+}
+
+/// Lines stand in the order: there is nothing before it.
+impl Carriage for Inline {
+    fn upload(&self, _api: &BatchApi, _mark: &str, _lines: &Bytes) -> Option<BatchRequest> {
+        None
+    }
+
+    fn read_upload(&self, _api: &BatchApi, _mark: &str, _body: &[u8]) -> Result<Upload, Unreadable> {
+        Err(Unreadable("an upload, where there are none".to_owned()))
+    }
+
+    fn uploads(&self, _api: &BatchApi, _mark: &str) -> Option<BatchRequest> {
+        None
+    }
+
+    fn read_uploads(&self, _api: &BatchApi, _body: &[u8], _mark: &str) -> Result<Vec<String>, Unreadable> {
+        Ok(Vec::new())
     }
 }
 

@@ -7,9 +7,10 @@
 
 use super::bucket::{self, reach, within};
 use super::form::{
-    Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable, unknown_state, words,
+    Carriage, Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable,
+    unknown_state, words,
 };
-use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable, Upload};
+use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable};
 use crate::limits::rfc3339;
 use crate::preset::Endpoint;
 use bytes::Bytes;
@@ -52,12 +53,8 @@ impl Form for Invocations {
         (format!("{{\"recordId\":{},\"modelInput\":", quoted(name)), "}\n")
     }
 
-    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-        reach(api)?.put(mark, lines)
-    }
-
-    fn read_upload(&self, api: &BatchApi, mark: &str, _body: &[u8]) -> Result<Upload, Unreadable> {
-        bucket::uploaded(api, mark)
+    fn carriage(&self) -> &'static dyn Carriage {
+        &bucket::IntoBucket
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
@@ -108,10 +105,6 @@ impl Form for Invocations {
         })
     }
 
-    fn leaves_objects(&self) -> bool {
-        true
-    }
-
     fn results(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
         let Some(bucket) = reach(api) else { return Vec::new() };
         let written = batch.results.iter().filter(|name| name.ends_with(".jsonl.out"));
@@ -138,14 +131,6 @@ impl Form for Invocations {
     fn remains(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
         // Jobs stay: there is no call that deletes one.
         bucket::objects(api, batch)
-    }
-
-    fn uploads(&self, api: &BatchApi, mark: &str) -> Option<BatchRequest> {
-        reach(api)?.list(mark)
-    }
-
-    fn read_uploads(&self, api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
-        reach(api).map_or_else(|| Ok(Vec::new()), |bucket| bucket.read_list(body, mark))
     }
 }
 

@@ -420,7 +420,7 @@ impl BatchApi {
     /// The call that uploads lines, where they are uploaded.
     #[must_use]
     pub fn upload(&self, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-        self.form().upload(self, mark, lines)
+        self.form().carriage().upload(self, mark, lines)
     }
 
     /// Reads the file that was uploaded under a mark from the answer to [`BatchApi::upload`] or [`BatchApi::look_at_upload`].
@@ -428,7 +428,7 @@ impl BatchApi {
     /// # Errors
     /// When the answer names none.
     pub fn read_upload(&self, mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
-        self.form().read_upload(self, mark, body)
+        self.form().carriage().read_upload(self, mark, body)
     }
 
     /// The call that asks whether an uploaded file is ready.
@@ -492,7 +492,7 @@ impl BatchApi {
     /// Whether results are objects beside the lines, which only a look at [`BatchApi::uploads`] shows.
     #[must_use]
     pub fn leaves_objects(&self) -> bool {
-        self.form().leaves_objects()
+        self.form().carriage().leaves_objects()
     }
 
     /// The calls that fetch a batch's results: JSON lines.
@@ -533,7 +533,7 @@ impl BatchApi {
     /// The call that lists uploaded files, those of a mark among them, where there are any.
     #[must_use]
     pub fn uploads(&self, mark: &str) -> Option<BatchRequest> {
-        self.form().uploads(self, mark)
+        self.form().carriage().uploads(self, mark)
     }
 
     /// The files in a list that were uploaded under a mark.
@@ -541,7 +541,7 @@ impl BatchApi {
     /// # Errors
     /// When it is no list.
     pub fn read_uploads(&self, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
-        self.form().read_uploads(self, body, mark)
+        self.form().carriage().read_uploads(self, body, mark)
     }
 }
 

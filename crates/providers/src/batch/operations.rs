@@ -6,7 +6,8 @@
 //! <https://ai.google.dev/api/batch-api> and <https://ai.google.dev/api/files>, and its SDK 3.4.0.
 
 use super::form::{
-    Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable, unknown_state, words,
+    Carriage, Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable,
+    unknown_state, words,
 };
 use super::upload::{BOUNDARY, file_name};
 use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable, Upload};
@@ -69,29 +70,8 @@ impl Form for Operations {
         (format!("{{\"key\":{},\"request\":", quoted(name)), "}\n")
     }
 
-    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-        let head = format!(
-            "--{BOUNDARY}\r\nContent-Type: application/json; charset=utf-8\r\n\r\n{{\"file\":{{\"displayName\":{}}}}}\r\n\
-             --{BOUNDARY}\r\nContent-Type: application/jsonl\r\n\r\n",
-            quoted(&file_name(mark))
-        );
-        let tail = format!("\r\n--{BOUNDARY}--\r\n");
-        let content_type = HeaderValue::from_str(&format!("multipart/related; boundary={BOUNDARY}")).ok()?;
-        Some(BatchRequest {
-            method: Method::POST,
-            content_type: Some(content_type),
-            headers: &[("x-goog-upload-protocol", "multipart")],
-            body: vec![head.into(), lines.clone(), tail.into()],
-            ..get(&upload_address(&api.files)?, &[], "", "")?
-        })
-    }
-
-    fn read_upload(&self, _api: &BatchApi, _mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
-        #[derive(Deserialize)]
-        struct Uploaded {
-            file: File,
-        }
-        Ok(Upload { id: file_id(&json::<Uploaded>(body)?.file.name)?, is_ready: true })
+    fn carriage(&self) -> &'static dyn Carriage {
+        &Operations
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
@@ -162,6 +142,33 @@ impl Form for Operations {
         let files = batch.input.iter().chain(&batch.results).map(|file| get(&api.files, &[file], "", ""));
         // The batch goes last: it is what names the files.
         files.chain([get(&api.batches, &[&batch.id], "", "")]).flatten().collect()
+    }
+}
+
+impl Carriage for Operations {
+    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Type: application/json; charset=utf-8\r\n\r\n{{\"file\":{{\"displayName\":{}}}}}\r\n\
+             --{BOUNDARY}\r\nContent-Type: application/jsonl\r\n\r\n",
+            quoted(&file_name(mark))
+        );
+        let tail = format!("\r\n--{BOUNDARY}--\r\n");
+        let content_type = HeaderValue::from_str(&format!("multipart/related; boundary={BOUNDARY}")).ok()?;
+        Some(BatchRequest {
+            method: Method::POST,
+            content_type: Some(content_type),
+            headers: &[("x-goog-upload-protocol", "multipart")],
+            body: vec![head.into(), lines.clone(), tail.into()],
+            ..get(&upload_address(&api.files)?, &[], "", "")?
+        })
+    }
+
+    fn read_upload(&self, _api: &BatchApi, _mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
+        #[derive(Deserialize)]
+        struct Uploaded {
+            file: File,
+        }
+        Ok(Upload { id: file_id(&json::<Uploaded>(body)?.file.name)?, is_ready: true })
     }
 
     fn uploads(&self, api: &BatchApi, _mark: &str) -> Option<BatchRequest> {

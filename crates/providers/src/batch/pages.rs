@@ -6,11 +6,12 @@
 //! <https://docs.x.ai/developers/rest-api-reference/inference/batches>.
 
 use super::form::{
-    Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable, words,
+    Carriage, Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable, words,
 };
+use super::upload::AsForm;
 use super::{
     BatchApi, BatchRequest, Order, Progress, ResultPage, TheirBatch, TheirEnd, TheirResult, Unreadable,
-    Upload, upload,
+    upload,
 };
 use crate::limits::rfc3339;
 use crate::preset::Endpoint;
@@ -41,16 +42,12 @@ impl Form for Pages {
     }
 
     fn frame(&self, _api: &BatchApi, endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
-        let (name, endpoint) = (quoted(name), quoted(endpoint));
-        (format!("{{\"custom_id\":{name},\"method\":\"POST\",\"url\":{endpoint},\"body\":"), "}\n")
+        upload::framed(name, endpoint)
     }
 
-    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-        upload::upload(api, mark, lines)
-    }
-
-    fn read_upload(&self, _api: &BatchApi, _mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
-        upload::read_upload(body)
+    fn carriage(&self) -> &'static dyn Carriage {
+        const WAY: AsForm = AsForm { list: |_api, _mark| Some(String::new()) };
+        &WAY
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
@@ -146,14 +143,6 @@ impl Form for Pages {
     fn remains(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
         // Batches stay until their time is over: no call deletes one.
         upload::files(api, batch)
-    }
-
-    fn uploads(&self, api: &BatchApi, _mark: &str) -> Option<BatchRequest> {
-        get(&api.files, &[], "", "")
-    }
-
-    fn read_uploads(&self, _api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
-        upload::read_uploads(body, mark)
     }
 }
 
