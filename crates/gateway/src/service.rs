@@ -70,7 +70,7 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
 async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<AnswerBody> {
     let (parts, body) = request.into_parts();
     if parts.uri.path().starts_with("/passthrough/") {
-        let most = gateway.generation().snapshot.server.open_requests;
+        let most = gateway.most_open();
         let Some(place) = gateway.enter(most) else { return overloaded(Dialect::OpenAi, most) };
         return boxed(|| passthrough::serve(gateway, parts, body, place)).await;
     }
@@ -81,7 +81,7 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
     };
     match endpoint {
         Endpoint::Inference { dialect, operation, path } => {
-            let most = gateway.generation().snapshot.server.open_requests;
+            let most = gateway.most_open();
             let Some(place) = gateway.enter(most) else { return overloaded(dialect, most) };
             let query = query.map(ToOwned::to_owned);
             let arrival =
@@ -89,7 +89,7 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
             boxed(|| pipeline::serve(gateway, arrival, place)).await
         }
         Endpoint::Explain => {
-            let most = gateway.generation().snapshot.server.open_requests;
+            let most = gateway.most_open();
             let dialect = explain::dialect(query);
             let Some(place) = gateway.enter(most) else { return overloaded(dialect, most) };
             let query = query.map(ToOwned::to_owned);
@@ -104,7 +104,7 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
             before_stop(&gateway, Dialect::Responses, answering).await
         }
         Endpoint::Batches(call) => {
-            let most = gateway.generation().snapshot.server.open_requests;
+            let most = gateway.most_open();
             let dialect = call.dialect();
             let Some(_place) = gateway.enter(most) else { return overloaded(dialect, most) };
             let answering = Box::pin(batches::answer(Arc::clone(&gateway), call, parts, body));
@@ -120,7 +120,7 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
             before_stop(&gateway, Dialect::OpenAi, answering).await
         }
         Endpoint::Feedback => {
-            let most = gateway.generation().snapshot.server.open_requests;
+            let most = gateway.most_open();
             let Some(_place) = gateway.enter(most) else { return overloaded(Dialect::OpenAi, most) };
             let query = query.map(ToOwned::to_owned);
             let answering = Box::pin(feedback::take(Arc::clone(&gateway), parts.headers, query, body));

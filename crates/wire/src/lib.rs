@@ -23,6 +23,7 @@ pub mod effort;
 pub mod frame;
 pub mod gemini;
 mod json_text;
+mod leftovers;
 pub mod media;
 pub mod mistral;
 pub mod names;
@@ -46,5 +47,7 @@ mod golden;
 mod rules;
 #[cfg(test)]
 mod schemas;
+#[cfg(test)]
+mod silence;
 #[cfg(test)]
 pub(crate) mod testing;

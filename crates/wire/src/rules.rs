@@ -8,6 +8,7 @@ use crate::dispatch;
 use crate::frame::{Framer, Framing};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use trunkline_model::capability::Support;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::event::Event;
 
@@ -75,6 +76,10 @@ fn what_lacks_the_parameter_it_belongs_to_is_told() {
         json!({"top_logprobs": 0}),
         json!({"parallel_tool_calls": false}),
         json!({"parallel_tool_calls": true, "tools": []}),
+        json!({"tool_choice": "auto"}),
+        json!({"tool_choice": "none", "tools": []}),
+        json!({"tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": false}),
+        json!({"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}}),
     ] {
         let mut request = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -82,6 +87,36 @@ fn what_lacks_the_parameter_it_belongs_to_is_told() {
         tables.push(format!("{more}\n{}", everywhere(&request, |body| members(body, &pointers))));
     }
     insta::assert_snapshot!(tables.join("\n\n"));
+}
+
+/// With a schema that is reached by a tool, the answer's own tool stands beside those of the client.
+#[test]
+fn the_choice_of_a_tool_holds_where_the_answer_is_one_too() {
+    let tool = json!({"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}});
+    let mut lines = Vec::new();
+    for choice in [
+        json!("auto"),
+        json!("none"),
+        json!("required"),
+        json!({"type": "function", "function": {"name": "f"}}),
+    ] {
+        let request = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": [tool], "tool_choice": choice,
+            "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}});
+        let body = Bytes::from(request.to_string());
+        let request =
+            dispatch::decode_request(Dialect::OpenAi, Operation::Chat, &body, &PathParts::default()).unwrap();
+        let profile = Profile { json_schema: Support::No, ..Profile::new("m") };
+        for target in [Dialect::Anthropic, Dialect::Converse] {
+            let encoded = dispatch::encode_request(target, &request, &profile, Delivery::Plain).unwrap();
+            let warnings: Vec<String> = encoded.warnings.iter().map(ToString::to_string).collect();
+            let said = members(
+                &serde_json::from_slice(&encoded.body).unwrap(),
+                &["/tool_choice", "/toolConfig/toolChoice"],
+            );
+            lines.push(format!("{choice} {target}: {said} {warnings:?}"));
+        }
+    }
+    insta::assert_snapshot!(lines.join("\n"));
 }
 
 #[test]

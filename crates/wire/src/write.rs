@@ -7,6 +7,7 @@ use crate::pieces;
 use crate::scan::specials::{STEP, specials_of_step};
 use bytes::BytesMut;
 use std::borrow::Cow;
+use trunkline_model::request::ChatRequest;
 use trunkline_model::text::Text;
 
 /// Why a request to see the reasoning is not passed on where the protocol has no word for it.
@@ -16,6 +17,20 @@ pub(crate) const OWN_DEFAULT: &str = "how much is the model's own default";
 
 /// Why what is said of the use of tools is not passed on.
 pub(crate) const NO_TOOLS: &str = "there are no tools";
+/// Why a wish for one call at a time is not passed on where no call is allowed.
+pub(crate) const NO_CALLS: &str = "no tool may be called";
+
+/// What an answer's schema is described by, where it has a place apart.
+pub(crate) const SCHEMA_DESCRIPTION: &str = "response_format.json_schema.description";
+
+/// The parameters by which a request says how tools are to be used.
+pub(crate) fn said_of_tools(chat: &ChatRequest) -> impl Iterator<Item = &'static str> {
+    let said = [
+        ("tool_choice", chat.tool_choice.is_some()),
+        ("parallel_tool_calls", chat.parallel_tool_calls.is_some()),
+    ];
+    said.into_iter().filter_map(|(name, is_said)| is_said.then_some(name))
+}
 
 /// Where JSON is written to.
 pub(crate) trait Sink {

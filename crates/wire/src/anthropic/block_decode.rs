@@ -140,7 +140,7 @@ pub(super) fn block(
     if matches!(content, Content::Image(_) | Content::Document(_)) {
         source_leftovers(block, request)?;
     }
-    let cache = if is_whole { None } else { cache_mark(block)? };
+    let cache = if is_whole { None } else { cache_mark(block, request)? };
     parts.push(Part { content, cache, opaque });
     Ok(())
 }
@@ -169,12 +169,13 @@ fn other(block: &At<'_>, kind: &str) -> Result<Content, BadRequest> {
 }
 
 /// Reads a `cache_control` mark.
-pub(super) fn cache_mark(block: &At<'_>) -> Result<Option<CacheMark>, BadRequest> {
+pub(super) fn cache_mark(block: &At<'_>, request: &mut ChatRequest) -> Result<Option<CacheMark>, BadRequest> {
     let Some(control) = block.optional("cache_control") else { return Ok(None) };
     let kind = control.required("type", "\"ephemeral\"")?;
     if kind.text()? != "ephemeral" {
         return Err(kind.wrong("expected \"ephemeral\""));
     }
+    keep_others(&control, &["type", "ttl"], request)?;
     let Some(ttl) = control.optional("ttl") else { return Ok(Some(CacheMark::Short)) };
     match &*ttl.text()? {
         "5m" => Ok(Some(CacheMark::Short)),

@@ -171,6 +171,12 @@ fn metadata(value: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest>
     Ok(())
 }
 
+/// What is read of tools, of their choice, of thinking and of the form of an answer.
+const TOOL: &[&str] = &["type", "name", "input_schema", "description", "strict", "cache_control"];
+const CHOICE: &[&str] = &["type", "name", "disable_parallel_tool_use"];
+const THINKING: &[&str] = &["type", "budget_tokens", "display"];
+const FORMAT: &[&str] = &["type", "name", "schema"];
+
 fn tools(value: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
     for tool in value.items()? {
         let kind = match tool.optional("type") {
@@ -186,22 +192,15 @@ fn tools(value: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
             return Err(name.wrong("expected a name, found an empty string"));
         }
         let schema = tool.required("input_schema", "an object (a JSON Schema)")?.object_json()?;
+        let cache = block_decode::cache_mark(&tool, request)?;
         request.tools.push(Tool::Function(FunctionTool {
             name: name.string()?,
             description: tool.optional("description").map(|text| text.string()).transpose()?,
             parameters: Some(schema),
             strict: tool.optional("strict").map(|flag| flag.boolean()).transpose()?,
-            cache: block_decode::cache_mark(&tool)?,
+            cache,
         }));
-        for (field, leftover) in tool.fields()? {
-            let known = matches!(
-                field,
-                "type" | "name" | "input_schema" | "description" | "strict" | "cache_control"
-            );
-            if !known && !leftover.is_null() {
-                keep(request, leftover.path(), &leftover)?;
-            }
-        }
+        block_decode::keep_others(&tool, TOOL, request)?;
     }
     Ok(())
 }
@@ -218,11 +217,14 @@ fn tool_choice(value: &At<'_>, request: &mut ChatRequest) -> Result<(), BadReque
     if let Some(disable) = value.optional("disable_parallel_tool_use") {
         request.parallel_tool_calls = Some(!disable.boolean()?);
     }
-    Ok(())
+    block_decode::keep_others(value, CHOICE, request)
 }
 
 fn thinking(value: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
     let kind = value.required("type", "\"enabled\", \"adaptive\" or \"disabled\"")?;
+    if kind.text()? == "between_tools" {
+        return keep(request, "thinking", value);
+    }
     let mut reasoning = request.reasoning.take().unwrap_or_default();
     match &*kind.text()? {
         "enabled" => {
@@ -238,7 +240,6 @@ fn thinking(value: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest>
         }
         "adaptive" => reasoning.adaptive = true,
         "disabled" => reasoning.effort = Some(Effort::None),
-        "between_tools" => keep(request, "thinking", value)?,
         _ => return Err(kind.wrong("expected \"enabled\", \"adaptive\" or \"disabled\"")),
     }
     if let Some(display) = value.optional("display") {
@@ -251,7 +252,7 @@ fn thinking(value: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest>
     if reasoning != Reasoning::default() {
         request.reasoning = Some(reasoning);
     }
-    Ok(())
+    block_decode::keep_others(value, THINKING, request)
 }
 
 fn output_config(value: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
@@ -282,6 +283,7 @@ fn output_config(value: &At<'_>, request: &mut ChatRequest) -> Result<(), BadReq
                     schema: field.required("schema", "an object (a JSON Schema)")?.object_json()?,
                     strict: None,
                 };
+                block_decode::keep_others(&field, FORMAT, request)?;
             }
             _ => keep(request, field.path(), &field)?,
         }

@@ -10,7 +10,7 @@ use super::{ANSWER_TOOL, schema};
 use crate::codec::{EncodeError, Encoded, Profile};
 use crate::conversation::CacheMarks;
 use crate::json_text::JsonText;
-use crate::write::NO_TOOLS;
+use crate::write::{NO_CALLS, NO_TOOLS, SCHEMA_DESCRIPTION, said_of_tools};
 use bytes::BytesMut;
 use std::borrow::Cow;
 use trunkline_model::capability::Support;
@@ -155,7 +155,7 @@ impl<'r> Draft<'r> {
     /// Writes `tools` and `tool_choice`, each with its comma before it.
     fn tools(&mut self, out: &mut BytesMut, marks: &mut CacheMarks) -> Result<(), EncodeError> {
         let allowed = match &self.request.tool_choice {
-            Some(ToolChoice::Allowed { names, .. }) => {
+            Some(ToolChoice::Allowed { names, .. }) if !self.request.tools.is_empty() => {
                 self.warnings.push(Warning::emulated("tool_choice", "only the allowed tools are sent"));
                 Some(names)
             }
@@ -196,17 +196,12 @@ impl<'r> Draft<'r> {
     fn tool_choice(&mut self, tools: usize, out: &mut BytesMut) {
         let one_at_a_time = self.request.parallel_tool_calls == Some(false);
         let answers_with_a_tool = matches!(self.form, Form::Tool { .. });
-        // The answer's own tool is called one at a time, if that is asked for.
-        if tools == 0 && self.request.parallel_tool_calls.is_some() && !(answers_with_a_tool && one_at_a_time)
-        {
-            self.warnings.push(Warning::dropped("parallel_tool_calls", NO_TOOLS));
+        if tools == 0 {
+            self.without_tools(answers_with_a_tool && one_at_a_time);
         }
         let (kind, name): (&str, Option<Cow<'_, str>>) = if answers_with_a_tool {
-            if tools == 0 { ("tool", Some(Cow::Borrowed(ANSWER_TOOL))) } else { ("any", None) }
+            self.answering_choice(tools)
         } else if tools == 0 {
-            if matches!(&self.request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
-                self.warnings.push(Warning::dropped("tool_choice", NO_TOOLS));
-            }
             return;
         } else {
             match &self.request.tool_choice {
@@ -218,6 +213,9 @@ impl<'r> Draft<'r> {
                 Some(ToolChoice::Named(name)) => ("tool", Some(turns::tool_name(name))),
             }
         };
+        if one_at_a_time && kind == "none" {
+            self.warnings.push(Warning::dropped("parallel_tool_calls", NO_CALLS));
+        }
         out.extend_from_slice(b",\"tool_choice\":");
         out.open_object();
         out.field("type", kind);
@@ -229,6 +227,34 @@ impl<'r> Draft<'r> {
             out.boolean(true);
         }
         out.close_object();
+    }
+
+    /// Tells what is said of the use of tools where none is offered. The answer's own tool is called one at a time, if that is
+    /// asked for.
+    fn without_tools(&mut self, is_serial: bool) {
+        // What is made of a list of allowed tools is told where they are chosen.
+        let is_listed = !self.request.tools.is_empty()
+            && matches!(self.request.tool_choice, Some(ToolChoice::Allowed { .. }));
+        let is_told =
+            |name: &&str| (*name == "tool_choice" && is_listed) || (*name != "tool_choice" && is_serial);
+        for name in said_of_tools(self.request).filter(|name| !is_told(name)) {
+            self.warnings.push(Warning::dropped(name, NO_TOOLS));
+        }
+    }
+
+    /// The choice where the answer is a call of its own tool.
+    fn answering_choice(&mut self, tools: usize) -> (&'static str, Option<Cow<'r, str>>) {
+        let request = self.request;
+        match &request.tool_choice {
+            _ if tools == 0 => ("tool", Some(Cow::Borrowed(ANSWER_TOOL))),
+            Some(ToolChoice::None) => ("tool", Some(Cow::Borrowed(ANSWER_TOOL))),
+            Some(ToolChoice::Named(name)) => ("tool", Some(turns::tool_name(name))),
+            Some(ToolChoice::Required | ToolChoice::Allowed { required: true, .. }) => {
+                self.warnings.push(Warning::emulated("tool_choice", schema::MAY_ANSWER));
+                ("any", None)
+            }
+            Some(ToolChoice::Auto | ToolChoice::Allowed { required: false, .. }) | None => ("any", None),
+        }
     }
 
     fn parameters(&mut self, out: &mut BytesMut) {
@@ -421,6 +447,10 @@ fn form(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<Warning>) -
                 });
             }
             if profile.json_schema != Support::No && !profile.refuses("output_config") {
+                if description.is_some() {
+                    let reason = "Anthropic has nothing like it";
+                    warnings.push(Warning::dropped(SCHEMA_DESCRIPTION, reason));
+                }
                 return Ok(Form::Native(schema::native(schema, "Anthropic", warnings)));
             }
             if !schema::describes_an_object(schema) {

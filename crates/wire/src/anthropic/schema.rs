@@ -15,6 +15,9 @@ use trunkline_model::warning::Warning;
 pub(crate) const JSON_INSTRUCTION: &str =
     "Answer with one valid JSON object and nothing else: no prose before or after it, no code fence.";
 
+/// What becomes of a demand for some tool where the answer is a call as well.
+pub(crate) const MAY_ANSWER: &str = "the answer's own tool may be called in place of the others";
+
 /// Keywords that answer schemas may not hold.
 const REFUSED: [&str; 11] = [
     "minimum",

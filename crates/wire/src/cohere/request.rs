@@ -6,7 +6,7 @@
 use super::{REFUSED, UNKNOWN, Warnings, message, unsupported};
 use crate::codec::{EncodeError, Encoded, Profile, ReasoningStyle};
 use crate::names::{NameRule, fit};
-use crate::write::{Object, array, float, string, whole};
+use crate::write::{NO_TOOLS, Object, SCHEMA_DESCRIPTION, array, float, string, whole};
 use bytes::Bytes;
 use trunkline_model::capability::Support;
 use trunkline_model::dialect::Delivery;
@@ -16,7 +16,7 @@ use trunkline_model::request::{
 
 /// What Cohere knows besides, under its own names; a client of the OpenAI dialect may add them to its body.
 const EXTRAS: &[&str] =
-    &["citation_options", "documents", "k", "p", "priority", "safety_mode", "strict_tools", "thinking"];
+    &["citation_options", "documents", "k", "p", "priority", "safety_mode", "strict_tools"];
 
 /// The most stop texts.
 const STOPS: usize = 5;
@@ -78,6 +78,10 @@ impl Parameters<'_, '_> {
     }
 
     fn tools(&mut self, chat: &ChatRequest) -> Result<(), EncodeError> {
+        if chat.tools.is_empty() {
+            crate::write::said_of_tools(chat).for_each(|name| self.warnings.dropped(name, NO_TOOLS));
+            return Ok(());
+        }
         let (only, required): (Option<Vec<&str>>, bool) = match &chat.tool_choice {
             Some(ToolChoice::Allowed { names, required }) => {
                 (Some(names.iter().map(String::as_str).collect()), *required)
@@ -102,7 +106,7 @@ impl Parameters<'_, '_> {
         }
         if offered.is_empty() {
             if chat.parallel_tool_calls.is_some() {
-                self.warnings.dropped("parallel_tool_calls", crate::write::NO_TOOLS);
+                self.warnings.dropped("parallel_tool_calls", NO_TOOLS);
             }
             return Ok(());
         }
@@ -204,7 +208,10 @@ impl Parameters<'_, '_> {
                 let reason = "the target cannot follow a JSON schema; choose another model";
                 return Err(unsupported(feature, reason));
             }
-            OutputFormat::JsonSchema { schema, .. } => {
+            OutputFormat::JsonSchema { schema, description, .. } => {
+                if description.is_some() {
+                    self.warnings.dropped(SCHEMA_DESCRIPTION, UNKNOWN);
+                }
                 let mut format = Object::open(self.body.key(feature));
                 format.text("type", "json_object");
                 format.raw("json_schema", schema.text());

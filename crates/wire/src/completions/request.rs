@@ -51,6 +51,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<ChatRequest, BadRequest> {
                 let usage = at.object(node)?.field("include_usage");
                 chat.stream_usage =
                     usage.map(|flag| at.key("include_usage").boolean(flag)).transpose()?.unwrap_or(false);
+                crate::openai::leftovers::of_parameter(name, node, &mut chat.extras);
             }
             // Said in `warnings` and `unsupported`.
             "logprobs" | "best_of" | "echo" | "suffix" => {}

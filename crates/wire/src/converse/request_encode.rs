@@ -11,7 +11,7 @@ use crate::anthropic::schema;
 use crate::codec::{EncodeError, Encoded, Profile};
 use crate::conversation::{CacheMarks, Conversation};
 use crate::json_text::JsonText;
-use crate::write::NO_TOOLS;
+use crate::write::{NO_CALLS, NO_TOOLS};
 use bytes::BytesMut;
 use trunkline_model::capability::Support;
 use trunkline_model::dialect::Dialect;
@@ -77,6 +77,7 @@ struct Draft<'r> {
     max_tokens: Option<u64>,
     plan: Plan,
     form: Form<'r>,
+    sends_tools: bool,
     warnings: Vec<Warning>,
 }
 
@@ -107,7 +108,7 @@ impl<'r> Draft<'r> {
                 });
             }
         }
-        Ok(Self { request, profile, family, max_tokens, plan, form, warnings })
+        Ok(Self { request, profile, family, max_tokens, plan, form, sends_tools: false, warnings })
     }
 
     /// Writes `system`, `messages` and `toolConfig`.
@@ -120,7 +121,8 @@ impl<'r> Draft<'r> {
         let answer = if let Form::Tool(tool) = &self.form { Some(tool) } else { None };
         let choice = tools::write(self.request, answer, &mut marks, &mut config, &mut self.warnings)?;
         turns::write(&conversation, instruction, &mut marks, out, &mut self.warnings)?;
-        if config.len() > 1 {
+        self.sends_tools = config.len() > 1;
+        if self.sends_tools {
             out.extend_from_slice(b",");
             out.extend_from_slice(&config[1..]);
         }
@@ -216,7 +218,9 @@ impl<'r> Draft<'r> {
                 self.warnings.push(Warning::dropped("parallel_tool_calls", NO_TOOLS));
             }
         } else if self.request.parallel_tool_calls == Some(false) {
-            if self.family == Family::Claude {
+            if !self.sends_tools {
+                self.warnings.push(Warning::dropped("parallel_tool_calls", NO_CALLS));
+            } else if self.family == Family::Claude {
                 choice.unwrap_or(&Choice::Auto).write_serial(&mut fields);
             } else {
                 let reason = "the model has nothing like it: it may call several tools at once";

@@ -9,6 +9,7 @@ use crate::anthropic::{ANSWER_TOOL, schema};
 use crate::codec::EncodeError;
 use crate::conversation::CacheMarks;
 use crate::json_text::JsonText;
+use crate::write::NO_TOOLS;
 use bytes::BytesMut;
 use std::borrow::Cow;
 use trunkline_model::content::Content;
@@ -61,9 +62,11 @@ pub(super) fn write(
     let used = used(request);
     let forbidden = request.tool_choice == Some(ToolChoice::None) && answer.is_none();
     if forbidden && used.is_empty() {
-        if !request.tools.is_empty() {
-            warnings.push(Warning::emulated("tool_choice", "`none`: the tools are not sent"));
-        }
+        warnings.push(if request.tools.is_empty() {
+            Warning::dropped("tool_choice", NO_TOOLS)
+        } else {
+            Warning::emulated("tool_choice", "`none`: the tools are not sent")
+        });
         return Ok(None);
     }
     let mut tools = BytesMut::new();
@@ -78,11 +81,23 @@ pub(super) fn write(
     if let Some(answer) = answer {
         write_answer_tool(answer, &mut tools);
     }
+    // What is made of a list of allowed tools is told where they are chosen.
+    let is_listed =
+        !request.tools.is_empty() && matches!(request.tool_choice, Some(ToolChoice::Allowed { .. }));
+    if offered == 0 && request.tool_choice.is_some() && !forbidden && !is_listed {
+        warnings.push(Warning::dropped("tool_choice", NO_TOOLS));
+    }
     if tools.is_empty() {
-        if matches!(&request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
-            warnings.push(Warning::dropped("tool_choice", "there are no tools"));
-        }
         return Ok(None);
+    }
+    if answer.is_some()
+        && offered > 0
+        && matches!(
+            request.tool_choice,
+            Some(ToolChoice::Required | ToolChoice::Allowed { required: true, .. })
+        )
+    {
+        warnings.push(Warning::emulated("tool_choice", schema::MAY_ANSWER));
     }
     if forbidden {
         let reason = "`none` cannot be said, and the calls in the conversation need the tools declared";
@@ -105,7 +120,13 @@ pub(super) fn write(
 
 fn choice(request: &ChatRequest, offered: usize, answer: bool) -> Option<Choice> {
     if answer {
-        return Some(if offered == 0 { Choice::Tool(ANSWER_TOOL.to_owned()) } else { Choice::Any });
+        return Some(match &request.tool_choice {
+            Some(ToolChoice::Named(name)) if offered > 0 => Choice::Tool(tool_name(name).into_owned()),
+            choice if offered == 0 || *choice == Some(ToolChoice::None) => {
+                Choice::Tool(ANSWER_TOOL.to_owned())
+            }
+            _ => Choice::Any,
+        });
     }
     if offered == 0 {
         return None;
@@ -157,7 +178,7 @@ fn offered(
     warnings: &mut Vec<Warning>,
 ) -> Result<usize, EncodeError> {
     let allowed = match &request.tool_choice {
-        Some(ToolChoice::Allowed { names, .. }) => {
+        Some(ToolChoice::Allowed { names, .. }) if !request.tools.is_empty() => {
             warnings.push(Warning::emulated("tool_choice", "only the allowed tools are sent"));
             Some(names)
         }

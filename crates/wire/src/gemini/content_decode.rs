@@ -32,7 +32,9 @@ pub(super) fn system(content: &At<'_>, request: &mut ChatRequest) -> Result<(), 
     if content.is_text() {
         parts.push(Part::text(content.said()?));
     } else {
+        leftovers::keep_others(content, leftovers::CONTENT, request)?;
         for part in content.required("parts", PARTS)?.one_or_more()? {
+            leftovers::keep_others(&part, leftovers::INSTRUCTION, request)?;
             let Some(text) = part.optional("text") else {
                 return Err(part.wrong("expected a text part: system instructions are text only"));
             };
@@ -64,6 +66,7 @@ pub(super) fn contents(contents: &At<'_>, request: &mut ChatRequest) -> Result<(
                 _ => return Err(role.wrong("expected \"user\" or \"model\"")),
             },
         };
+        leftovers::keep_others(&content, leftovers::CONTENT, request)?;
         let mut parts = Vec::new();
         // A content without parts is what a model that said nothing leaves behind.
         if let Some(list) = content.optional("parts") {

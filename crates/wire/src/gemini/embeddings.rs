@@ -5,6 +5,7 @@
 
 use super::answer_decode::whole;
 use super::error::{self, ErrorObject};
+use super::leftovers;
 use super::predict::{self, Metadata, Prediction};
 use super::request_decode::{camel, model};
 use super::usage::{self, WireUsage};
@@ -59,6 +60,7 @@ pub(super) fn decode(root: &At<'_>, path: &PathParts) -> Result<EmbeddingRequest
     if items.len() == 0 {
         return Err(list.wrong("expected at least one request"));
     }
+    keep_others(root, &["requests", "model"], &mut request)?;
     for (index, item) in items.enumerate() {
         if index == 0 {
             request.model = model(&item, path)?;
@@ -72,7 +74,9 @@ pub(super) fn decode(root: &At<'_>, path: &PathParts) -> Result<EmbeddingRequest
 fn one(item: &At<'_>, request: &mut EmbeddingRequest, first: bool) -> Result<(), BadRequest> {
     let content = item.required("content", "a content with text parts")?;
     let mut text = String::new();
+    keep_others(&content, &["role", "parts"], request)?;
     for part in content.required("parts", "an array of parts")?.one_or_more()? {
+        keep_others(&part, &["text"], request)?;
         if !text.is_empty() {
             text.push('\n');
         }
@@ -110,6 +114,21 @@ fn one(item: &At<'_>, request: &mut EmbeddingRequest, first: bool) -> Result<(),
     Ok(())
 }
 
+/// Keeps what a value says besides under its path, so that it is not lost without a warning.
+fn keep_others(
+    value: &At<'_>,
+    known: &'static [&'static str],
+    request: &mut EmbeddingRequest,
+) -> Result<(), BadRequest> {
+    for other in value.others(known) {
+        if request.extras.len() < leftovers::MOST {
+            let extra = Extra { origin: Dialect::Gemini, name: other.path(), value: other.json()? };
+            request.extras.push(extra);
+        }
+    }
+    Ok(())
+}
+
 /// Writes the body of `batchEmbedContents`, or of what the target takes in its place.
 pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<Encoded, EncodeError> {
     if profile.embeddings_by == EmbeddingsBy::Instances {
@@ -133,7 +152,9 @@ pub(super) fn encode(request: &EmbeddingRequest, profile: &Profile) -> Result<En
     }
     let mut own = Vec::new();
     for extra in &request.extras {
-        if extra.origin == Dialect::Gemini && !profile.refuses(&extra.name) {
+        // A name with a path in it is a leftover from inside another value; there is no place to put it back.
+        let is_nested = extra.name.contains(['.', '[']);
+        if extra.origin == Dialect::Gemini && !is_nested && !profile.refuses(&extra.name) {
             own.push(extra);
         } else {
             warnings.push(Warning::dropped(extra.name.clone(), "Gemini has nothing like it"));

@@ -9,7 +9,7 @@ use crate::cursor::At;
 use trunkline_model::request::ChatRequest;
 
 /// Most extras of a request: by then it has been said often enough that something is left out.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 const PART: &[&str] = &[
     "text",
     "inlineData",
@@ -30,6 +30,12 @@ const PART: &[&str] = &[
     "partMetadata",
     "part_metadata",
 ];
+/// What is read of contents, of the parts of instructions, of how functions are called, and beside a request whose tokens are counted.
+pub(super) const CONTENT: &[&str] = &["role", "parts"];
+pub(super) const INSTRUCTION: &[&str] = &["text"];
+pub(super) const CALLING: &[&str] = &["mode", "allowedFunctionNames", "allowed_function_names"];
+pub(super) const COUNT: &[&str] =
+    &["model", "contents", "generateContentRequest", "generate_content_request"];
 const CALL: &[&str] = &[
     "id",
     "name",
@@ -71,7 +77,8 @@ fn of_file(part: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
     Ok(())
 }
 
-fn keep_others(
+/// Keeps what a value says besides what is read of it.
+pub(super) fn keep_others(
     value: &At<'_>,
     known: &'static [&'static str],
     request: &mut ChatRequest,

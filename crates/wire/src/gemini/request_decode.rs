@@ -5,7 +5,7 @@
 //! protobuf's JSON form allows (`systemInstruction`, `system_instruction`) are read; what has no canonical name is kept as
 //! an extra under its camel-case name.
 
-use super::{content_decode, embeddings, generation_config, schema};
+use super::{content_decode, embeddings, generation_config, leftovers, schema};
 use crate::codec::{BadRequest, PathParts};
 use crate::cursor::{self, At};
 use crate::source::Source;
@@ -36,8 +36,12 @@ pub fn decode_request<'a>(
     } else {
         None
     };
+    let outer = inner.as_ref().map(|_| root);
     let root = inner.as_ref().unwrap_or(&root);
     let mut request = ChatRequest { model: model(root, path)?, ..ChatRequest::default() };
+    if let Some(outer) = outer {
+        leftovers::keep_others(&outer, leftovers::COUNT, &mut request)?;
+    }
     if let Some(system) = root.either("systemInstruction", "system_instruction") {
         content_decode::system(&system, &mut request)?;
     }
@@ -178,6 +182,14 @@ fn function_calling(value: &At<'_>, request: &mut ChatRequest) -> Result<(), Bad
         None => "AUTO".to_owned(),
     };
     let choice = match (&*text, names.len()) {
+        ("AUTO" | "MODE_UNSPECIFIED" | "NONE", 1..) => {
+            // Names that a mode does not look at.
+            let ignored = value.either("allowedFunctionNames", "allowed_function_names");
+            if let Some(names) = ignored {
+                keep(request, names.path(), &names)?;
+            }
+            if text == "NONE" { ToolChoice::None } else { ToolChoice::Auto }
+        }
         ("AUTO" | "MODE_UNSPECIFIED", _) => ToolChoice::Auto,
         ("VALIDATED", 0) => {
             if let Some(mode) = &mode {
@@ -196,7 +208,7 @@ fn function_calling(value: &At<'_>, request: &mut ChatRequest) -> Result<(), Bad
         }
     };
     request.tool_choice = Some(choice);
-    Ok(())
+    leftovers::keep_others(value, leftovers::CALLING, request)
 }
 
 #[cfg(test)]

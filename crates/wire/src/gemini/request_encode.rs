@@ -12,7 +12,7 @@ use super::schema;
 use super::turns::Contents;
 use crate::codec::{EncodeError, Encoded, Profile};
 use crate::json_text::JsonText;
-use crate::write::NO_TOOLS;
+use crate::write::{NO_TOOLS, SCHEMA_DESCRIPTION};
 use bytes::BytesMut;
 use std::borrow::Cow;
 use trunkline_model::capability::Support;
@@ -24,6 +24,10 @@ use trunkline_model::warning::Warning;
 const MAX_STOPS: usize = 5;
 /// The most candidates the API gives.
 const MAX_CANDIDATES: u32 = 8;
+/// Where kept fields of the tool configuration belong, of thinking inside the generation configuration, and the kept mode.
+const TOOL_CONFIG: &str = "toolConfig.";
+const THINKING_CONFIG: &str = "thinkingConfig.";
+const MODE: &str = "functionCallingConfig.mode";
 const REFUSED: &str = "the target refuses it";
 const ABSENT: &str = "Gemini has nothing like it";
 
@@ -105,7 +109,12 @@ impl<'r> Form<'r> {
         let schema = match &request.output {
             OutputFormat::Text => return Ok(Self::Free),
             OutputFormat::JsonObject => None,
-            OutputFormat::JsonSchema { schema, .. } if schema.is_object() => Some(schema),
+            OutputFormat::JsonSchema { schema, description, .. } if schema.is_object() => {
+                if description.is_some() {
+                    warnings.push(Warning::dropped(SCHEMA_DESCRIPTION, ABSENT));
+                }
+                Some(schema)
+            }
             OutputFormat::JsonSchema { .. } => {
                 return Err(EncodeError::Invalid {
                     path: "response_format.json_schema.schema".to_owned(),
@@ -169,7 +178,7 @@ impl Draft<'_> {
         let request = self.request;
         let allowed = match &request.tool_choice {
             // Names are allowed together with force only.
-            Some(ToolChoice::Allowed { names, required: false }) => {
+            Some(ToolChoice::Allowed { names, required: false }) if !request.tools.is_empty() => {
                 self.warnings.push(Warning::emulated("tool_choice", "only the allowed tools are sent"));
                 Some(names)
             }
@@ -264,8 +273,10 @@ impl Draft<'_> {
     fn tool_config(&mut self, has_functions: bool, out: &mut BytesMut) {
         let mode: Option<(&str, &[String])> = match &self.request.tool_choice {
             None => None,
-            Some(_) if !has_functions => {
-                if matches!(self.request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
+            Some(choice) if !has_functions => {
+                // What is made of a list of allowed tools is told where they are chosen.
+                let is_listed = matches!(choice, ToolChoice::Allowed { required: false, .. });
+                if !is_listed || self.request.tools.is_empty() {
                     self.dropped("tool_choice", "there are no functions");
                 }
                 None
@@ -276,8 +287,8 @@ impl Draft<'_> {
             Some(ToolChoice::Named(name)) => Some(("ANY", std::slice::from_ref(name))),
             Some(ToolChoice::Allowed { names, required: true }) => Some(("ANY", names)),
         };
-        let extras = nested(&self.request.extras, "toolConfig.");
-        let validated = extras.iter().any(|(name, _)| *name == "functionCallingConfig.mode");
+        let extras = nested(&self.request.extras, TOOL_CONFIG);
+        let validated = extras.iter().any(|(name, _)| *name == MODE);
         let others: Vec<_> = extras.into_iter().filter(|(name, _)| !name.contains('.')).collect();
         if mode.is_none() && others.is_empty() {
             return;
@@ -309,10 +320,10 @@ impl Draft<'_> {
         self.form(&mut config);
         let extras = nested(&self.request.extras, PREFIX);
         let (thoughts, others): (Vec<_>, Vec<_>) =
-            extras.into_iter().partition(|(name, _)| name.starts_with("thinkingConfig."));
+            extras.into_iter().partition(|(name, _)| name.starts_with(THINKING_CONFIG));
         let thoughts: Vec<_> = thoughts
             .iter()
-            .filter_map(|(name, json)| Some((name.strip_prefix("thinkingConfig.")?, *json)))
+            .filter_map(|(name, json)| Some((name.strip_prefix(THINKING_CONFIG)?, *json)))
             .collect();
         self.thinking.write(&thoughts, &mut config);
         for (name, json) in others {
@@ -445,8 +456,7 @@ impl Draft<'_> {
         for extra in &self.request.extras {
             let own = extra.origin == Dialect::Gemini;
             // What has a place inside another object was written there.
-            let placed = extra.name.starts_with(PREFIX) || extra.name.starts_with("toolConfig.");
-            if own && placed {
+            if own && is_placed(&extra.name) {
                 continue;
             }
             // A name with a path in it is a leftover from inside another value; there is no place to put it back.
@@ -459,6 +469,16 @@ impl Draft<'_> {
                 out.field_raw(&extra.name, extra.value.text());
             }
         }
+    }
+}
+
+/// Whether an extra of this dialect belongs inside an object that is written.
+fn is_placed(name: &str) -> bool {
+    let inside = |prefix| name.strip_prefix(prefix);
+    match (inside(PREFIX), inside(TOOL_CONFIG)) {
+        (Some(name), _) => !name.strip_prefix(THINKING_CONFIG).unwrap_or(name).contains(['.', '[']),
+        (None, Some(name)) => name == MODE || !name.contains(['.', '[']),
+        (None, None) => false,
     }
 }
 

@@ -6,7 +6,7 @@
 use super::{REFUSED, UNKNOWN, Warnings, message, unsupported};
 use crate::codec::{EncodeError, Encoded, Profile, ReasoningStyle};
 use crate::names::{NameRule, fit};
-use crate::write::{Object, array, float, string};
+use crate::write::{NO_TOOLS, Object, array, float, string};
 use bytes::Bytes;
 use trunkline_model::capability::Support;
 use trunkline_model::dialect::Delivery;
@@ -96,6 +96,10 @@ impl Parameters<'_, '_> {
     }
 
     fn tools(&mut self, chat: &ChatRequest) -> Result<(), EncodeError> {
+        if chat.tools.is_empty() {
+            crate::write::said_of_tools(chat).for_each(|name| self.warnings.dropped(name, NO_TOOLS));
+            return Ok(());
+        }
         let allowed = match &chat.tool_choice {
             Some(ToolChoice::Allowed { names, .. }) => {
                 self.warnings.emulated("tool_choice", "only the allowed tools are offered");
@@ -120,7 +124,7 @@ impl Parameters<'_, '_> {
         }
         if offered.is_empty() {
             if chat.parallel_tool_calls.is_some() {
-                self.warnings.dropped("parallel_tool_calls", crate::write::NO_TOOLS);
+                self.warnings.dropped("parallel_tool_calls", NO_TOOLS);
             }
             return Ok(());
         }

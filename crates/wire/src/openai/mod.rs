@@ -10,7 +10,7 @@ mod chunk;
 mod embeddings;
 pub(crate) mod error;
 mod finish;
-mod leftovers;
+pub(crate) mod leftovers;
 pub(crate) mod media;
 mod message_decode;
 mod message_encode;

@@ -2,7 +2,7 @@
 //!
 //! Owns these edits. Must not rewrite what the target takes as it is.
 
-use super::request_encode::{REFUSED, limit_name};
+use super::request_encode::{NEWER_LIMIT, REFUSED, limit_name};
 use crate::codec::{Envelope, OutputLimitName, Profile};
 use crate::splice::Edits;
 use bytes::Bytes;
@@ -53,7 +53,12 @@ fn limit(edits: &mut Edits, envelope: &Envelope, body: &[u8], profile: &Profile)
         OutputLimitName::MaxTokens => "max_completion_tokens",
         OutputLimitName::MaxCompletionTokens => "max_tokens",
     };
-    let both = envelope.field(body, ours).is_some() && envelope.field(body, other).is_some();
+    let value = |name| envelope.field(body, name).and_then(|field| body.get(field.value.clone()));
+    let (one, another) = (value(ours), value(other));
+    let both = one.is_some() && another.is_some();
+    if both && one != another && one != Some(b"null") && another != Some(b"null") {
+        edits.warnings.push(Warning::dropped("max_tokens", NEWER_LIMIT));
+    }
     if both && other == "max_tokens" {
         // The newer name wins where a client gives both.
         edits.remove(envelope, body, other);

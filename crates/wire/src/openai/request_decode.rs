@@ -87,7 +87,11 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
             },
             "parallel_tool_calls" => chat.parallel_tool_calls = Some(at.boolean(node)?),
             // The newer name wins, wherever it stands.
-            "max_tokens" if root.field("max_completion_tokens").is_some() => {}
+            "max_tokens"
+                if root.field("max_completion_tokens").is_some_and(|newer| newer.raw != node.raw) =>
+            {
+                chat.extras.push(extra(name, node));
+            }
             "max_tokens" | "max_completion_tokens" => chat.max_output_tokens = Some(at.positive(node)?),
             "temperature" => chat.sampling.temperature = Some(at.number(node)?),
             "top_p" => chat.sampling.top_p = Some(at.number(node)?),
@@ -113,6 +117,7 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
             "user" => chat.user = Some(at.text(node)?.to_owned()),
             _ => chat.extras.push(extra(name, node)),
         }
+        leftovers::of_parameter(name, node, &mut chat.extras);
     }
     if !has_messages {
         return Err(place.key("messages").missing("an array of messages"));

@@ -8,7 +8,7 @@ use super::{embeddings, message_encode};
 use crate::codec::{EncodeError, Encoded, OutputLimitName, Profile, ReasoningStyle};
 use crate::names::{NameRule, fit};
 use crate::rerank;
-use crate::write::{Object, array, float, string};
+use crate::write::{NO_TOOLS, Object, array, float, string};
 use bytes::Bytes;
 use std::borrow::Cow;
 use trunkline_model::capability::Support;
@@ -20,6 +20,9 @@ use trunkline_model::warning::Warning;
 
 /// Why a refused parameter was left out.
 pub(super) const REFUSED: &str = "the target refuses it";
+
+/// Why the older name of the output limit was.
+pub(super) const NEWER_LIMIT: &str = "`max_completion_tokens`, its newer name, says something else";
 
 /// What the client is told.
 #[derive(Default)]
@@ -102,6 +105,8 @@ pub(super) fn write_extras(
         } else if is_nested(extra) {
             warnings
                 .dropped(extra.name.clone(), "it is not known here, and the request had to be written anew");
+        } else if extra.name == "max_tokens" {
+            warnings.dropped("max_tokens", NEWER_LIMIT);
         } else if profile.refuses(&extra.name) {
             warnings.dropped(extra.name.clone(), REFUSED);
         } else {
@@ -141,6 +146,10 @@ impl Parameters<'_, '_> {
     }
 
     fn tools(&mut self, chat: &ChatRequest) -> Result<(), EncodeError> {
+        if chat.tools.is_empty() {
+            crate::write::said_of_tools(chat).for_each(|name| self.warnings.dropped(name, NO_TOOLS));
+            return Ok(());
+        }
         let allowed = match &chat.tool_choice {
             Some(ToolChoice::Allowed { names, .. }) => {
                 // The dialect's own list of allowed tools is known to few targets; offering only these means the same.
@@ -166,7 +175,7 @@ impl Parameters<'_, '_> {
         }
         if chat.tools.iter().filter(is_offered).count() == 0 {
             if chat.parallel_tool_calls.is_some() {
-                self.warnings.dropped("parallel_tool_calls", crate::write::NO_TOOLS);
+                self.warnings.dropped("parallel_tool_calls", NO_TOOLS);
             }
             return Ok(());
         }

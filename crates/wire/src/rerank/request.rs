@@ -3,6 +3,7 @@
 //! Owns the members of both forms.
 
 use crate::codec::{BadRequest, EncodeError, Encoded, Envelope, Profile};
+use crate::leftovers::{self, Known};
 use crate::scan::tree::{self, Node, Place, Value};
 use crate::write::{Object, array, string};
 use bytes::Bytes;
@@ -47,6 +48,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<RerankRequest, BadRequest> {
                 let documents = at.array(node)?.iter().enumerate();
                 let texts = documents.map(|(index, document)| text_of(document, &at.index(index)));
                 request.documents = texts.collect::<Result<_, _>>()?;
+                of_documents(node, &mut request.extras);
             }
             "top_n" => request.top = Some(at.whole(node, "a whole number of at least 0")?),
             "return_documents" => request.return_documents = at.boolean(node)?,
@@ -74,6 +76,23 @@ fn text_of(node: &Node<'_>, place: &Place<'_>) -> Result<String, BadRequest> {
     match node.field("text").and_then(Node::as_text) {
         Some(text) => Ok(text.to_owned()),
         None => Err(place.expected("a string, or an object with a `text`", node)),
+    }
+}
+
+/// Keeps what objects among the documents hold besides their texts; each name once, because there are many of them.
+fn of_documents(documents: &Node<'_>, extras: &mut Vec<Extra>) {
+    const DOCUMENT: Known = Known::flat(&["text"]);
+    let field = |extra: &Extra| extra.name.rsplit('.').next().map(str::to_owned);
+    for (index, document) in leftovers::elements(documents).iter().enumerate() {
+        let mut others = Vec::new();
+        let place = || format!("documents[{index}]");
+        leftovers::collect(Dialect::Cohere, document, &DOCUMENT, &place, &mut others);
+        for other in others {
+            let is_told = extras.iter().any(|told| field(told) == field(&other));
+            if !is_told && extras.len() < leftovers::MOST {
+                extras.push(other);
+            }
+        }
     }
 }
 
@@ -110,7 +129,9 @@ pub(crate) fn encode(form: Form, request: &RerankRequest, profile: &Profile) -> 
         }
     }
     for extra in &request.extras {
-        let known = form == Form::Compatible || COHERE_EXTRAS.contains(&extra.name.as_str());
+        // What else objects among the documents hold has no place: only their texts are sent.
+        let known = (form == Form::Compatible && !extra.name.contains(['.', '[']))
+            || COHERE_EXTRAS.contains(&extra.name.as_str());
         if known && !profile.refuses(&extra.name) {
             body.raw(&extra.name, extra.value.text());
         } else {

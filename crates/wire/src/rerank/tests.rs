@@ -33,12 +33,24 @@ fn requests_are_written_in_either_form() {
     insta::assert_snapshot!(body, @r#"{"model":"target-model","query":"q","documents":["a","b"],"top_n":1,"max_tokens_per_doc":9}"#);
     insta::assert_snapshot!(warnings, @r"
     return_documents dropped: the target's dialect has nothing like it
+    documents[1].id dropped: the target's dialect has nothing like it
     odd dropped: the target's dialect has nothing like it
     ");
     let renamed = Profile { renamed: vec![("top_n".to_owned(), "top_k".to_owned())], ..profile() };
     let (body, warnings) = written(Form::Compatible, &renamed);
     insta::assert_snapshot!(body, @r#"{"model":"target-model","query":"q","documents":["a","b"],"top_k":1,"return_documents":true,"odd":2}"#);
-    insta::assert_snapshot!(warnings, @"max_tokens_per_doc dropped: the target's dialect has nothing like it");
+    insta::assert_snapshot!(warnings, @r"
+    max_tokens_per_doc dropped: the target's dialect has nothing like it
+    documents[1].id dropped: the target's dialect has nothing like it
+    ");
+}
+
+#[test]
+fn what_documents_hold_besides_their_texts_is_told_once() {
+    let body = r#"{"model":"m","query":"q","documents":["a",{"text":"b","id":1},{"text":"c","id":2,"title":"t","note":null}]}"#;
+    let names: Vec<String> =
+        decode(body.as_bytes()).unwrap().extras.into_iter().map(|extra| extra.name).collect();
+    assert_eq!(names, ["documents[1].id", "documents[2].title"]);
 }
 
 #[test]

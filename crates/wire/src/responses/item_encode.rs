@@ -31,7 +31,14 @@ pub(super) fn write(
         writer.message(index, message)?;
     }
     writer.out.push(b']');
-    if messages.iter().flat_map(|message| &message.parts).any(|part| part.cache.is_some()) {
+    let is_marked = |part: &Part| {
+        let inside = match &part.content {
+            Content::ToolResult(result) => result.parts.as_slice(),
+            _ => &[],
+        };
+        part.cache.is_some() || inside.iter().any(|part| part.cache.is_some())
+    };
+    if messages.iter().flat_map(|message| &message.parts).any(is_marked) {
         warnings.push(Warning::dropped("cache_control", NO_CACHE_MARKS));
     }
     Ok(())

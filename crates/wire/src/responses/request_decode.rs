@@ -20,11 +20,20 @@ use trunkline_model::request::{
 /// Values that are carried as text, never entered.
 const OPAQUE: &[&str] = &["parameters", "schema"];
 
+/// What of the answer is to be included besides; kept without what is included anyway or has a canonical name.
+pub(super) const INCLUDE: &str = "include";
+
 const COUNT: &str = "a whole number of at least 0";
 
 /// Parameters that chat completions know by the same name and meaning.
-const SHARED: &[&str] =
-    &["service_tier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "moderation"];
+const SHARED: &[&str] = &[
+    "service_tier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "prompt_cache_options",
+    "moderation",
+    "safety_identifier",
+];
 
 /// Reads a request of this dialect.
 ///
@@ -60,6 +69,7 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
     let mut has_input = false;
     if let Some(instructions) = root.field("instructions") {
         instruct(instructions, &place.key("instructions"), &mut chat)?;
+        leftovers::of_items("instructions", instructions, &mut chat.extras);
     }
     for (name, node) in root.fields() {
         if matches!(node.value, Value::Null) {
@@ -70,7 +80,7 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
             "input" => {
                 has_input = true;
                 item_decode::input(node, &at, &mut chat.messages)?;
-                leftovers::of_items(node, &mut chat.extras);
+                leftovers::of_items(name, node, &mut chat.extras);
             }
             "tools" => tools(node, &at, &mut chat)?,
             "tool_choice" => match tool_choice(node, &at)? {
@@ -92,16 +102,14 @@ fn chat(root: &Node<'_>, place: &Place<'_>) -> Result<ChatRequest, BadRequest> {
             "reasoning" => reasoning(node, &at, &mut chat)?,
             "stream" => chat.stream = at.boolean(node)?,
             "user" => chat.user = Some(at.text(node)?.to_owned()),
-            "safety_identifier" if root.field("user").is_none() => {
-                chat.user = Some(at.text(node)?.to_owned());
-            }
+            "stream_options" => _ = at.object(node)?,
             "truncation" if node.as_text() == Some("disabled") => {}
             "prompt" | "conversation" | "previous_response_id" => return Err(elsewhere(name, &at)),
             name if SHARED.contains(&name) => chat.extras.push(extra(Dialect::OpenAi, name, node)),
-            "model" | "instructions" | "store" | "background" | "metadata" | "stream_options"
-            | "safety_identifier" => {}
+            "model" | "instructions" | "store" | "background" | "metadata" => {}
             _ => chat.extras.push(extra(Dialect::Responses, name, node)),
         }
+        leftovers::of_parameter(name, node, &mut chat.extras);
     }
     if !has_input {
         return Err(place.key("input").missing("a string or an array of items"));
@@ -134,11 +142,19 @@ fn instruct(node: &Node<'_>, place: &Place<'_>, chat: &mut ChatRequest) -> Resul
 }
 
 fn include(node: &Node<'_>, place: &Place<'_>, chat: &mut ChatRequest) -> Result<(), BadRequest> {
-    for (index, name) in place.array(node)?.iter().enumerate() {
-        // Sealed reasoning is always given; what tools of the provider would add is refused or warned of with the tool.
-        if place.index(index).text(name)? == "message.output_text.logprobs" {
-            chat.logprobs.get_or_insert(0);
+    let mut others = Vec::new();
+    for (index, node) in place.array(node)?.iter().enumerate() {
+        match place.index(index).text(node)? {
+            "message.output_text.logprobs" => _ = chat.logprobs.get_or_insert(0),
+            // Sealed reasoning is always given.
+            "reasoning.encrypted_content" => {}
+            _ => others.push(node.raw),
         }
+    }
+    if !others.is_empty()
+        && let Ok(value) = Json::parse(format!("[{}]", others.join(",")))
+    {
+        chat.extras.push(Extra { origin: Dialect::Responses, name: INCLUDE.to_owned(), value });
     }
     Ok(())
 }
@@ -146,7 +162,9 @@ fn include(node: &Node<'_>, place: &Place<'_>, chat: &mut ChatRequest) -> Result
 fn tools(node: &Node<'_>, place: &Place<'_>, chat: &mut ChatRequest) -> Result<(), BadRequest> {
     for (index, tool) in place.array(node)?.iter().enumerate() {
         let at = place.index(index);
-        match at.needed_text(at.object(tool)?, "type")? {
+        let kind = at.needed_text(at.object(tool)?, "type")?;
+        leftovers::of_tool(tool, index, &mut chat.extras);
+        match kind {
             "function" => chat.tools.push(Tool::Function(function_tool(tool, &at)?)),
             "custom" => {
                 chat.tools.push(Tool::Function(custom::as_function(tool, &at)?));

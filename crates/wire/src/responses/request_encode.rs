@@ -4,15 +4,18 @@
 //! at the target: state comes back sealed, and what a client wants kept the gateway keeps.
 
 use super::item_encode;
+use super::request_decode::INCLUDE;
 use crate::codec::{EncodeError, Encoded, Profile, ReasoningStyle};
 use crate::names::{NameRule, fit};
 use crate::openai;
-use crate::write::{Object, array, float, string, whole};
+use crate::write::{NO_TOOLS, Object, array, float, string, whole};
 use bytes::Bytes;
 use std::borrow::Cow;
 use trunkline_model::capability::Support;
 use trunkline_model::dialect::{Delivery, Dialect};
-use trunkline_model::request::{ChatRequest, Effort, OutputFormat, Reasoning, Request, Tool, ToolChoice};
+use trunkline_model::request::{
+    ChatRequest, Effort, Extra, OutputFormat, Reasoning, Request, Tool, ToolChoice,
+};
 use trunkline_model::warning::Warning;
 
 /// Why a refused parameter was left out.
@@ -108,6 +111,9 @@ impl Parameters<'_, '_> {
             }
         }
         if chat.tools.is_empty() {
+            if chat.tool_choice.is_some() {
+                self.dropped("tool_choice", NO_TOOLS);
+            }
             self.parallel(chat);
             return Ok(());
         }
@@ -261,7 +267,12 @@ impl Parameters<'_, '_> {
                 Dialect::OpenAi => SHARED.contains(&extra.name.as_str()),
                 _ => false,
             };
-            if extra.origin == Dialect::OpenAi && extra.name == "verbosity" {
+            let is_placed = match extra.origin {
+                Dialect::OpenAi => extra.name == "verbosity",
+                Dialect::Responses => extra.name == INCLUDE,
+                _ => false,
+            };
+            if is_placed {
                 continue;
             }
             if extra.origin == Dialect::OpenAi && extra.name == "store" {
@@ -281,18 +292,25 @@ impl Parameters<'_, '_> {
 
     /// Sealed reasoning is asked for, because nothing is kept at the target that could stand for it.
     fn include(&mut self, chat: &ChatRequest) {
-        let reasons = self.profile.reasoning != ReasoningStyle::None;
-        if self.profile.refuses("include") || !(reasons || chat.logprobs.is_some()) {
+        let is_given = |extra: &&Extra| extra.origin == Dialect::Responses && extra.name == INCLUDE;
+        let given = chat.extras.iter().find(is_given);
+        if self.profile.refuses(INCLUDE) {
+            if given.is_some() {
+                self.dropped(INCLUDE, REFUSED);
+            }
             return;
         }
-        let mut names = Vec::new();
-        if reasons {
+        let given: Vec<String> = given.and_then(|given| given.value.read().ok()).unwrap_or_default();
+        let mut names: Vec<&str> = given.iter().map(String::as_str).collect();
+        if self.profile.reasoning != ReasoningStyle::None {
             names.push("reasoning.encrypted_content");
         }
         if chat.logprobs.is_some() {
             names.push("message.output_text.logprobs");
         }
-        array(self.body.key("include"), names, string);
+        if !names.is_empty() {
+            array(self.body.key(INCLUDE), names, string);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ pub(super) fn client() -> Client {
         name: "Anthropic messages",
         dialect: Dialect::Anthropic,
         base: json!({"model": "m", "max_tokens": 9000, "messages": [{"role": "user", "content": "Hello"}]}),
-        probes: [conversation(), media(), tools(), parameters()].into_iter().flatten().collect(),
+        probes: [conversation(), media(), tools(), parameters(), corners()].into_iter().flatten().collect(),
     }
 }
 
@@ -210,6 +210,26 @@ fn parameters() -> Vec<Probe> {
         probe(
             "unknown field of a file",
             json!({"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQK", "x_unknown": "UNKNOWN-MARK"}}]}]}),
+            &["UNKNOWN-MARK"],
+        ),
+    ]
+}
+
+/// What does nothing by itself, and what nobody knows.
+fn corners() -> Vec<Probe> {
+    let mut odd = tool();
+    odd["x_unknown"] = json!("UNKNOWN-MARK");
+    vec![
+        probe("`tool_choice` without tools", json!({"tool_choice": {"type": "any"}}), &["tool_choice"]),
+        probe("unknown field of a tool", json!({"tools": [odd]}), &["UNKNOWN-MARK"]),
+        probe(
+            "unknown field of `tool_choice`",
+            json!({"tools": [tool()], "tool_choice": {"type": "auto", "x_unknown": "UNKNOWN-MARK"}}),
+            &["UNKNOWN-MARK"],
+        ),
+        probe(
+            "unknown field of `thinking`",
+            json!({"thinking": {"type": "disabled", "x_unknown": "UNKNOWN-MARK"}}),
             &["UNKNOWN-MARK"],
         ),
     ]

@@ -9,7 +9,7 @@ pub(super) fn client() -> Client {
         name: "Gemini generateContent",
         dialect: Dialect::Gemini,
         base: json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}], "generationConfig": {"maxOutputTokens": 9000}}),
-        probes: [contents(), tools(), parameters()].into_iter().flatten().collect(),
+        probes: [contents(), tools(), parameters(), corners()].into_iter().flatten().collect(),
     }
 }
 
@@ -197,5 +197,27 @@ fn parameters() -> Vec<Probe> {
             &["UNKNOWN-MARK"],
         ),
         probe("unknown setting of generation", set("xUnknown", json!("UNKNOWN-MARK")), &["UNKNOWN-MARK"]),
+    ]
+}
+
+/// What does nothing by itself, and what nobody knows.
+fn corners() -> Vec<Probe> {
+    let odd = json!({"name": "tool_mark", "xUnknown": "UNKNOWN-MARK"});
+    vec![
+        probe(
+            "`functionCallingConfig` without functions",
+            json!({"toolConfig": {"functionCallingConfig": {"mode": "ANY"}}}),
+            &["functionCallingConfig"],
+        ),
+        probe(
+            "unknown field of a function",
+            json!({"tools": [{"functionDeclarations": [odd]}]}),
+            &["UNKNOWN-MARK"],
+        ),
+        probe(
+            "unknown field of a content",
+            json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}], "xUnknown": "UNKNOWN-MARK"}]}),
+            &["UNKNOWN-MARK"],
+        ),
     ]
 }

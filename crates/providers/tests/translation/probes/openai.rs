@@ -9,7 +9,7 @@ pub(super) fn client() -> Client {
         name: "OpenAI chat completions",
         dialect: Dialect::OpenAi,
         base: json!({"model": "m", "max_completion_tokens": 9000, "messages": [{"role": "user", "content": "Hello"}]}),
-        probes: [conversation(), media(), tools(), parameters()].into_iter().flatten().collect(),
+        probes: [conversation(), media(), tools(), parameters(), corners()].into_iter().flatten().collect(),
     }
 }
 
@@ -240,5 +240,27 @@ fn parameters() -> Vec<Probe> {
                 {"role": "tool", "tool_call_id": "call_1", "content": "Yes"}]}),
             &["UNKNOWN-MARK"],
         ),
+    ]
+}
+
+/// What does nothing by itself, and what nobody knows.
+fn corners() -> Vec<Probe> {
+    let mut odd = tool();
+    odd["function"]["x_unknown"] = json!("UNKNOWN-MARK");
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "description": "DESCRIPTION-MARK", "schema": schema}});
+    vec![
+        probe("`tool_choice` without tools", json!({"tool_choice": "required"}), &["tool_choice"]),
+        probe(
+            "`parallel_tool_calls: false` with `tool_choice: none`",
+            json!({"tools": [tool()], "tool_choice": "none", "parallel_tool_calls": false}),
+            &["parallel_tool_calls"],
+        ),
+        probe(
+            "`description` of the answer's schema",
+            json!({"response_format": format}),
+            &["DESCRIPTION-MARK"],
+        ),
+        probe("unknown field of a function", json!({"tools": [odd]}), &["UNKNOWN-MARK"]),
     ]
 }

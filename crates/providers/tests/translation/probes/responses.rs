@@ -10,7 +10,7 @@ pub(super) fn client() -> Client {
         name: "OpenAI responses",
         dialect: Dialect::Responses,
         base: json!({"model": "m", "max_output_tokens": 9000, "input": [{"role": "user", "content": "Hello"}]}),
-        probes: [input(), tools(), parameters()].into_iter().flatten().collect(),
+        probes: [input(), tools(), parameters(), corners()].into_iter().flatten().collect(),
     }
 }
 
@@ -172,5 +172,26 @@ fn parameters() -> Vec<Probe> {
             &["parallel_tool_calls"],
         ),
         probe("unknown parameter", one("x_unknown", json!("UNKNOWN-MARK")), &["UNKNOWN-MARK"]),
+    ]
+}
+
+/// What does nothing by itself, and what nobody knows.
+fn corners() -> Vec<Probe> {
+    let mut odd = tool();
+    odd["x_unknown"] = json!("UNKNOWN-MARK");
+    vec![
+        probe("`tool_choice` without tools", json!({"tool_choice": "required"}), &["tool_choice"]),
+        probe(
+            "`user` and `safety_identifier`",
+            json!({"user": "USER-MARK", "safety_identifier": "SAFETY-MARK"}),
+            &["USER-MARK", "SAFETY-MARK"],
+        ),
+        probe(
+            "`include` of what a tool found",
+            json!({"include": ["file_search_call.results"]}),
+            &["file_search_call.results"],
+        ),
+        probe("unknown field of a function tool", json!({"tools": [odd]}), &["UNKNOWN-MARK"]),
+        probe("unknown field of `text`", json!({"text": {"x_unknown": "UNKNOWN-MARK"}}), &["UNKNOWN-MARK"]),
     ]
 }
