@@ -9,6 +9,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use crate::script::{BatchEnd, BatchScript};
+
 /// How many files are remembered, and how many batches.
 const CAPACITY: usize = 256;
 
@@ -33,6 +35,36 @@ pub(crate) struct KeptBatch {
     /// One line for each request that succeeded, and each that did not.
     pub(crate) succeeded: Vec<Value>,
     pub(crate) failed: Vec<Value>,
+}
+
+/// How far a batch seems to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nobody has looked at it yet.
+    Waiting,
+    Running,
+    /// It was told to stop.
+    Stopping,
+    Stopped,
+    Over(BatchEnd),
+}
+
+impl KeptBatch {
+    pub(crate) fn phase(&self, script: BatchScript) -> Phase {
+        match self.looks {
+            0 if self.is_cancelled => Phase::Stopping,
+            _ if self.is_cancelled => Phase::Stopped,
+            0 if script.looks > 0 => Phase::Waiting,
+            looks if looks < script.looks => Phase::Running,
+            _ => Phase::Over(script.end),
+        }
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn cancel(&mut self) {
+        self.is_cancelled = true;
+        self.looks = 0;
+    }
 }
 
 /// The memory of one simulator.

@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Anthropic, body, error};
-use crate::batch_book::{KeptBatch, page};
+use crate::batch_book::{KeptBatch, Phase, page};
 use crate::chance::{ALPHANUMERIC, Chance};
 use crate::dialect::{Context, Dialect, Inbound, Output, Refusal};
 use crate::script::BatchEnd;
@@ -45,10 +45,7 @@ pub(super) fn answer(inbound: &Inbound, context: &Context<'_>) -> Result<Output,
             if is_over(&look(|_| ())?, context) {
                 return Err(Refusal::invalid("Message batch has already ended."));
             }
-            let cancelled = look(|batch| {
-                batch.is_cancelled = true;
-                batch.looks = 0;
-            })?;
+            let cancelled = look(KeptBatch::cancel)?;
             told(&cancelled, inbound, context)
         }
         (&Method::DELETE, _, "") => {
@@ -127,7 +124,7 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
 
 /// How often a batch is looked at before its processing has ended; a cancelled one ends with the next look.
 fn is_over(batch: &KeptBatch, context: &Context<'_>) -> bool {
-    batch.looks >= if batch.is_cancelled { 1 } else { context.script.batches.looks }
+    matches!(batch.phase(context.script.batches), Phase::Stopped | Phase::Over(_))
 }
 
 /// The lines of the results, in the order of the requests as far as they were answered alike.

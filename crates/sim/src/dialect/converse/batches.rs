@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::{Context, Inbound, Output, Refusal, decode};
 use super::{answer as answers, body, bucket, check, embeddings, error, request, signature};
-use crate::batch_book::{KeptBatch, lines, page};
+use crate::batch_book::{KeptBatch, Phase, lines, page};
 use crate::chance::{Chance, fingerprint};
 use crate::script::BatchEnd;
 use crate::timestamp::rfc3339;
@@ -62,10 +62,7 @@ pub(super) fn answer(inbound: &Inbound, context: &Context<'_>) -> Result<Output,
                 let message = "The job is in a state in which it cannot be stopped.";
                 return Err(Refusal::parameter("", Some("ConflictException"), message));
             }
-            edit(id, |batch| {
-                batch.is_cancelled = true;
-                batch.looks = 0;
-            })?;
+            edit(id, KeptBatch::cancel)?;
             json!({})
         }
         _ => return Err(Refusal::UnknownPath),
@@ -216,19 +213,17 @@ fn answered(line: &[u8], asked: &Asked<'_>, context: &Context<'_>) -> Result<Val
 
 /// How far a job is, by how often it was looked at.
 fn state(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
-    let script = context.script.batches;
-    match batch.looks {
-        0 | 1 if batch.is_cancelled => "Stopping",
-        _ if batch.is_cancelled => "Stopped",
-        0 if script.looks > 0 => "Submitted",
-        1 if script.looks > 1 => "Validating",
-        looks if looks < script.looks => "InProgress",
-        _ if batch.succeeded.len() < LEAST => "Failed",
-        _ => match script.end {
-            BatchEnd::Complete => "Completed",
-            BatchEnd::Failed => "Failed",
-            BatchEnd::Expired => "PartiallyCompleted",
-        },
+    match batch.phase(context.script.batches) {
+        Phase::Waiting => "Submitted",
+        Phase::Running if batch.looks == 1 => "Validating",
+        Phase::Running => "InProgress",
+        Phase::Stopping => "Stopping",
+        Phase::Stopped if batch.looks == 1 => "Stopping",
+        Phase::Stopped => "Stopped",
+        Phase::Over(_) if batch.succeeded.len() < LEAST => "Failed",
+        Phase::Over(BatchEnd::Complete) => "Completed",
+        Phase::Over(BatchEnd::Failed) => "Failed",
+        Phase::Over(BatchEnd::Expired) => "PartiallyCompleted",
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::super::{Context, Dialect, Inbound, Output, Refusal};
 use super::files::GENERATED;
 use super::{Gemini, embeddings, error, member, member_of};
-use crate::batch_book::{KeptBatch, KeptFile, lines, page};
+use crate::batch_book::{KeptBatch, KeptFile, Phase, lines, page};
 use crate::chance::Chance;
 use crate::script::BatchEnd;
 use crate::timestamp::rfc3339;
@@ -56,10 +56,7 @@ pub(super) fn answer(inbound: &Inbound, context: &Context<'_>) -> Result<Output,
             if is_over(state(&edit(|_| ())?, context)) {
                 return Err(Refusal::invalid("The batch is over already."));
             }
-            edit(|batch| {
-                batch.is_cancelled = true;
-                batch.looks = 0;
-            })?;
+            edit(KeptBatch::cancel)?;
             json!({})
         }
         (&Method::DELETE, _, "") => {
@@ -230,22 +227,13 @@ fn code(name: Option<&str>) -> u32 {
 
 /// How far a batch is, by how often it was looked at.
 fn state(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
-    let script = context.script.batches;
-    match batch.looks {
-        looks if batch.is_cancelled => {
-            if looks == 0 {
-                "BATCH_STATE_RUNNING"
-            } else {
-                "BATCH_STATE_CANCELLED"
-            }
-        }
-        0 if script.looks > 0 => "BATCH_STATE_PENDING",
-        looks if looks < script.looks => "BATCH_STATE_RUNNING",
-        _ => match script.end {
-            BatchEnd::Complete => "BATCH_STATE_SUCCEEDED",
-            BatchEnd::Failed => "BATCH_STATE_FAILED",
-            BatchEnd::Expired => "BATCH_STATE_EXPIRED",
-        },
+    match batch.phase(context.script.batches) {
+        Phase::Waiting => "BATCH_STATE_PENDING",
+        Phase::Running | Phase::Stopping => "BATCH_STATE_RUNNING",
+        Phase::Stopped => "BATCH_STATE_CANCELLED",
+        Phase::Over(BatchEnd::Complete) => "BATCH_STATE_SUCCEEDED",
+        Phase::Over(BatchEnd::Failed) => "BATCH_STATE_FAILED",
+        Phase::Over(BatchEnd::Expired) => "BATCH_STATE_EXPIRED",
     }
 }
 

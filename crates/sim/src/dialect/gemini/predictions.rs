@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::{Context, DialectName, Inbound, Output, Refusal, decode};
 use super::{bucket, check, error};
-use crate::batch_book::{KeptBatch, lines, page};
+use crate::batch_book::{KeptBatch, Phase, lines, page};
 use crate::chance::{Chance, fingerprint};
 use crate::script::BatchEnd;
 use crate::timestamp::rfc3339;
@@ -47,10 +47,7 @@ pub(super) fn answer(inbound: &Inbound, context: &Context<'_>) -> Result<Output,
             if is_over(state(&edit(|_| ())?, context)) {
                 return Err(Refusal::invalid("The job is in a state in which it cannot be cancelled."));
             }
-            edit(|batch| {
-                batch.is_cancelled = true;
-                batch.looks = 0;
-            })?;
+            edit(KeptBatch::cancel)?;
             json!({})
         }
         (&Method::DELETE, _, "") => {
@@ -193,17 +190,15 @@ fn answered(
 
 /// How far a job is, by how often it was looked at.
 fn state(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
-    let script = context.script.batches;
-    match batch.looks {
-        0 | 1 if batch.is_cancelled => "JOB_STATE_CANCELLING",
-        _ if batch.is_cancelled => "JOB_STATE_CANCELLED",
-        0 if script.looks > 0 => "JOB_STATE_PENDING",
-        looks if looks < script.looks => "JOB_STATE_RUNNING",
-        _ => match script.end {
-            BatchEnd::Complete => "JOB_STATE_SUCCEEDED",
-            BatchEnd::Failed => "JOB_STATE_FAILED",
-            BatchEnd::Expired => "JOB_STATE_PARTIALLY_SUCCEEDED",
-        },
+    match batch.phase(context.script.batches) {
+        Phase::Waiting => "JOB_STATE_PENDING",
+        Phase::Running => "JOB_STATE_RUNNING",
+        Phase::Stopping => "JOB_STATE_CANCELLING",
+        Phase::Stopped if batch.looks == 1 => "JOB_STATE_CANCELLING",
+        Phase::Stopped => "JOB_STATE_CANCELLED",
+        Phase::Over(BatchEnd::Complete) => "JOB_STATE_SUCCEEDED",
+        Phase::Over(BatchEnd::Failed) => "JOB_STATE_FAILED",
+        Phase::Over(BatchEnd::Expired) => "JOB_STATE_PARTIALLY_SUCCEEDED",
     }
 }
 

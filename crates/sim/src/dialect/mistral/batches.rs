@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::openai::form;
 use super::{Mistral, body, error};
-use crate::batch_book::{self, KeptBatch, KeptFile};
+use crate::batch_book::{self, KeptBatch, KeptFile, Phase};
 use crate::chance::{Chance, HEXADECIMAL};
 use crate::dialect::{Context, Dialect, Inbound, Output, Refusal};
 use crate::script::BatchEnd;
@@ -88,10 +88,7 @@ pub(super) fn jobs(inbound: &Inbound, context: &Context<'_>) -> Result<Output, R
             if !matches!(before, "QUEUED" | "RUNNING" | "CANCELLATION_REQUESTED") {
                 return Err(Refusal::invalid(format!("Cannot cancel a job with status {before}")));
             }
-            let cancelled = edit(|batch| {
-                batch.is_cancelled = true;
-                batch.looks = 0;
-            })?;
+            let cancelled = edit(KeptBatch::cancel)?;
             told(&cancelled, context, false)
         }
         (&Method::DELETE, _, "") => {
@@ -226,17 +223,14 @@ fn answered(
 
 /// How far a job is, by how often it was looked at.
 fn status(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
-    let script = context.script.batches;
-    match batch.looks {
-        0 if batch.is_cancelled => "CANCELLATION_REQUESTED",
-        _ if batch.is_cancelled => "CANCELLED",
-        0 if script.looks > 0 => "QUEUED",
-        looks if looks < script.looks => "RUNNING",
-        _ => match script.end {
-            BatchEnd::Complete => "SUCCESS",
-            BatchEnd::Failed => "FAILED",
-            BatchEnd::Expired => "TIMEOUT_EXCEEDED",
-        },
+    match batch.phase(context.script.batches) {
+        Phase::Waiting => "QUEUED",
+        Phase::Running => "RUNNING",
+        Phase::Stopping => "CANCELLATION_REQUESTED",
+        Phase::Stopped => "CANCELLED",
+        Phase::Over(BatchEnd::Complete) => "SUCCESS",
+        Phase::Over(BatchEnd::Failed) => "FAILED",
+        Phase::Over(BatchEnd::Expired) => "TIMEOUT_EXCEEDED",
     }
 }
 

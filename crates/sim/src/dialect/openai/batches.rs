@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::azure::{Call, is_batch_deployment};
 use super::{OpenAi, body, error, form, identifier};
-use crate::batch_book::{KeptBatch, KeptFile, page};
+use crate::batch_book::{KeptBatch, KeptFile, Phase, page};
 use crate::dialect::refusal::Invalid;
 use crate::dialect::{Context, Dialect, Inbound, Output, Refusal};
 use crate::script::{BatchEnd, BatchManner};
@@ -94,10 +94,7 @@ pub(super) fn batches(inbound: &Inbound, context: &Context<'_>) -> Result<Output
             if !matches!(status, "validating" | "in_progress" | "finalizing" | "cancelling") {
                 return Err(Refusal::invalid(format!("Cannot cancel a batch with status '{status}'.")));
             }
-            let cancelled = context.batches.edit_batch(id, |batch| {
-                batch.is_cancelled = true;
-                batch.looks = 0;
-            });
+            let cancelled = context.batches.edit_batch(id, KeptBatch::cancel);
             told(&cancelled.ok_or_else(unknown)?, context)
         }
         (_, _, "" | "cancel") => return Err(Refusal::WrongMethod),
@@ -254,22 +251,15 @@ fn now(context: &Context<'_>) -> u64 {
 pub(super) fn status(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
     let script = context.script.batches;
     let is_wrong = batch.object.get("errors").is_some() || script.end == BatchEnd::Failed;
-    match batch.looks {
-        looks if batch.is_cancelled => {
-            if looks == 0 {
-                "cancelling"
-            } else {
-                "cancelled"
-            }
-        }
-        0 if script.looks > 0 => "validating",
+    match batch.phase(script) {
+        Phase::Waiting => "validating",
+        Phase::Stopping => "cancelling",
+        Phase::Stopped => "cancelled",
         _ if is_wrong => "failed",
-        looks if looks >= script.looks => match script.end {
-            BatchEnd::Expired => "expired",
-            _ => "completed",
-        },
-        looks if looks > 1 && looks + 1 == script.looks => "finalizing",
-        _ => "in_progress",
+        Phase::Running if batch.looks > 1 && batch.looks + 1 == script.looks => "finalizing",
+        Phase::Running => "in_progress",
+        Phase::Over(BatchEnd::Expired) => "expired",
+        Phase::Over(_) => "completed",
     }
 }
 

@@ -38,10 +38,7 @@ pub(super) fn answer(inbound: &Inbound, context: &Context<'_>) -> Result<Output,
             json!({"results": found, "pagination_token": token})
         }
         (&Method::POST, _, "cancel") => {
-            let cancelled = context.batches.edit_batch(id, |batch| {
-                batch.is_cancelled = true;
-                batch.looks = 0;
-            });
+            let cancelled = context.batches.edit_batch(id, KeptBatch::cancel);
             told(&cancelled.ok_or_else(unknown)?, context)
         }
         _ => return Err(Refusal::UnknownPath),
