@@ -46,6 +46,7 @@ mod planning;
 mod polling;
 mod preferences;
 mod prompt;
+mod refusal;
 mod relay;
 mod respond;
 mod responses;

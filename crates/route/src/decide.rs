@@ -9,6 +9,7 @@ mod plan;
 use crate::balance::Rotation;
 use crate::balance::{mix, unit};
 use crate::caller::Caller;
+use crate::cascade::Concession;
 use crate::decision::{DecidedBy, Decision, FeatureValue, NoPlan, ShadowLeg};
 use crate::features::{Feature, FeatureSource, FleetFacts, Prompt, Value, WallClock};
 use crate::filter::{Eligible, Rejection, filter};
@@ -54,8 +55,9 @@ pub struct DecideInput<'a> {
     pub config_version: u64,
 }
 
-/// Decides which deployments serve a request, in which order, and keeps why. Where none can do all that is asked for, the
-/// route's concessions are made one after another until some can.
+/// Decides which deployments serve a request, in which order, and keeps why. Where none can do all that is asked for, reasoning is
+/// given up, as translation gives it up (not for a strict request), and the route's concessions are made one after another, until
+/// some can.
 #[must_use]
 pub fn decide(input: &DecideInput<'_>) -> Decision {
     decide_with(input, &[])
@@ -65,24 +67,43 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
 /// [`Decision::question`]).
 #[must_use]
 pub fn decide_with(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
-    let mut decision = decide_once(input, answers);
-    if input.route.downgrade.is_empty() || !matches!(decision.plan, Err(NoPlan::NoneEligible { .. })) {
+    let decision = decide_once(input, answers);
+    if !matches!(decision.plan, Err(NoPlan::NoneEligible { .. } | NoPlan::PinNotEligible { .. })) {
         return decision;
     }
-    let mut shape = input.shape.clone();
-    let mut conceded = SmallVec::new();
-    for concession in &input.route.downgrade {
-        let Some(less) = concession.apply(&shape) else { continue };
-        shape = less;
-        conceded.push(*concession);
+    let mut tried = SmallVec::new();
+    for (own, stated) in concessions(input) {
+        let mut shape = Cow::Borrowed(input.shape);
+        let mut conceded: SmallVec<[Concession; 2]> = SmallVec::new();
+        for concession in own.into_iter().chain(stated.iter().copied()) {
+            if let Some(less) = concession.apply(&shape) {
+                shape = Cow::Owned(less);
+                conceded.push(concession);
+            }
+        }
+        if conceded == tried {
+            continue;
+        }
         let mut second = decide_once(&DecideInput { shape: &shape, ..*input }, answers);
         if let Ok(plan) = &mut second.plan {
             plan.conceded = conceded;
-            decision = second;
-            break;
+            return second;
         }
+        tried = conceded;
     }
     decision
+}
+
+/// What may be given up, in the order in which it is tried: reasoning, which whoever cannot reason answers without, and one more of what
+/// the route states at a time, at first without giving up reasoning beside it.
+fn concessions<'a>(input: &DecideInput<'a>) -> impl Iterator<Item = (Option<Concession>, &'a [Concession])> {
+    let (caller, stated) = (input.caller, input.route.downgrade.as_slice());
+    let is_free = !caller.strict && !caller.whole && !stated.contains(&Concession::Reasoning);
+    let own = is_free.then_some(Concession::Reasoning);
+    (0..=stated.len()).flat_map(move |count| {
+        let without = (count > 0).then_some((None, &stated[..count]));
+        without.into_iter().chain(own.map(|own| (Some(own), &stated[..count])))
+    })
 }
 
 fn decide_once(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
