@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+import warnings
 
 import anthropic
 import openai
@@ -220,6 +221,41 @@ def gemini_inlined_batch(url):
     raises(errors.ClientError, lambda: client.batches.get(name=job.name), 404)
     empty = lambda: client.batches.create(model="gemini-2.5-flash", src=[], config={"display_name": "none"})
     raises(errors.ClientError, empty, 400)
+
+
+@straight.case
+def gemini_batch_of_vectors(url):
+    import io
+
+    from google.genai import errors
+
+    client = straight.gemini_client(url)
+    texts = ["Hello 0", "Hello 1", "Hello 2"]
+    source = {"inlined_requests": {"contents": texts, "config": {"output_dimensionality": 8}}}
+    with warnings.catch_warnings():
+        # The client says that it may still change.
+        warnings.simplefilter("ignore")
+        create = lambda source, name: client.batches.create_embeddings(
+            model="gemini-embedding-2", src=source, config={"display_name": name}
+        )
+        job = create(source, "nightly")
+        same((job.state, job.display_name), ("JOB_STATE_PENDING", "nightly"))
+        over = gemini_over(client, job.name)
+        same((over.state, over.error), ("JOB_STATE_SUCCEEDED", None))
+        responses = over.dest.inlined_embed_content_responses
+        same([len(response.response.embedding.values) for response in responses], [8, 8, 8])
+        assert all(response.response.token_count > 0 for response in responses), responses
+        content = lambda text: {"content": {"parts": [{"text": text}]}, "output_dimensionality": 4}
+        lines = [json.dumps({"key": f"line-{number}", "request": content(text)}) for number, text in enumerate(texts)]
+        lines.append(json.dumps({"key": "wrong", "request": {"content": {"parts": []}}}))
+        config = {"display_name": "lines", "mime_type": "application/jsonl"}
+        file = client.files.upload(file=io.BytesIO("\n".join(lines).encode()), config=config)
+        over = gemini_over(client, create({"file_name": file.name}, "of a file").name)
+        found = [json.loads(line) for line in client.files.download(file=over.dest.file_name).splitlines()]
+        found = {line["key"]: line for line in found}
+        same(len(found["line-2"]["response"]["embedding"]["values"]), 4)
+        same(found["wrong"]["error"]["code"], 3)
+        raises(errors.ClientError, lambda: create({"inlined_requests": {"contents": []}}, "none"), 400)
 
 
 @straight.case

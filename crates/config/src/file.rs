@@ -75,7 +75,8 @@ pub struct ServerSettings {
     pub body_limit: Option<String>,
     /// Most requests open at the same time; more are answered 503. Default 20000.
     pub open_requests: Option<u32>,
-    /// How long a client may take to send its request headers, and between pieces of its body. Default `30s`.
+    /// How long a client may take to send its request headers, between pieces of its body, and to take anything of an answer that
+    /// waits for it. Default `30s`.
     pub client_timeout: Option<String>,
     /// Keep one core awake while requests are open and for this long after the last of them, for example `1ms`: lower latency for a
     /// core's time. Default `0s`, which sleeps.
@@ -165,6 +166,9 @@ pub struct TimeoutSettings {
     pub connect: Option<String>,
     /// From sending to the first token of one attempt. Default `60s`, at most half of `total`.
     pub first_token: Option<String>,
+    /// The same for generated answers that are not streamed: they come in one piece, when the last token is made. Default half of
+    /// `total`, and not less than `first_token`.
+    pub whole_answer: Option<String>,
     /// Between two pieces of an answer. Default `60s`, at most half of `total`.
     pub between_tokens: Option<String>,
     /// The whole request. Default `10m`.

@@ -87,7 +87,7 @@ pub struct Server {
     pub body_limit: usize,
     /// Most requests open at the same time.
     pub open_requests: u32,
-    /// Longest silence of a client while it sends its request.
+    /// Longest silence of a client while it sends its request, and longest time it takes nothing of a full answer.
     pub client_timeout: Duration,
     /// How long to keep looking for work after the last open request, and while any is open; zero sleeps instead.
     pub busy_poll: Duration,

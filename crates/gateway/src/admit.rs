@@ -128,6 +128,7 @@ pub(crate) fn admit(
     }
     let maker = follow_state(generation, &accepted, &mut caller);
     check_models(generation, &caller)?;
+    check_pin(generation, &caller)?;
     let sure = caller.preferences.parameters == ParameterSupport::MustBeSure;
     caller.whole = sure || accepted.options.require_parameters || route.require_parameters;
     if caller.whole {
@@ -241,6 +242,22 @@ fn check_models(generation: &Generation, caller: &Caller) -> Result<(), ClientEr
         return Err(ClientError::new(ErrorCode::ModelNotFound, message).at("models"));
     }
     Ok(())
+}
+
+/// What a request is pinned to exists. A key's pin was checked with the configuration.
+fn check_pin(generation: &Generation, caller: &Caller) -> Result<(), ClientError> {
+    let snapshot = &generation.snapshot;
+    let Some(pin) = &caller.pin else { return Ok(()) };
+    if caller.pinned_by == PinnedBy::Key || !snapshot.fleet.named(pin).is_empty() {
+        return Ok(());
+    }
+    let message = if snapshot.routes.find(pin).is_some() {
+        format!("`{pin}` is a route, and a pin names a deployment or model; ask for the route in `model`")
+    } else {
+        let names: Vec<&str> = snapshot.fleet.iter().map(|(_, deployment)| &*deployment.id).collect();
+        format!("there is no deployment or model `{pin}` to pin to{}", nearest(pin, &names))
+    };
+    Err(ClientError::new(ErrorCode::ModelNotFound, message).at("x-trunkline-pin"))
 }
 
 fn unknown_model(generation: &Generation, model: &str) -> ClientError {

@@ -1,6 +1,6 @@
 //! The answer as it goes to the client.
 //!
-//! Owns the response head and, for streams, everything after the commit point: pumping, stalls, breaks, continuation, and the
+//! Owns the response and, for streams, everything after the commit point: pumping, stalls, breaks, continuation, and the
 //! end of the record. After the commit point nothing is silent: a break becomes the protocol's own error event.
 
 use crate::admit::Admitted;
@@ -10,27 +10,24 @@ use crate::body::{AnswerBody, BrokenOff, Rope};
 use crate::case::Case;
 use crate::continuation;
 use crate::endpoint::StreamForm;
-use crate::limit_headers::{self, Told};
+use crate::headers::{self, name};
 use crate::perform::{self, Performed};
 use crate::relay::Before;
-use crate::respond;
 use crate::series::word;
 use crate::state::Gateway;
 use crate::stop::Stopped;
 use crate::subject::Subject;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream;
+use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Response};
 use std::collections::VecDeque;
-use std::fmt::{Display, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 use trunkline_model::error::ClientError;
 use trunkline_model::failure::{Failure, FailureClass};
-use trunkline_model::money::CostConfidence;
 use trunkline_model::record::Outcome;
 use trunkline_model::warning::Warning;
 use trunkline_net::UpstreamBody;
@@ -54,7 +51,7 @@ pub(crate) fn answer(
     let form = admitted.stream_form;
     let told = opened.facts.content_type.clone();
     let mut response = if delivery.is_stream() {
-        let headers = head(&admitted, &case);
+        let headers = headers::of_answer(&admitted, &case);
         // Boxed: the state is handed back and forth with every piece.
         let is_wordless = opened.relay.is_wordless();
         let streaming = Box::new(Streaming::new(gateway, admitted, drive, *opened, case));
@@ -100,8 +97,8 @@ fn plain(
     case.note_answer(relay.answer());
     case.end(attempt.number, facts.end(None));
     drive.succeeded(attempt.number);
-    let mut headers = head(admitted, &case);
-    cost_headers(&mut headers, &case);
+    let mut headers = headers::of_answer(admitted, &case);
+    headers::put_cost(&mut headers, &case);
     let mut response = Response::new(AnswerBody::rope(held));
     *response.headers_mut() = headers;
     case.finish(Outcome::Served);
@@ -122,148 +119,6 @@ fn note_deployment(admitted: &Admitted, attempt: &Attempt, case: &mut Case) {
     record.provider = Some(Arc::clone(&deployment.provider));
     record.model = Some(Arc::clone(&deployment.model));
     record.tier = Some(Arc::clone(&attempt.leg.tier));
-}
-
-/// Our own headers.
-mod name {
-    use http::header::HeaderName;
-
-    pub(super) static DECISION: HeaderName = HeaderName::from_static("x-trunkline-decision");
-    pub(super) static ROUTE: HeaderName = HeaderName::from_static("x-trunkline-route");
-    pub(super) static TIER: HeaderName = HeaderName::from_static("x-trunkline-tier");
-    pub(super) static PROVIDER: HeaderName = HeaderName::from_static("x-trunkline-provider");
-    pub(super) static MODEL: HeaderName = HeaderName::from_static("x-trunkline-model");
-    pub(super) static ATTEMPTS: HeaderName = HeaderName::from_static("x-trunkline-attempts");
-    pub(super) static CACHE: HeaderName = HeaderName::from_static("x-trunkline-cache");
-    pub(super) static OVERHEAD: HeaderName = HeaderName::from_static("x-trunkline-overhead-us");
-    pub(super) static WARNINGS: HeaderName = HeaderName::from_static("x-trunkline-warnings");
-    pub(super) static COST: HeaderName = HeaderName::from_static("x-trunkline-cost-usd");
-    pub(super) static COST_CONFIDENCE: HeaderName = HeaderName::from_static("x-trunkline-cost-confidence");
-    pub(super) static ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-}
-
-/// The head of an answer to an admitted request.
-#[must_use]
-pub(crate) fn head(admitted: &Admitted, case: &Case) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(24);
-    let record = &case.record;
-    // The attempt that answers may still be open.
-    let sent = record.attempts.iter().filter(|attempt| attempt.was_sent()).count();
-    let attempts = sent + case.open_attempts();
-    let named = [
-        (&name::ROUTE, &record.route),
-        (&name::TIER, &record.tier),
-        (&name::PROVIDER, &record.provider),
-        (&name::MODEL, &record.model),
-    ];
-    let mut values = Values::new();
-    let id = values.text(&record.id.encode());
-    let named =
-        named.map(|(name, value)| (name, value.as_deref().map(|value| values.text(value.as_bytes()))));
-    let numbers = [
-        (&name::ATTEMPTS, values.number(attempts as u64)),
-        (&name::OVERHEAD, values.number(record.overhead_us)),
-    ];
-    let limits = limit_headers::read(&admitted.generation, case).map(|told| {
-        told.map(|Told { names, limit, remaining, reset }| {
-            (names, [values.number(limit), values.number(remaining), values.shown(reset)])
-        })
-    });
-    let values = values.finish();
-    if let Some(id) = values.get(id) {
-        respond::identify_as(&mut headers, admitted.dialect, id.clone());
-        headers.insert(&name::DECISION, id);
-    }
-    for (name, place) in named.into_iter().filter_map(|(name, place)| Some((name, place?))).chain(numbers) {
-        if let Some(value) = values.get(place) {
-            headers.insert(name, value);
-        }
-    }
-    headers.insert(&name::CACHE, HeaderValue::from_static("miss"));
-    if !record.warnings.is_empty()
-        && let Some(warnings) = warnings_header(&record.warnings)
-    {
-        headers.insert(&name::WARNINGS, warnings);
-    }
-    for (names, places) in limits.into_iter().flatten() {
-        for (name, place) in names.iter().zip(places) {
-            if let Some(value) = values.get(place) {
-                headers.insert(name, value);
-            }
-        }
-    }
-    headers
-}
-
-/// The values of one head, written into one piece of memory that they share.
-struct Values(BytesMut);
-
-/// Where a value lies.
-type Place = std::ops::Range<usize>;
-
-impl Values {
-    fn new() -> Self {
-        Self(BytesMut::with_capacity(256))
-    }
-
-    fn text(&mut self, text: &[u8]) -> Place {
-        let start = self.0.len();
-        self.0.extend_from_slice(text);
-        start..self.0.len()
-    }
-
-    fn number(&mut self, number: u64) -> Place {
-        self.text(itoa::Buffer::new().format(number).as_bytes())
-    }
-
-    fn shown(&mut self, value: impl Display) -> Place {
-        let start = self.0.len();
-        // Memory cannot fail to be written.
-        let _ = write!(self.0, "{value}");
-        start..self.0.len()
-    }
-
-    fn finish(self) -> Written {
-        Written(self.0.freeze())
-    }
-}
-
-struct Written(Bytes);
-
-impl Written {
-    /// The value at a place; `None` when it holds what no header may.
-    fn get(&self, place: Place) -> Option<HeaderValue> {
-        HeaderValue::from_maybe_shared(self.0.slice(place)).ok()
-    }
-}
-
-/// The warnings in one header, cut to a length that every proxy lets through.
-fn warnings_header(warnings: &[Warning]) -> Option<HeaderValue> {
-    let mut text = String::new();
-    for warning in warnings {
-        let one = warning.to_string();
-        if text.len() + one.len() > 2_000 {
-            text.push_str("; ...");
-            break;
-        }
-        if !text.is_empty() {
-            text.push_str("; ");
-        }
-        text.push_str(&one);
-    }
-    let plain: String =
-        text.chars().map(|letter| if (' '..='~').contains(&letter) { letter } else { '?' }).collect();
-    HeaderValue::from_str(&plain).ok()
-}
-
-fn cost_headers(headers: &mut HeaderMap, case: &Case) {
-    let cost = case.record.cost;
-    if let Some(amount) = cost.amount.filter(|_| cost.confidence != CostConfidence::Unknown)
-        && let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(amount.decimal().to_string()))
-    {
-        headers.insert(&name::COST, value);
-    }
-    headers.insert(&name::COST_CONFIDENCE, HeaderValue::from_static(cost.confidence.as_str()));
 }
 
 /// A streamed answer after its commit point.

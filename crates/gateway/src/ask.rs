@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
-use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::Name;
 use trunkline_model::moment::Moment;
@@ -68,7 +68,7 @@ pub(crate) async fn ask(
     let mut last = Failure::new(FailureClass::LocalLimit, "nobody who may be asked is there");
     for (position, deployment) in (0_u32..).zip(whom.iter().take(MOST_ASKED)) {
         let left = question.deadline.since(gateway.clock.now());
-        let times = Timeouts::default();
+        let times = Timeouts::default().for_request(Operation::Chat, Delivery::Plain);
         let attempt = Attempt {
             number: AttemptNumber(question.first_number + position),
             leg: Leg { deployment: *deployment, tier: Name::from(question.kind.name()) },

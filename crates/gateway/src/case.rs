@@ -314,7 +314,7 @@ impl Case {
     /// Notes attempts that were cancelled because another one won.
     pub(crate) fn cancel(&mut self, numbers: &[AttemptNumber]) {
         for number in numbers {
-            let failure = Failure::new(FailureClass::ClientGone, "cancelled: another attempt was faster");
+            let failure = Failure::new(FailureClass::Overtaken, "cancelled: another attempt was faster");
             self.end(*number, abandoned(failure));
         }
     }
@@ -438,13 +438,23 @@ fn bill(running: &Running, end: &AttemptEnd, prompt: &Prompt) -> (Usage, UsageSo
         return (Usage::default(), UsageSource::Reported, Cost::NOTHING);
     }
     let (usage, source) = match end.usage {
-        Some(usage) if end.failure.as_ref().is_none_or(is_whole) => (usage, UsageSource::Reported),
+        Some(usage)
+            if end.failure.as_ref().is_none_or(is_whole) && can_be(running.operation, &usage, end) =>
+        {
+            (usage, UsageSource::Reported)
+        }
         // A picture or a sound does not tell its tokens by its size.
         _ if !running.operation.is_text() => return (Usage::default(), UsageSource::Unknown, Cost::UNKNOWN),
         reported => {
             // Cut or cancelled: the prompt was read, and what arrived was generated. A figure the provider gave on the way (the
             // `message_start` of Anthropic says one token) is only a lower bound.
-            let known = reported.unwrap_or_else(|| prompt.usage(running.estimated));
+            let known = match reported {
+                Some(usage) if usage.prompt() > 0 => usage,
+                Some(Usage { output, reasoning, .. }) => {
+                    Usage { output, reasoning, ..prompt.usage(running.estimated) }
+                }
+                None => prompt.usage(running.estimated),
+            };
             // What a judgement says was not generated.
             let is_generated = running.operation != Operation::Moderations;
             let output = if is_generated { tokens::of(end.output_bytes, &end.beginning) } else { 0 };
@@ -459,6 +469,16 @@ fn bill(running: &Running, end: &AttemptEnd, prompt: &Prompt) -> (Usage, UsageSo
     let is_guess = source == UsageSource::Estimated || running.operation == Operation::Passthrough;
     let cost = if is_guess { cost.no_surer_than(CostConfidence::Estimated) } else { cost };
     (usage, source, cost)
+}
+
+/// Whether what a provider says of a whole answer can be so. Some servers fill `usage` with zeros, in streams above all, and
+/// what is written in another form than the protocol's is read as nothing: neither makes an answer free.
+fn can_be(operation: Operation, usage: &Usage, end: &AttemptEnd) -> bool {
+    let generates = matches!(operation, Operation::Chat | Operation::Completions);
+    let reads = generates || operation == Operation::Embeddings;
+    let forgets_the_prompt = reads && usage.prompt() == 0;
+    let forgets_the_answer = generates && usage.completion() == 0 && end.output_bytes > 0;
+    !forgets_the_prompt && !forgets_the_answer
 }
 
 /// An answer that was found wanting came whole all the same.
@@ -547,5 +567,16 @@ mod tests {
         assert_eq!(billed(Some(FailureClass::Cut), started, 400), (28, 100, UsageSource::Estimated));
         assert_eq!(billed(Some(FailureClass::Cut), started, 0), (28, 1, UsageSource::Estimated));
         assert_eq!(billed(Some(FailureClass::Cut), None, 40), (50, 10, UsageSource::Estimated));
+    }
+
+    #[test]
+    fn zeros_do_not_make_an_answer_free() {
+        let told = |input, output| Some(Usage { input, output, ..Usage::default() });
+        assert_eq!(billed(None, told(0, 0), 400), (50, 100, UsageSource::Estimated));
+        assert_eq!(billed(None, told(0, 7), 20), (50, 7, UsageSource::Estimated));
+        assert_eq!(billed(None, told(28, 0), 400), (28, 100, UsageSource::Estimated));
+        assert_eq!(billed(None, told(28, 0), 0), (28, 0, UsageSource::Reported), "it may have said nothing");
+        let cached = Some(Usage { cache_read: 28, output: 1, ..Usage::default() });
+        assert_eq!(billed(None, cached, 400), (0, 1, UsageSource::Reported));
     }
 }

@@ -4,10 +4,10 @@
 //! their context by counts, as coding agents do, would otherwise be refused before a turn that the same route answers.
 
 use crate::admit::Admitted;
-use crate::answer;
 use crate::body::AnswerBody;
 use crate::case::Case;
 use crate::clock;
+use crate::headers;
 use bytes::BytesMut;
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -63,7 +63,7 @@ pub(crate) fn stand_in(admitted: &Admitted, case: &mut Case) -> Result<Response<
     case.record.status = 200;
     case.record.response_bytes = out.len() as u64;
     let mut response = Response::new(AnswerBody::text(out.freeze()));
-    *response.headers_mut() = answer::head(admitted, case);
+    *response.headers_mut() = headers::of_answer(admitted, case);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     case.finish(Outcome::Served);
     Ok(response)

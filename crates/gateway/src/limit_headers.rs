@@ -101,32 +101,78 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 impl Display for Reset {
+    /// Every answer carries two of them, so they are put together here and written at once.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Text::default();
         match *self {
-            Self::After(time) => {
-                let (minutes, rest) = (milliseconds(time) / 60_000, milliseconds(time) % 60_000);
-                let (seconds, thousandths) = (rest / 1_000, rest % 1_000);
-                if minutes == 0 && seconds == 0 && thousandths > 0 {
-                    return write!(formatter, "{thousandths}ms");
-                }
-                if minutes > 0 {
-                    write!(formatter, "{minutes}m")?;
-                }
-                write!(formatter, "{seconds}")?;
-                match (thousandths, thousandths % 100, thousandths % 10) {
-                    (0, ..) => {}
-                    (_, 0, _) => write!(formatter, ".{}", thousandths / 100)?,
-                    (_, _, 0) => write!(formatter, ".{:02}", thousandths / 10)?,
-                    _ => write!(formatter, ".{thousandths:03}")?,
-                }
-                formatter.write_str("s")
-            }
+            Self::After(time) => text.duration(milliseconds(time)),
             Self::At(seconds) => {
-                let (date, time) = (Date::from_unix_seconds(seconds), seconds % 86_400);
-                let (hours, minutes, seconds) = (time / 3_600, time / 60 % 60, time % 60);
-                write!(formatter, "{date}T{hours:02}:{minutes:02}:{seconds:02}Z")
+                let time = seconds % 86_400;
+                write!(formatter, "{}", Date::from_unix_seconds(seconds))?;
+                for (before, part) in [("T", time / 3_600), (":", time / 60 % 60), (":", time % 60)] {
+                    text.push(before);
+                    text.digits(part, 2);
+                }
+                text.push("Z");
             }
         }
+        formatter.write_str(text.as_str())
+    }
+}
+
+/// Room for the longest moment: `307445734561825m51.615s`.
+#[derive(Default)]
+struct Text {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl Text {
+    fn duration(&mut self, milliseconds: u64) {
+        let (minutes, rest) = (milliseconds / 60_000, milliseconds % 60_000);
+        let (seconds, thousandths) = (rest / 1_000, rest % 1_000);
+        if minutes == 0 && seconds == 0 && thousandths > 0 {
+            self.number(thousandths);
+            return self.push("ms");
+        }
+        if minutes > 0 {
+            self.number(minutes);
+            self.push("m");
+        }
+        self.number(seconds);
+        if thousandths > 0 {
+            self.push(".");
+            match (thousandths % 100, thousandths % 10) {
+                (0, _) => self.digits(thousandths / 100, 1),
+                (_, 0) => self.digits(thousandths / 10, 2),
+                _ => self.digits(thousandths, 3),
+            }
+        }
+        self.push("s");
+    }
+
+    fn number(&mut self, number: u64) {
+        self.push(itoa::Buffer::new().format(number));
+    }
+
+    /// The last digits of a number, zeros before them.
+    fn digits(&mut self, number: u64, count: u32) {
+        for place in (0..count).rev() {
+            let digit = usize::try_from(number / 10_u64.pow(place) % 10).unwrap_or_default();
+            self.push(&"0123456789"[digit..=digit]);
+        }
+    }
+
+    fn push(&mut self, text: &str) {
+        let end = self.length + text.len();
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(text.as_bytes());
+            self.length = end;
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }
 }
 
@@ -140,6 +186,8 @@ mod tests {
         let after = |milliseconds| Reset::After(Duration::from_millis(milliseconds)).to_string();
         let written = [0, 6, 1_000, 1_250, 59_999, 60_000, 61_500, 360_000].map(after);
         assert_eq!(written, ["0s", "6ms", "1s", "1.25s", "59.999s", "1m0s", "1m1.5s", "6m0s"]);
+        assert_eq!(Reset::After(Duration::from_millis(61_050)).to_string(), "1m1.05s");
+        assert_eq!(Reset::After(Duration::MAX).to_string(), "307445734561825m51.615s");
         assert_eq!(Reset::At(1_795_284_957).to_string(), "2026-11-21T18:15:57Z");
     }
 

@@ -13,6 +13,7 @@ use crate::case::{self, Case};
 use crate::classify;
 use crate::count;
 use crate::explain;
+use crate::headers;
 use crate::limit_headers;
 use crate::perform::{self, Performed};
 use crate::planning;
@@ -53,6 +54,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, arrival: Arrival, place: Place)
         Err(error) => {
             let mut response = respond::error(dialect, case.id(), &error);
             limit_headers::put(response.headers_mut(), &generation, &case);
+            headers::put_course(response.headers_mut(), &case);
             case.refused(&error);
             response
         }

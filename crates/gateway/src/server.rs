@@ -1,7 +1,7 @@
 //! The listening side: connections in, drained at the end.
 //!
-//! Owns the accept loop, per-connection limits and the graceful stop. Must not know what requests mean. HTTP/1.1 and HTTP/2
-//! share one port; a client that sends its head too slowly, or too much of it, is cut off.
+//! Owns the accept loop, the bound of open connections, per-connection limits and the graceful stop. Must not know what requests
+//! mean. HTTP/1.1 and HTTP/2 share one port; a client that sends its head too slowly, or too much of it, is cut off.
 
 use crate::batches;
 use crate::patience;
@@ -9,14 +9,16 @@ use crate::polling;
 use crate::service;
 use crate::state::Gateway;
 use crate::stop::Bell;
+use crate::taker::Taker;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use trunkline_net::Joined;
 
 /// The largest request head, in bytes.
@@ -27,6 +29,8 @@ const MOST_HEADERS: usize = 128;
 const MOST_STREAMS: u32 = 1_000;
 /// How long to pause when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often the same trouble with new connections is told at the most.
+const TOLD: Duration = Duration::from_secs(10);
 
 /// How long clients have to take the error that tells them of the stop.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -52,20 +56,13 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
     let builders = Arc::new(Builders::new(client_timeout, &bell));
     // Whoever has not said a word when the stop comes is not waited for: the receivers see the end of the sender.
     let (listening, not_stopped) = tokio::sync::watch::channel(());
+    let mut door = Door::new(gateway.room.most());
     tokio::pin!(stop);
     loop {
-        let accepted = tokio::select! {
+        let (stream, place) = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
+            accepted = door.accept(&listener) => accepted,
             () = &mut stop => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
         };
         // Without it small pieces of a stream wait for the peer's acknowledgement, up to 40 ms.
         if let Err(error) = stream.set_nodelay(true) {
@@ -80,6 +77,7 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
         let (builders, watcher, mut not_stopped) =
             (Arc::clone(&builders), graceful.watcher(), not_stopped.clone());
         tokio::spawn(bell.waking(async move {
+            let _place = place;
             let opening = tokio::select! {
                 // Who has said something by now is served.
                 biased;
@@ -93,7 +91,10 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
                 .watch(
                     builders
                         .for_opening(opening)
-                        .serve_connection(TokioIo::new(Joined::new(stream)), service)
+                        .serve_connection(
+                            TokioIo::new(Taker::new(Joined::new(stream), client_timeout)),
+                            service,
+                        )
                         .into_owned(),
                 )
                 .await
@@ -105,6 +106,53 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
     drop(listening);
     drop(listener);
     drain(&gateway, graceful).await
+}
+
+/// Lets connections in, no more than there is room for: those that come beyond wait to be accepted.
+struct Door {
+    places: Arc<Semaphore>,
+    most: u32,
+    told: Option<Instant>,
+}
+
+impl Door {
+    fn new(most: u32) -> Self {
+        let places = usize::try_from(most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self { places: Arc::new(Semaphore::new(places)), most, told: None }
+    }
+
+    /// The next connection and its place. Nothing is lost when this is dropped half-way.
+    async fn accept(&mut self, listener: &TcpListener) -> (TcpStream, OwnedSemaphorePermit) {
+        loop {
+            if self.places.available_permits() == 0 && self.may_tell() {
+                let most = self.most;
+                tracing::warn!(
+                    most,
+                    "as many connections are open as there is room for, further ones wait; let the process open more files"
+                );
+            }
+            let place = Arc::clone(&self.places).acquire_owned().await.expect("nobody closes the semaphore");
+            match listener.accept().await {
+                Ok((stream, _)) => return (stream, place),
+                Err(error) => {
+                    if self.may_tell() {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Whether trouble is told again: a flood of connections must not become a flood of lines.
+    fn may_tell(&mut self) -> bool {
+        let now = Instant::now();
+        let tells = self.told.is_none_or(|told| now.duration_since(told) >= TOLD);
+        if tells {
+            self.told = Some(now);
+        }
+        tells
+    }
 }
 
 async fn drain(gateway: &Gateway, graceful: GracefulShutdown) -> Drained {

@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use trunkline_model::dialect::Dialect;
@@ -58,13 +59,20 @@ async fn step_back() {
     .await;
 }
 
+/// Makes a future in the box it lives in. Boxed after it was made, the nine kilobytes of the pipeline's are copied, and what
+/// lies in the processor's first cache has to leave for them.
+fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    let place = Box::new_uninit();
+    Box::into_pin(Box::write(place, make()))
+}
+
 /// The pipeline's future is boxed: it is large, and a connection would carry room for it through every idle second.
 async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<AnswerBody> {
     let (parts, body) = request.into_parts();
     if parts.uri.path().starts_with("/passthrough/") {
-        let most = gateway.generation().snapshot.server.open_requests;
+        let most = gateway.most_open();
         let Some(place) = gateway.enter(most) else { return overloaded(Dialect::OpenAi, most) };
-        return Box::pin(passthrough::serve(gateway, parts, body, place)).await;
+        return boxed(|| passthrough::serve(gateway, parts, body, place)).await;
     }
     let query = parts.uri.query();
     let endpoint = match endpoint::find(&parts.method, parts.uri.path(), &parts.headers, query) {
@@ -73,15 +81,15 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
     };
     match endpoint {
         Endpoint::Inference { dialect, operation, path } => {
-            let most = gateway.generation().snapshot.server.open_requests;
+            let most = gateway.most_open();
             let Some(place) = gateway.enter(most) else { return overloaded(dialect, most) };
             let query = query.map(ToOwned::to_owned);
             let arrival =
                 Arrival { dialect, operation, path, query, headers: parts.headers, body, dry_run: false };
-            Box::pin(pipeline::serve(gateway, arrival, place)).await
+            boxed(|| pipeline::serve(gateway, arrival, place)).await
         }
         Endpoint::Explain => {
-            let most = gateway.generation().snapshot.server.open_requests;
+            let most = gateway.most_open();
             let dialect = explain::dialect(query);
             let Some(place) = gateway.enter(most) else { return overloaded(dialect, most) };
             let query = query.map(ToOwned::to_owned);
@@ -89,14 +97,14 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
             let path = trunkline_wire::codec::PathParts::default();
             let arrival =
                 Arrival { dialect, operation, path, query, headers: parts.headers, body, dry_run: true };
-            Box::pin(pipeline::serve(gateway, arrival, place)).await
+            boxed(|| pipeline::serve(gateway, arrival, place)).await
         }
         Endpoint::Response(id, verb) => {
             let answering = responses::answer(Arc::clone(&gateway), &id, verb, &parts.headers, query);
             before_stop(&gateway, Dialect::Responses, answering).await
         }
         Endpoint::Batches(call) => {
-            let most = gateway.generation().snapshot.server.open_requests;
+            let most = gateway.most_open();
             let dialect = call.dialect();
             let Some(_place) = gateway.enter(most) else { return overloaded(dialect, most) };
             let answering = Box::pin(batches::answer(Arc::clone(&gateway), call, parts, body));
@@ -112,7 +120,7 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
             before_stop(&gateway, Dialect::OpenAi, answering).await
         }
         Endpoint::Feedback => {
-            let most = gateway.generation().snapshot.server.open_requests;
+            let most = gateway.most_open();
             let Some(_place) = gateway.enter(most) else { return overloaded(Dialect::OpenAi, most) };
             let query = query.map(ToOwned::to_owned);
             let answering = Box::pin(feedback::take(Arc::clone(&gateway), parts.headers, query, body));

@@ -17,6 +17,7 @@ use crate::media;
 use crate::metrics::Metrics;
 use crate::polling::Polling;
 use crate::responses::Running;
+use crate::room::Room;
 use crate::spend::DaySpend;
 use crate::stop::Stop;
 use arc_swap::ArcSwap;
@@ -102,6 +103,7 @@ pub struct Gateway {
     kept_arms: Mutex<Vec<StoredArms>>,
     generation: ArcSwap<Generation>,
     open: AtomicU32,
+    pub(crate) room: Room,
     draining: AtomicBool,
     pub(crate) stop: Stop,
     pub(crate) polling: Polling,
@@ -183,6 +185,7 @@ impl Gateway {
             kept_arms: Mutex::default(),
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
+            room: Room::default(),
             draining: AtomicBool::new(false),
             stop: Stop::default(),
             polling: Polling::default(),
@@ -228,6 +231,18 @@ impl Gateway {
         let wanted: HashSet<&str> = signings().map(|signing| signing.source.identity()).collect();
         self.credentials.retain(|identity| wanted.contains(identity));
         signings().for_each(|signing| self.credentials.warm(&signing.source));
+    }
+
+    /// Bounds connections and requests by the number of files that the process may open. Returns the most of each.
+    pub fn share_files(&self, files: u64) -> u32 {
+        self.room.share_out(files);
+        self.room.most()
+    }
+
+    /// Most requests served at the same time: as configured, or as many as the process has room for.
+    #[must_use]
+    pub fn most_open(&self) -> u32 {
+        self.generation.load().snapshot.server.open_requests.min(self.room.most())
     }
 
     /// Takes one of the places for open requests; `None` when all are taken.

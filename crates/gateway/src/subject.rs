@@ -573,7 +573,7 @@ impl<'a> Subject<'a> {
     }
 
     fn headers(&self, upstream: &Upstream, same: bool) -> HeaderMap {
-        let mut headers = upstream.headers.clone();
+        let mut headers = HeaderMap::clone(&upstream.headers);
         if self.admitted.operation.is_relayed()
             && let (BodyForm::Multipart(_), Some(form)) =
                 (self.body_form(), self.admitted.headers.get(CONTENT_TYPE))

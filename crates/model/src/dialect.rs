@@ -136,6 +136,13 @@ impl Operation {
         )
     }
 
+    /// Whether a model makes its answer piece by piece, so that one in one piece comes when the last of it is made: minutes
+    /// later, for long ones.
+    #[must_use]
+    pub const fn generates(self) -> bool {
+        !matches!(self, Self::Embeddings | Self::CountTokens | Self::Rerank | Self::Moderations)
+    }
+
     /// Whether what goes in and comes out is text, so that its size tells about how many tokens it has.
     #[must_use]
     pub const fn is_text(self) -> bool {

@@ -182,6 +182,7 @@ impl ClientError {
             | Class::Cut
             | Class::Malformed
             | Class::BadAnswer
+            | Class::Overtaken
             | Class::ClientGone => ErrorCode::UpstreamFailed,
         };
         // The provider's own 4xx is the truth about a bad request (for example 413 or 422); every other status is ours.

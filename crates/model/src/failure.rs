@@ -55,13 +55,15 @@ pub enum FailureClass {
     Unsupported,
     /// Refused here, before sending: a limit or breaker of ours.
     LocalLimit,
+    /// Cancelled because a hedge, or the attempt it was to overtake, answered first; nobody's failure.
+    Overtaken,
     /// The client went away; nobody's failure.
     ClientGone,
 }
 
 impl FailureClass {
     /// Every class, for metrics and tables.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Resolve,
         Self::Connect,
         Self::Tls,
@@ -84,6 +86,7 @@ impl FailureClass {
         Self::BadAnswer,
         Self::Unsupported,
         Self::LocalLimit,
+        Self::Overtaken,
         Self::ClientGone,
     ];
 
@@ -113,6 +116,7 @@ impl FailureClass {
             Self::BadAnswer => "bad_answer",
             Self::Unsupported => "unsupported",
             Self::LocalLimit => "local_limit",
+            Self::Overtaken => "overtaken",
             Self::ClientGone => "client_gone",
         }
     }

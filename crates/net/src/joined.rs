@@ -4,6 +4,7 @@
 //! pieces take the slower of two ways through the kernel; copying a kilobyte into one costs a fraction of what that takes.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -52,9 +53,9 @@ impl AsyncWrite for Joined {
         if let [only] = slices {
             return socket.poll_write(context, only);
         }
-        let mut buffer = [0; SMALL];
-        match join(slices, &mut buffer) {
-            Some(length) => socket.poll_write(context, &buffer[..length]),
+        let mut room = [MaybeUninit::uninit(); SMALL];
+        match join(slices, ReadBuf::uninit(&mut room)) {
+            Some(whole) => socket.poll_write(context, whole.filled()),
             None => socket.poll_write_vectored(context, slices),
         }
     }
@@ -72,14 +73,15 @@ impl AsyncWrite for Joined {
     }
 }
 
-/// Copies the pieces behind each other and gives their length; `None` when they do not fit.
-fn join(slices: &[IoSlice<'_>], buffer: &mut [u8]) -> Option<usize> {
-    let mut length = 0;
+/// Copies the pieces behind each other; `None` when they do not fit.
+fn join<'room>(slices: &[IoSlice<'_>], mut room: ReadBuf<'room>) -> Option<ReadBuf<'room>> {
     for slice in slices {
-        buffer.get_mut(length..length + slice.len())?.copy_from_slice(slice);
-        length += slice.len();
+        if slice.len() > room.remaining() {
+            return None;
+        }
+        room.put_slice(slice);
     }
-    Some(length)
+    Some(room)
 }
 
 #[cfg(test)]
@@ -90,14 +92,14 @@ mod tests {
 
     #[test]
     fn what_fits_is_joined_and_what_does_not_is_left_alone() {
-        let mut buffer = [0; 8];
-        let slices = |texts: &'static [&'static str]| {
-            texts.iter().map(|text| IoSlice::new(text.as_bytes())).collect::<Vec<_>>()
+        let joined = |texts: &[&str]| {
+            let slices: Vec<_> = texts.iter().map(|text| IoSlice::new(text.as_bytes())).collect();
+            let mut room = [MaybeUninit::uninit(); 8];
+            join(&slices, ReadBuf::uninit(&mut room)).map(|whole| whole.filled().to_vec())
         };
-        assert_eq!(join(&slices(&["abc", "", "defgh"]), &mut buffer), Some(8));
-        assert_eq!(&buffer, b"abcdefgh");
-        assert_eq!(join(&slices(&["abc", "defghi"]), &mut buffer), None);
-        assert_eq!(join(&[], &mut buffer), Some(0));
+        assert_eq!(joined(&["abc", "", "defgh"]).as_deref(), Some(b"abcdefgh".as_slice()));
+        assert_eq!(joined(&["abc", "defghi"]), None);
+        assert_eq!(joined(&[]).as_deref(), Some(b"".as_slice()));
     }
 
     #[tokio::test]

@@ -22,6 +22,9 @@ use trunkline_model::secret::Secret;
 use trunkline_wire::codec::{EmbeddingsBy, OutputLimitName, Profile, ReasoningStyle};
 use trunkline_wire::dispatch;
 
+/// Where a path names the model.
+const MODEL: &str = "{model}";
+
 /// An upstream account as configured.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -66,7 +69,7 @@ pub struct Upstream {
     /// What encoders must know of the target.
     pub profile: Profile,
     /// Headers of every request, credential included (marked sensitive).
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
     /// HTTP/2 without TLS.
     pub http2_cleartext: bool,
     /// How requests are signed, where no fixed header proves who sends them.
@@ -79,12 +82,24 @@ pub struct Upstream {
     pub store_signing: Option<Arc<Signing>>,
     /// That header.
     pub store_headers: HeaderMap,
-    endpoints: Vec<(Operation, Delivery, Uri)>,
-    responses: Option<Uri>,
+    addresses: Arc<Addresses>,
+    /// Its model is of a family that its provider serves otherwise than the rest.
+    is_of_family: bool,
     /// Conversations go through the responses endpoint, whatever the client speaks.
     only_responses: bool,
-    errors: Vec<ErrorRow>,
+    errors: Arc<[ErrorRow]>,
     limits: LimitStyle,
+}
+
+/// Where a deployment's operations go.
+#[derive(Debug)]
+struct Addresses {
+    endpoints: Vec<(Operation, Delivery, Uri)>,
+    responses: Option<Uri>,
+    /// An operation that the model refuses, of those that its provider has an endpoint for.
+    refused: Option<Operation>,
+    /// Whether they are those of every model of the account that refuses the same.
+    are_common: bool,
 }
 
 impl Upstream {
@@ -98,25 +113,40 @@ impl Upstream {
         model: &str,
         entry: Option<&ModelEntry>,
     ) -> Result<Self, AccountError> {
-        let preset = &*preset.for_model(model);
-        let mut endpoints = Vec::new();
-        for operation in Operation::ALL {
-            if is_refused(preset, operation, entry) {
-                continue;
-            }
-            for delivery in [Delivery::Plain, Delivery::Stream] {
-                let Some((endpoint, path)) = path(preset, operation, delivery) else { continue };
-                let Some(base) = base(preset, account, endpoint) else { continue };
-                endpoints.push((operation, delivery, uri(account, preset, &base, path, model)?));
-            }
-        }
-        let responses = preset.path(Endpoint::Responses);
+        Self::beside(None, preset, account, model, entry)
+    }
+
+    /// As [`Upstream::new`], and shares with another deployment of the same preset and account what is the same for both. A
+    /// provider has hundreds of models: their addresses alone would take megabytes.
+    ///
+    /// # Errors
+    /// As [`Upstream::new`].
+    pub fn beside(
+        sibling: Option<&Self>,
+        preset: &Preset,
+        account: &Account,
+        model: &str,
+        entry: Option<&ModelEntry>,
+    ) -> Result<Self, AccountError> {
+        let preset = preset.for_model(model);
+        // A family of models has addresses of its own.
+        let sibling = sibling.filter(|sibling| matches!(preset, Cow::Borrowed(_)) && !sibling.is_of_family);
+        let is_of_family = matches!(preset, Cow::Owned(_));
+        let preset = &*preset;
         let base = &account.base_url;
-        let responses = responses.map(|path| uri(account, preset, base, path, model)).transpose()?;
-        let has_chat = endpoints.iter().any(|(operation, ..)| *operation == Operation::Chat);
-        let only_responses =
-            responses.is_some() && (!has_chat || entry.is_some_and(|entry| entry.kind == Kind::Responses));
-        let headers = headers(preset, account)?;
+        let refused = refused(preset, entry);
+        let common = sibling.map(|sibling| &sibling.addresses);
+        let addresses = match common.filter(|common| common.are_common && common.refused == refused) {
+            Some(common) => Arc::clone(common),
+            None => Arc::new(Addresses::new(preset, account, model, refused)?),
+        };
+        let only_responses = addresses.responses.is_some()
+            && (!addresses.serve(Operation::Chat)
+                || entry.is_some_and(|entry| entry.kind == Kind::Responses));
+        let headers = match sibling {
+            Some(sibling) => Arc::clone(&sibling.headers),
+            None => Arc::new(headers(preset, account)?),
+        };
         Ok(Self {
             dialect: preset.dialect,
             profile: profile(preset, account, model, entry),
@@ -127,10 +157,11 @@ impl Upstream {
             base: uri(account, preset, base, "/", model)?,
             batch: batch(preset, account, model),
             store_signing: store_signing(preset, account),
-            endpoints,
-            responses,
+            addresses,
+            is_of_family,
             only_responses,
-            errors: preset.errors.clone(),
+            errors: sibling
+                .map_or_else(|| preset.errors.as_slice().into(), |sibling| Arc::clone(&sibling.errors)),
             limits: preset.limits.style,
         })
     }
@@ -143,7 +174,7 @@ impl Upstream {
             // There is one form of it, whatever the conversations are held in.
             return Dialect::OpenAi;
         }
-        let takes_responses = self.responses.is_some() && operation == Operation::Chat;
+        let takes_responses = self.addresses.responses.is_some() && operation == Operation::Chat;
         if takes_responses && (self.only_responses || client == Dialect::Responses) {
             return Dialect::Responses;
         }
@@ -154,18 +185,18 @@ impl Upstream {
     #[must_use]
     pub fn uri(&self, dialect: Dialect, operation: Operation, delivery: Delivery) -> Option<&Uri> {
         if dialect == Dialect::Responses && self.dialect != Dialect::Responses {
-            return self.responses.as_ref();
+            return self.addresses.responses.as_ref();
         }
-        self.endpoints.iter().find(|(op, how, _)| (*op, *how) == (operation, delivery)).map(|(_, _, uri)| uri)
+        let endpoints = &self.addresses.endpoints;
+        endpoints.iter().find(|(op, how, _)| (*op, *how) == (operation, delivery)).map(|(_, _, uri)| uri)
     }
 
     /// What the deployment is asked for where a client asks for `operation`: a text that is to be continued is a conversation
     /// where the provider continues none.
     #[must_use]
     pub fn operation_for(&self, operation: Operation) -> Operation {
-        let is_served = self.endpoints.iter().any(|(served, ..)| *served == operation);
         match operation {
-            Operation::Completions if !is_served => Operation::Chat,
+            Operation::Completions if !self.addresses.serve(operation) => Operation::Chat,
             operation => operation,
         }
     }
@@ -173,14 +204,13 @@ impl Upstream {
     /// Whether one of its endpoints stands at a path.
     #[must_use]
     pub fn serves_at(&self, path: &str) -> bool {
-        let own = self.endpoints.iter().map(|(_, _, uri)| uri).chain(&self.responses);
-        own.into_iter().any(|uri| uri.path() == path)
+        self.addresses.all().any(|uri| uri.path() == path)
     }
 
     /// Any of its addresses, for its scheme, host and port.
     #[must_use]
     pub fn any_uri(&self) -> Option<&Uri> {
-        self.endpoints.first().map(|(_, _, uri)| uri).or(self.responses.as_ref())
+        self.addresses.all().next()
     }
 
     /// What it serves.
@@ -269,11 +299,44 @@ fn store_headers(preset: &Preset, headers: &HeaderMap) -> HeaderMap {
     key.map(|key| (AUTHORIZATION, key.clone())).into_iter().collect()
 }
 
-/// Whether a model refuses an operation that its provider has an endpoint for.
-fn is_refused(preset: &Preset, operation: Operation, entry: Option<&ModelEntry>) -> bool {
-    operation == Operation::Completions
-        && preset.separate_completions
-        && entry.is_some_and(|entry| entry.kind != Kind::Completion)
+impl Addresses {
+    fn new(
+        preset: &Preset,
+        account: &Account,
+        model: &str,
+        refused: Option<Operation>,
+    ) -> Result<Self, AccountError> {
+        let mut endpoints: Vec<(Operation, Delivery, Uri)> = Vec::new();
+        let mut are_common = true;
+        for operation in Operation::ALL.into_iter().filter(|operation| Some(*operation) != refused) {
+            for delivery in [Delivery::Plain, Delivery::Stream] {
+                let Some((endpoint, path)) = path(preset, operation, delivery) else { continue };
+                let Some(base) = base(preset, account, endpoint) else { continue };
+                are_common &= !path.contains(MODEL);
+                endpoints.push((operation, delivery, uri(account, preset, &base, path, model)?));
+            }
+        }
+        endpoints.shrink_to_fit();
+        let responses = preset.path(Endpoint::Responses);
+        are_common &= responses.is_none_or(|path| !path.contains(MODEL));
+        let base = &account.base_url;
+        let responses = responses.map(|path| uri(account, preset, base, path, model)).transpose()?;
+        Ok(Self { endpoints, responses, refused, are_common })
+    }
+
+    fn serve(&self, operation: Operation) -> bool {
+        self.endpoints.iter().any(|(served, ..)| *served == operation)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Uri> {
+        self.endpoints.iter().map(|(_, _, uri)| uri).chain(&self.responses)
+    }
+}
+
+/// The operation that a model refuses though its provider has an endpoint for it.
+fn refused(preset: &Preset, entry: Option<&ModelEntry>) -> Option<Operation> {
+    let is_other = entry.is_some_and(|entry| entry.kind != Kind::Completion);
+    (preset.separate_completions && is_other).then_some(Operation::Completions)
 }
 
 fn path(preset: &Preset, operation: Operation, delivery: Delivery) -> Option<(Endpoint, &str)> {
@@ -313,9 +376,13 @@ fn base<'a>(preset: &Preset, account: &'a Account, endpoint: Endpoint) -> Option
 
 fn uri(account: &Account, preset: &Preset, base: &str, path: &str, model: &str) -> Result<Uri, AccountError> {
     let base = base.trim_end_matches('/');
-    let model =
-        if preset.dialect == Dialect::Converse { encode_strictly(model) } else { encode_segment(model) };
-    let mut text = format!("{base}{}", path.replace("{model}", &model));
+    let mut text = match path.split_once(MODEL) {
+        None => [base, path].concat(),
+        Some((before, after)) if preset.dialect == Dialect::Converse => {
+            [base, before, &encode_strictly(model), after].concat()
+        }
+        Some((before, after)) => [base, before, &encode_segment(model), after].concat(),
+    };
     if let (KeyScheme::Query, Some(name), Some(key)) = (preset.key.scheme, &preset.key.name, &account.key) {
         let separator = if text.contains('?') { '&' } else { '?' };
         text.push(separator);

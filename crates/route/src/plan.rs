@@ -7,6 +7,7 @@ use crate::cascade::{Concession, Inspection};
 use crate::fleet::DeploymentIndex;
 use smallvec::SmallVec;
 use std::time::Duration;
+use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::id::Name;
 
 /// A deployment that passed every hard filter for this request. Only the filter of this crate can make one.
@@ -71,6 +72,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From sending an attempt to its first semantic event.
     pub first_token: Duration,
+    /// From sending an attempt to the first byte of an answer in one piece, which comes when all of it is made.
+    pub whole_answer: Duration,
     /// Between two upstream chunks after that.
     pub between_tokens: Duration,
     /// The whole request, all attempts and waits included.
@@ -78,13 +81,26 @@ pub struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// Ten seconds to connect, 60 to the first token (reasoning models think long), 60 between tokens, ten minutes in all.
+    /// Ten seconds to connect, 60 to the first token (reasoning models think long), five minutes to an answer in one piece, 60
+    /// seconds between tokens, ten minutes in all.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
             first_token: Duration::from_secs(60),
+            whole_answer: Duration::from_secs(300),
             between_tokens: Duration::from_secs(60),
             total: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Timeouts {
+    /// As they hold for a request. The first token of a generated answer in one piece is not seen before its last.
+    #[must_use]
+    pub const fn for_request(self, operation: Operation, delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Plain if operation.generates() => Self { first_token: self.whole_answer, ..self },
+            Delivery::Plain | Delivery::Stream => self,
         }
     }
 }

@@ -48,5 +48,5 @@ pub use config::{Flavor, SimConfig, Tls};
 pub use dialect::DialectName;
 pub use fault::{Fault, Phase, UnknownFault};
 pub use observe::{Counters, Disconnect, Progress, ReceivedRequest};
-pub use script::{BatchEnd, BatchScript, Delay, Headroom, Limits, Rule, Script, Window};
+pub use script::{BatchEnd, BatchManner, BatchScript, Delay, Headroom, Limits, Rule, Script, Window};
 pub use simulator::{SimError, Simulator};

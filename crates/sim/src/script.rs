@@ -58,12 +58,31 @@ pub struct BatchScript {
     pub looks: u32,
     /// How it ends.
     pub end: BatchEnd,
+    /// Whose files and batches they are, in the OpenAI dialect.
+    pub manner: BatchManner,
 }
 
 impl Default for BatchScript {
     fn default() -> Self {
-        Self { looks: 2, end: BatchEnd::Complete }
+        Self { looks: 2, end: BatchEnd::Complete, manner: BatchManner::OpenAi }
     }
+}
+
+/// Whose files and batches a simulator of the OpenAI dialect has: the vendor's, or those of somebody who copied and changed them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchManner {
+    /// The vendor's own.
+    #[default]
+    OpenAi,
+    /// Uploads at a path and for a purpose of their own, bare lines, a wrapped answer to an order, states in capitals.
+    Together,
+    /// Two days, other states, empty texts for files that are not there.
+    Novita,
+    /// Another version in what lines ask for.
+    Zhipu,
+    /// Counts in place of states, pages of results in place of files.
+    Xai,
 }
 
 /// How a batch ends.

@@ -16,6 +16,12 @@ pub struct Query {
     pub until: Option<u64>,
     /// The virtual key's name.
     pub key: Option<String>,
+    /// The end user.
+    pub user: Option<String>,
+    /// The session.
+    pub session: Option<String>,
+    /// Tags, all of them: name and value.
+    pub tags: Vec<(String, String)>,
     /// The route.
     pub route: Option<String>,
     /// The provider that answered.
@@ -26,6 +32,8 @@ pub struct Query {
     pub outcome: Option<Outcome>,
     /// The HTTP status the client saw.
     pub status: Option<u16>,
+    /// The code of the error the client saw.
+    pub error_code: Option<String>,
     /// Only copies for a candidate, which no client asked for.
     pub shadow: bool,
     /// Only requests with more than one attempt.
@@ -57,7 +65,13 @@ impl Query {
             && self.before.is_none_or(|before| record.id < before)
             && self.id.is_none_or(|id| record.id == id)
             && equals(&self.key, record.key.as_deref())
+            && equals(&self.user, record.user.as_deref())
+            && equals(&self.session, record.session.as_deref())
+            && self.tags.iter().all(|(name, value)| {
+                record.tags.iter().any(|(known, found)| **known == **name && **found == **value)
+            })
             && equals(&self.route, record.route.as_deref())
+            && equals(&self.error_code, record.error_code.as_deref())
             && equals(&self.provider, record.provider.as_deref())
             && self.outcome.is_none_or(|outcome| record.outcome == outcome)
             && self.status.is_none_or(|status| record.status == status)
@@ -78,10 +92,21 @@ impl Needles {
     pub(crate) fn new(query: &Query) -> Self {
         let mut needles = Vec::new();
         let mut add = |text: &str| needles.push(Finder::new(text.as_bytes()).into_owned());
-        for (name, value) in [("key", &query.key), ("route", &query.route), ("provider", &query.provider)] {
+        let texts = [
+            ("key", &query.key),
+            ("user", &query.user),
+            ("session", &query.session),
+            ("route", &query.route),
+            ("provider", &query.provider),
+            ("error_code", &query.error_code),
+        ];
+        for (name, value) in texts {
             if let Some(value) = value {
                 add(&format!("\"{name}\":{}", quoted(value)));
             }
+        }
+        for (name, value) in &query.tags {
+            add(&format!("[{},{}]", quoted(name), quoted(value)));
         }
         if let Some(outcome) = query.outcome {
             add(&format!("\"outcome\":\"{}\"", outcome.name()));

@@ -16,8 +16,8 @@ fn record(number: u64) -> RequestRecord {
     RequestRecord {
         id: RequestId::new(1_000 + number, u128::from(number)),
         key: Some(if number.is_multiple_of(2) { "even".into() } else { "odd".into() }),
-        user: None,
-        session: None,
+        user: (number % 4 == 1).then(|| "a \"user\"".into()),
+        session: (number % 4 == 2).then(|| "s".into()),
         tags: vec![("team".into(), "search".into())],
         client: Dialect::OpenAi,
         operation: Operation::Chat,
@@ -31,7 +31,7 @@ fn record(number: u64) -> RequestRecord {
         decided_by: Some("use".into()),
         outcome: Outcome::Served,
         status: 200,
-        error_code: None,
+        error_code: (number % 4 == 3).then(|| "rate_limited".into()),
         error_message: None,
         finish: Some("stop".into()),
         usage: Usage { input: 10, output: 5, ..Usage::default() },
@@ -120,7 +120,14 @@ fn both_backends_answer_alike() {
         },
         Query { id: Some(record(3).id), ..Query::default() },
         Query { route: Some("other".into()), ..Query::default() },
+        Query { user: Some("a \"user\"".into()), ..Query::default() },
+        Query { session: Some("s".into()), ..Query::default() },
+        Query { tags: vec![("team".into(), "search".into())], limit: 4, ..Query::default() },
+        Query { tags: vec![("search".into(), "team".into())], ..Query::default() },
+        Query { error_code: Some("rate_limited".into()), ..Query::default() },
     ];
+    let found = queries.iter().map(|query| sqlite.search(query).unwrap().records.len());
+    assert_eq!(found.skip(9).collect::<Vec<_>>(), [5, 5, 4, 0, 5]);
     let copies = sqlite.search(&Query { shadow: true, ..Query::default() }).unwrap();
     assert_eq!(
         copies.records.iter().map(|record| record.id).collect::<Vec<_>>(),

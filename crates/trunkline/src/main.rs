@@ -9,6 +9,7 @@ mod out;
 mod command;
 mod configuration;
 mod logging;
+mod open_files;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -16,9 +17,12 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// One line to every model: an LLM router and gateway.
+/// What it is, in the words of a user.
+const ABOUT: &str = "One line to every model: an LLM router and gateway";
+
+/// Arguments.
 #[derive(Debug, Parser)]
-#[command(name = "trunkline", version, about, propagate_version = true)]
+#[command(name = "trunkline", version, about = ABOUT, propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -86,7 +90,10 @@ fn main() -> ExitCode {
         Command::Key(options) => command::key::run(&options),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {}", told(&error));
+        // What is wrong with a configuration begins each of its mistakes with the word itself.
+        let told = told(&error);
+        let word = if told.starts_with("error: ") { "" } else { "error: " };
+        eprintln!("{word}{}", told.trim_end());
         ExitCode::FAILURE
     })
 }

@@ -69,6 +69,20 @@ pub(super) fn pin(cores: &[usize]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Lets the calling thread run only when nobody else wants its core.
+///
+/// # Errors
+/// When the system refuses.
+pub(super) fn yield_to_everybody() -> anyhow::Result<()> {
+    // SAFETY: the call reads one `sched_param`, which lives on this stack frame; zero is the only priority that this policy has.
+    let result = unsafe {
+        let parameters: libc::sched_param = mem::zeroed();
+        libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters)
+    };
+    ensure!(result == 0, "failed to ask for the lowest priority: {}", std::io::Error::last_os_error());
+    Ok(())
+}
+
 /// Raises the number of files this process and its children may open to the most that is allowed. Returns that number.
 pub(super) fn raise_open_files() -> u64 {
     // SAFETY: the calls read and write one `rlimit`, which lives on this stack frame.

@@ -69,6 +69,9 @@ pub(super) fn rows(found: &Found) -> Vec<Row> {
             "latency-1-polling" => {
                 rows.extend(latencies(measured, "1 connection, busy polling", [Some(100.0), Some(200.0)]));
             }
+            "latency-1-awake" => {
+                rows.extend(latencies(measured, "1 connection, no core halts", [Some(100.0), Some(200.0)]));
+            }
             "latency-16" => rows.extend(latencies(measured, "16 connections", [None, None])),
             "latency-open" => rows.extend(latencies(measured, "2,000 requests a second", [None, None])),
             _ => {}
@@ -283,8 +286,8 @@ mod tests {
     #[test]
     fn every_scenario_gives_rows_and_every_goal_stands_once() {
         let rows = rows(&found());
-        assert_eq!(rows.len(), scenario::all().len() + 2 + 4 + 6 + 5 + 1);
-        assert_eq!(rows.iter().filter(|row| row.goal.is_some()).count(), 16 + 6 + 2);
+        assert_eq!(rows.len(), scenario::all().len() + 2 + 5 + 6 + 5 + 1);
+        assert_eq!(rows.iter().filter(|row| row.goal.is_some()).count(), 18 + 6 + 2);
         let names: std::collections::BTreeSet<_> = rows.iter().map(|row| &row.figure).collect();
         assert_eq!(names.len(), rows.len());
     }

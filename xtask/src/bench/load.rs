@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
+use super::affinity;
 use super::answer::Answer;
 use super::histogram::{Latencies, Quantiles};
 use super::protocols::{Prompt, Protocol};
@@ -42,6 +43,9 @@ pub(super) struct Plan {
     pub(super) stream_marks: Option<u64>,
     /// Connections kept open, each with one request at a time.
     pub(super) connections: usize,
+    /// Whether the core is kept from halting meanwhile, so that waking it is not taken for the server's doing.
+    #[serde(default)]
+    pub(super) awake: bool,
     /// When requests are sent.
     pub(super) rhythm: Rhythm,
     /// Time before anything is timed.
@@ -88,9 +92,23 @@ pub(super) fn run() -> anyhow::Result<()> {
     let plan: Plan = serde_json::from_reader(std::io::stdin()).context("failed to read the plan")?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start")?;
+    if plan.awake {
+        std::thread::spawn(stay_awake);
+    }
     let report = LocalSet::new().block_on(&runtime, carry_out(plan));
     println!("{}", serde_json::to_string(&report).context("failed to write the report")?);
     Ok(())
+}
+
+/// Keeps the core busy while nobody else wants it; ends with the process.
+fn stay_awake() {
+    match affinity::yield_to_everybody() {
+        Ok(()) => loop {
+            // No pause: a hypervisor may take it for waiting and give the processor to another machine.
+            std::hint::black_box(());
+        },
+        Err(error) => eprintln!("the core of the load generator may halt: {error:#}"),
+    }
 }
 
 async fn carry_out(plan: Plan) -> Report {
@@ -354,6 +372,7 @@ mod tests {
             turns: 1,
             stream_marks: None,
             connections: 2,
+            awake: false,
             rhythm,
             warm_up: Duration::from_millis(1),
             duration: Duration::from_millis(4),

@@ -113,6 +113,7 @@ fn turn(setup: &Setup, server: &Server, scenario: &Scenario, duration: Duration)
         turns: scenario.turns,
         stream_marks: scenario.stream_marks(),
         connections: scenario.connections,
+        awake: scenario.awake,
         rhythm: scenario.rhythm,
         // A paced stream lasts as long as its pace says: the streams are spread over that time.
         warm_up: scenario
@@ -138,6 +139,7 @@ pub(super) fn send(setup: &Setup, server: &Server, count: u64) -> anyhow::Result
         turns: 1,
         stream_marks: None,
         connections: 16,
+        awake: false,
         rhythm: Rhythm::Count(count),
         warm_up: Duration::ZERO,
         duration: Duration::ZERO,

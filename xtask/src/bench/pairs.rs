@@ -137,6 +137,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             connections: BUSY,
             rhythm: Rhythm::Closed,
             polling: false,
+            awake: false,
             group: Group::Pairs,
         })
     };

@@ -68,6 +68,8 @@ pub(super) struct Scenario {
     pub(super) rhythm: Rhythm,
     /// Whether the servers keep their core awake between two events.
     pub(super) polling: bool,
+    /// Whether what measures keeps its core awake too.
+    pub(super) awake: bool,
     #[serde(skip)]
     pub(super) group: Group,
 }
@@ -120,6 +122,7 @@ pub(super) fn all() -> Vec<Scenario> {
     scenarios.push(long_stream("streams-long-translated", true));
     scenarios.push(latency("latency-1", 1, Rhythm::Closed));
     scenarios.push(Scenario { polling: true, ..latency("latency-1-polling", 1, Rhythm::Closed) });
+    scenarios.push(Scenario { polling: true, awake: true, ..latency("latency-1-awake", 1, Rhythm::Closed) });
     scenarios.push(latency("latency-16", BUSY, Rhythm::Closed));
     scenarios.push(latency("latency-open", STREAMS, Rhythm::Open(OPEN_RATE)));
     scenarios
@@ -139,6 +142,7 @@ fn request(name: &'static str, size: usize, translated: bool) -> Scenario {
         connections: BUSY,
         rhythm,
         polling: false,
+        awake: false,
         group: Group::Requests,
     }
 }
@@ -159,6 +163,7 @@ fn stream(name: &'static str, pace: Duration, translated: bool) -> Scenario {
         connections,
         rhythm,
         polling: false,
+        awake: false,
         group: Group::Streams,
     }
 }
@@ -181,6 +186,7 @@ fn latency(name: &'static str, connections: usize, rhythm: Rhythm) -> Scenario {
         connections,
         rhythm,
         polling: false,
+        awake: false,
         group: Group::Latency,
     }
 }

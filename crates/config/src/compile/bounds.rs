@@ -37,15 +37,18 @@ pub(super) fn timeouts(route: &str, settings: &RouteSettings, compiler: &mut Com
     let total = read("total", given.total.as_ref(), default.total);
     // What was not stated leaves time for a second attempt within the total; otherwise one hang would be the end of the request.
     let within = |time: Duration| time.min(total / 2);
+    let first_token = read("first_token", given.first_token.as_ref(), within(default.first_token));
     let timeouts = Timeouts {
         connect: read("connect", given.connect.as_ref(), within(default.connect)),
-        first_token: read("first_token", given.first_token.as_ref(), within(default.first_token)),
+        first_token,
+        whole_answer: read("whole_answer", given.whole_answer.as_ref(), (total / 2).max(first_token)),
         between_tokens: read("between_tokens", given.between_tokens.as_ref(), within(default.between_tokens)),
         total,
     };
     let stated = [
         ("connect", given.connect.is_some(), timeouts.connect),
         ("first_token", given.first_token.is_some(), timeouts.first_token),
+        ("whole_answer", given.whole_answer.is_some(), timeouts.whole_answer),
         ("between_tokens", given.between_tokens.is_some(), timeouts.between_tokens),
     ];
     for (field, given, time) in stated {

@@ -73,7 +73,7 @@ pub(crate) fn compile(
     providers: &CompiledProviders,
     compiler: &mut Compiler<'_>,
 ) -> CompiledFleet {
-    let mut builder = Builder { members: Vec::new(), seen: HashMap::new() };
+    let mut builder = Builder { members: Vec::new(), seen: HashMap::new(), siblings: HashMap::new() };
     for provider in &providers.list {
         for model in &provider.models {
             let entry = providers.entry(provider, model);
@@ -112,6 +112,8 @@ pub(crate) fn compile(
 struct Builder {
     members: Vec<(Deployment, Arc<Upstream>, Origin)>,
     seen: HashMap<Name, usize>,
+    /// The last deployment of each provider's own account.
+    siblings: HashMap<Name, usize>,
 }
 
 impl Builder {
@@ -202,7 +204,17 @@ impl Builder {
         let stand_in = compiler.stand_in.map(|stand_in| stand_in(account));
         let account = stand_in.as_ref().unwrap_or(account);
         let served = provider.served_as.get(model).map_or(model, String::as_str);
-        let upstream = match Upstream::new(&provider.preset, account, served, entry.as_deref()) {
+        let is_common = std::ptr::eq(account, &raw const provider.account);
+        let sibling =
+            self.siblings.get(&provider.name).filter(|_| is_common).map(|position| &self.members[*position]);
+        let made = Upstream::beside(
+            sibling.map(|(_, upstream, _)| &**upstream),
+            &provider.preset,
+            account,
+            served,
+            entry.as_deref(),
+        );
+        let upstream = match made {
             Ok(upstream) => upstream,
             Err(error) => {
                 // The address as expanded may hold what only the environment should know.
@@ -244,7 +256,15 @@ impl Builder {
             },
         };
         self.seen.insert(id, self.members.len());
-        let origin = origin(&deployment, account);
+        let credential = match sibling {
+            Some((_, _, origin)) => Arc::clone(&origin.credential),
+            None => credential(account),
+        };
+        let upstream_name = format!("{} {}", account.base_url, deployment.model).into();
+        let origin = Origin { upstream: upstream_name, credential };
+        if is_common {
+            self.siblings.insert(Arc::clone(&provider.name), self.members.len());
+        }
         self.members.push((deployment, Arc::new(upstream), origin));
     }
 
@@ -269,14 +289,13 @@ impl Builder {
     }
 }
 
-/// What makes it the same deployment after a reload.
-fn origin(deployment: &Deployment, account: &Account) -> Origin {
-    let upstream = format!("{} {}", account.base_url, deployment.model);
+/// What makes it the same credential after a reload.
+fn credential(account: &Account) -> Name {
     let credential = match &account.signing {
         Some(signing) => signing.source.identity(),
         None => account.key.as_ref().map_or("", Secret::expose),
     };
-    Origin { upstream: upstream.into(), credential: fingerprint(credential).into() }
+    fingerprint(credential).into()
 }
 
 /// The first eight bytes of the SHA-256, in hexadecimal.

@@ -319,7 +319,7 @@ impl Worker {
         concurrency: usize,
         share: f64,
     ) {
-        let most = gateway.generation().snapshot.server.open_requests;
+        let most = gateway.most_open();
         let mut free = concurrency.saturating_sub(self.lines);
         let places = (0..free).take_while(|more| {
             let open = gateway.open_requests().saturating_add(u32::try_from(*more).unwrap_or(u32::MAX));

@@ -187,7 +187,7 @@ fn every_warning_is_given_where_it_belongs() {
         .collect();
     let wasteful: Vec<_> = (0..60)
         .map(|at| {
-            let lost = attempt("a/cheap", AttemptKind::Hedge, Some(FailureClass::ClientGone), 5);
+            let lost = attempt("a/cheap", AttemptKind::Hedge, Some(FailureClass::Overtaken), 5);
             record(MONDAY + at, vec![lost, first("a/cheap", 1)], &["a/cheap", "b/strong"])
         })
         .chain([record(MONDAY, vec![first("b/strong", 10)], &["b/strong"])])

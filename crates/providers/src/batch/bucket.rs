@@ -6,7 +6,7 @@
 //! stores' calls: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html> and
 //! <https://cloud.google.com/storage/docs/json_api/v1/objects>.
 
-use super::form::{encoded, is_plain, json};
+use super::form::{Carriage, encoded, is_plain, json};
 use super::{BatchApi, BatchRequest, Service, TheirBatch, Unreadable, Upload};
 use bytes::Bytes;
 use http::{HeaderValue, Method};
@@ -360,10 +360,31 @@ pub(super) fn reach(api: &BatchApi) -> Option<&Reach> {
     api.bucket.as_ref()
 }
 
-/// The upload of a handover's lines: the object stands where it was put.
-pub(super) fn uploaded(api: &BatchApi, mark: &str) -> Result<Upload, Unreadable> {
-    let bucket = reach(api).ok_or_else(|| Unreadable("an upload, and there is no bucket".to_owned()))?;
-    Ok(Upload { id: bucket.lines(mark), is_ready: true })
+/// Lines written into a bucket.
+pub(super) struct IntoBucket;
+
+impl Carriage for IntoBucket {
+    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
+        reach(api)?.put(mark, lines)
+    }
+
+    fn read_upload(&self, api: &BatchApi, mark: &str, _body: &[u8]) -> Result<Upload, Unreadable> {
+        // The object stands where it was put.
+        let bucket = reach(api).ok_or_else(|| Unreadable("an upload, and there is no bucket".to_owned()))?;
+        Ok(Upload { id: bucket.lines(mark), is_ready: true })
+    }
+
+    fn uploads(&self, api: &BatchApi, mark: &str) -> Option<BatchRequest> {
+        reach(api)?.list(mark)
+    }
+
+    fn read_uploads(&self, api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
+        reach(api).map_or_else(|| Ok(Vec::new()), |bucket| bucket.read_list(body, mark))
+    }
+
+    fn leaves_objects(&self) -> bool {
+        true
+    }
 }
 
 /// The batch with its input by its name in our bucket; one from elsewhere is none of ours.

@@ -23,23 +23,26 @@ pub(super) trait Form: Sync {
         true
     }
 
+    /// The body of a line, where it is not that of a request of the moment, which is put together when it is asked for; of one that
+    /// [`Form::takes`].
+    fn rewritten(
+        &self,
+        _endpoint: &str,
+        _body: &mut dyn FnMut() -> Bytes,
+    ) -> Result<Option<Bytes>, Unreadable> {
+        Ok(None)
+    }
+
     /// What stands before a line's body, and behind it.
-    fn frame(&self, endpoint: &str, name: &str, is_first: bool) -> (String, &'static str);
+    fn frame(&self, api: &BatchApi, endpoint: &str, name: &str, is_first: bool) -> (String, &'static str);
 
     /// What a line's name adds to its body, as members before those that are there, with a comma behind each.
     fn inside(&self, _endpoint: &str, _name: &str) -> Option<String> {
         None
     }
 
-    /// See [`BatchApi::upload`].
-    fn upload(&self, _api: &BatchApi, _mark: &str, _lines: &Bytes) -> Option<BatchRequest> {
-        None
-    }
-
-    /// See [`BatchApi::read_upload`].
-    fn read_upload(&self, _api: &BatchApi, _mark: &str, _body: &[u8]) -> Result<Upload, Unreadable> {
-        Err(Unreadable("an upload, where there are none".to_owned()))
-    }
+    /// How its lines get to the provider.
+    fn carriage(&self) -> &'static dyn Carriage;
 
     /// See [`BatchApi::submit`].
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest>;
@@ -55,7 +58,7 @@ pub(super) trait Form: Sync {
     }
 
     /// The query of a list of batches, and of its page behind a cursor.
-    fn list(&self, cursor: Option<&str>) -> Option<String>;
+    fn list(&self, api: &BatchApi, cursor: Option<&str>) -> Option<String>;
 
     /// See [`BatchApi::is_newest_first`].
     fn is_newest_first(&self) -> bool {
@@ -73,28 +76,48 @@ pub(super) trait Form: Sync {
         true
     }
 
-    /// See [`BatchApi::leaves_objects`].
-    fn leaves_objects(&self) -> bool {
+    /// See [`BatchApi::results`].
+    fn results(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest>;
+
+    /// See [`BatchApi::has_result_pages`].
+    fn has_result_pages(&self) -> bool {
         false
     }
 
-    /// See [`BatchApi::results`].
-    fn results(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest>;
+    /// See [`BatchApi::read_result_page`].
+    fn read_result_page(
+        &self,
+        _api: &BatchApi,
+        _batch: &TheirBatch,
+        _body: &Bytes,
+    ) -> Result<ResultPage, Unreadable> {
+        Err(Unreadable("a page of results, where there are lines".to_owned()))
+    }
 
     /// See [`BatchApi::read_result`].
     fn read_result(&self, line: &Bytes) -> Result<TheirResult, Unreadable>;
 
     /// What a batch leaves at the provider, as calls to look at it.
     fn remains(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest>;
+}
+
+/// How lines get to a provider before they are ordered, and are found there again: several forms have one way.
+pub(super) trait Carriage: Sync {
+    /// See [`BatchApi::upload`].
+    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest>;
+
+    /// See [`BatchApi::read_upload`].
+    fn read_upload(&self, api: &BatchApi, mark: &str, body: &[u8]) -> Result<Upload, Unreadable>;
 
     /// See [`BatchApi::uploads`].
-    fn uploads(&self, _api: &BatchApi, _mark: &str) -> Option<BatchRequest> {
-        None
-    }
+    fn uploads(&self, api: &BatchApi, mark: &str) -> Option<BatchRequest>;
 
     /// See [`BatchApi::read_uploads`].
-    fn read_uploads(&self, _api: &BatchApi, _body: &[u8], _mark: &str) -> Result<Vec<String>, Unreadable> {
-        Ok(Vec::new())
+    fn read_uploads(&self, api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable>;
+
+    /// See [`BatchApi::leaves_objects`].
+    fn leaves_objects(&self) -> bool {
+        false
     }
 }
 
@@ -107,28 +130,21 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// A page of a batch's results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultPage {
+    /// The results, each of which may be none.
+    pub results: Vec<Result<TheirResult, Unreadable>>,
+    /// The call for the next page, if there is one.
+    pub next: Option<BatchRequest>,
+}
+
 /// Reads a batch.
 pub(super) fn read<B>(body: &[u8]) -> Result<TheirBatch, Unreadable>
 where
     B: DeserializeOwned + TryInto<TheirBatch, Error = Unreadable>,
 {
     json::<B>(body)?.try_into()
-}
-
-/// Reads a page of a list that says whether there is more behind its last batch.
-pub(super) fn read_page<B>(body: &[u8], id: impl Fn(&B) -> &str) -> Result<Page, Unreadable>
-where
-    B: DeserializeOwned + TryInto<TheirBatch, Error = Unreadable>,
-{
-    #[derive(Deserialize)]
-    struct List<B> {
-        data: Vec<B>,
-        #[serde(default)]
-        has_more: bool,
-    }
-    let list: List<B> = json(body)?;
-    let next = list.data.last().filter(|_| list.has_more).map(|batch| id(batch).to_owned());
-    Ok(Page { batches: readable(list.data), next })
 }
 
 /// Those of a list that can be read: what cannot be is another's, ours are read one by one.

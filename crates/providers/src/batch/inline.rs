@@ -4,9 +4,10 @@
 //! <https://docs.claude.com/en/api/creating-message-batches>, and the types of its SDK 2.11.0.
 
 use super::form::{
-    Form, Page, borrowed, get, named, part, post, quoted, read, read_page, unknown_state, words,
+    Carriage, Form, Page, borrowed, get, json, named, part, post, quoted, read, readable, unknown_state,
+    words,
 };
-use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable};
+use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable, Upload};
 use crate::limits::rfc3339;
 use crate::preset::Endpoint;
 use bytes::Bytes;
@@ -23,9 +24,13 @@ impl Form for Inline {
         fits.then_some((Endpoint::Chat, "/v1/messages"))
     }
 
-    fn frame(&self, _endpoint: &str, name: &str, is_first: bool) -> (String, &'static str) {
+    fn frame(&self, _api: &BatchApi, _endpoint: &str, name: &str, is_first: bool) -> (String, &'static str) {
         let comma = if is_first { "" } else { "," };
         (format!("{comma}{{\"custom_id\":{},\"params\":", quoted(name)), "}")
+    }
+
+    fn carriage(&self) -> &'static dyn Carriage {
+        &Inline
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
@@ -33,7 +38,7 @@ impl Form for Inline {
         post(&api.submit, vec![head, order.lines.clone(), tail])
     }
 
-    fn list(&self, cursor: Option<&str>) -> Option<String> {
+    fn list(&self, _api: &BatchApi, cursor: Option<&str>) -> Option<String> {
         match cursor {
             None => Some("limit=100".to_owned()),
             Some(cursor) => Some(format!("limit=100&after_id={}", named(cursor).ok()?)),
@@ -45,7 +50,15 @@ impl Form for Inline {
     }
 
     fn read_page(&self, _api: &BatchApi, body: &[u8], _cursor: Option<&str>) -> Result<Page, Unreadable> {
-        read_page(body, |batch: &Batch| &batch.id)
+        #[derive(Deserialize)]
+        struct List {
+            data: Vec<Batch>,
+            #[serde(default)]
+            has_more: bool,
+        }
+        let list: List = json(body)?;
+        let next = list.data.last().filter(|_| list.has_more).map(|batch| batch.id.clone());
+        Ok(Page { batches: readable(list.data), next })
     }
 
     fn keeps_marks(&self) -> bool {
@@ -89,6 +102,25 @@ impl Form for Inline {
 
     fn remains(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
         Vec::from_iter(get(&api.batches, &[&batch.id], "", ""))
+    }
+}
+
+/// Lines stand in the order: there is nothing before it.
+impl Carriage for Inline {
+    fn upload(&self, _api: &BatchApi, _mark: &str, _lines: &Bytes) -> Option<BatchRequest> {
+        None
+    }
+
+    fn read_upload(&self, _api: &BatchApi, _mark: &str, _body: &[u8]) -> Result<Upload, Unreadable> {
+        Err(Unreadable("an upload, where there are none".to_owned()))
+    }
+
+    fn uploads(&self, _api: &BatchApi, _mark: &str) -> Option<BatchRequest> {
+        None
+    }
+
+    fn read_uploads(&self, _api: &BatchApi, _body: &[u8], _mark: &str) -> Result<Vec<String>, Unreadable> {
+        Ok(Vec::new())
     }
 }
 

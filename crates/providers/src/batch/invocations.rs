@@ -7,9 +7,10 @@
 
 use super::bucket::{self, reach, within};
 use super::form::{
-    Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable, unknown_state, words,
+    Carriage, Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable,
+    unknown_state, words,
 };
-use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable, Upload};
+use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable};
 use crate::limits::rfc3339;
 use crate::preset::Endpoint;
 use bytes::Bytes;
@@ -48,16 +49,12 @@ impl Form for Invocations {
             || serde_json::from_slice::<Tools>(&body()).is_ok_and(|body| body.tool_config.is_none())
     }
 
-    fn frame(&self, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
+    fn frame(&self, _api: &BatchApi, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
         (format!("{{\"recordId\":{},\"modelInput\":", quoted(name)), "}\n")
     }
 
-    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-        reach(api)?.put(mark, lines)
-    }
-
-    fn read_upload(&self, api: &BatchApi, mark: &str, _body: &[u8]) -> Result<Upload, Unreadable> {
-        bucket::uploaded(api, mark)
+    fn carriage(&self) -> &'static dyn Carriage {
+        &bucket::IntoBucket
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
@@ -83,7 +80,7 @@ impl Form for Invocations {
         format!("{}s", api.batches)
     }
 
-    fn list(&self, cursor: Option<&str>) -> Option<String> {
+    fn list(&self, _api: &BatchApi, cursor: Option<&str>) -> Option<String> {
         let query = format!("maxResults=100&nameContains={NAME}&sortBy=CreationTime&sortOrder=Descending");
         Some(cursor.map_or(query.clone(), |cursor| format!("{query}&nextToken={}", encoded(cursor))))
     }
@@ -106,10 +103,6 @@ impl Form for Invocations {
             batches: batches.into_iter().map(|batch| within(batch, api)).collect(),
             next: list.next_token.filter(|token| !token.is_empty()),
         })
-    }
-
-    fn leaves_objects(&self) -> bool {
-        true
     }
 
     fn results(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
@@ -138,14 +131,6 @@ impl Form for Invocations {
     fn remains(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
         // Jobs stay: there is no call that deletes one.
         bucket::objects(api, batch)
-    }
-
-    fn uploads(&self, api: &BatchApi, mark: &str) -> Option<BatchRequest> {
-        reach(api)?.list(mark)
-    }
-
-    fn read_uploads(&self, api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
-        reach(api).map_or_else(|| Ok(Vec::new()), |bucket| bucket.read_list(body, mark))
     }
 }
 

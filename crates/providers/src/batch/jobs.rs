@@ -4,9 +4,11 @@
 //! Mistral's OpenAPI document 1.0.0 (`/v1/batch/jobs`), its guide, <https://docs.mistral.ai/capabilities/batch>, and its SDK 3.7.0.
 
 use super::files::MARK;
-use super::form::{Form, Page, get, json, named, post, quoted, read, readable, unknown_state, words};
-use super::upload::file_name;
-use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirResult, Unreadable, Upload, upload};
+use super::form::{
+    Carriage, Form, Page, get, json, named, post, quoted, read, readable, unknown_state, words,
+};
+use super::upload::{AsForm, file_name};
+use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirResult, Unreadable, upload};
 use crate::preset::Endpoint;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -27,16 +29,18 @@ impl Form for Jobs {
         }
     }
 
-    fn frame(&self, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
-        (format!("{{\"custom_id\":{},\"body\":", quoted(name)), "}\n")
+    fn frame(&self, _api: &BatchApi, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
+        upload::bare(name)
     }
 
-    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-        upload::upload(api, mark, lines)
-    }
-
-    fn read_upload(&self, _api: &BatchApi, _mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
-        upload::read_upload(body)
+    fn carriage(&self) -> &'static dyn Carriage {
+        const WAY: AsForm = AsForm {
+            list: |_api, mark| {
+                let name = named(&file_name(mark)).ok()?;
+                Some(format!("purpose=batch&page_size=100&search={name}"))
+            },
+        };
+        &WAY
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
@@ -48,7 +52,7 @@ impl Form for Jobs {
         post(&api.submit, vec![order.into()])
     }
 
-    fn list(&self, cursor: Option<&str>) -> Option<String> {
+    fn list(&self, _api: &BatchApi, cursor: Option<&str>) -> Option<String> {
         let page: usize = cursor.map_or(Some(0), |cursor| cursor.parse().ok())?;
         Some(format!("page={page}&page_size={PAGE}&order_by=-created"))
     }
@@ -81,15 +85,6 @@ impl Form for Jobs {
         // The job goes last: it is what names the files.
         let job = get(&api.batches, &[&batch.id], "", "");
         upload::files(api, batch).into_iter().chain(job).collect()
-    }
-
-    fn uploads(&self, api: &BatchApi, mark: &str) -> Option<BatchRequest> {
-        let name = named(&file_name(mark)).ok()?;
-        get(&api.files, &[], "", &format!("purpose=batch&page_size=100&search={name}"))
-    }
-
-    fn read_uploads(&self, _api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
-        upload::read_uploads(body, mark)
     }
 }
 

@@ -10,12 +10,15 @@ mod form;
 mod inline;
 mod invocations;
 mod jobs;
+mod manner;
 mod operations;
+mod pages;
 mod predictions;
 mod upload;
 
 pub use bucket::{BatchStore, Bucket, BucketMistake, BucketSettings, StoreKind, store_refusal};
-pub use form::Page;
+pub use form::{Page, ResultPage};
+pub use manner::Manner;
 
 use crate::preset::Endpoint;
 use bucket::Reach;
@@ -51,6 +54,11 @@ pub struct BatchSupport {
     pub bucket: Option<Bucket>,
     /// The path at which batches are made, `{model}` standing for the model, where that is not where they are looked at.
     pub submit: Option<String>,
+    /// The same for batches of vectors, where those are made elsewhere.
+    pub submit_embeddings: Option<String>,
+    /// How its files and batches differ from the form `files`.
+    #[serde(default)]
+    pub manner: Manner,
     /// Whether batches are answered by deployments of their own, which answer nothing else: lines go to those the configuration names.
     #[serde(default)]
     pub apart: bool,
@@ -107,6 +115,8 @@ pub enum BatchForm {
     Operations,
     /// Lines go up as a file, a job for one model answers them with files (`/batch/jobs` of Mistral).
     Jobs,
+    /// Lines go up as a file, results come down as pages of a list (`/batches/{id}/results` of xAI).
+    Pages,
     /// Lines go into a bucket, a job invokes one model for each and writes beside them (`/model-invocation-job` of Bedrock).
     Invocations,
     /// The same with jobs that predict (`/batchPredictionJobs` of Vertex).
@@ -132,6 +142,7 @@ impl BatchForm {
             Self::Inline => &inline::Inline,
             Self::Operations => &operations::Operations,
             Self::Jobs => &jobs::Jobs,
+            Self::Pages => &pages::Pages,
             Self::Invocations => &invocations::Invocations,
             Self::Predictions => &predictions::Predictions,
         }
@@ -145,7 +156,11 @@ pub struct BatchApi {
     /// The addresses of all batches, of where they are made, and of all files, without a closing slash.
     batches: String,
     submit: String,
+    submit_vectors: String,
     files: String,
+    /// Where files are uploaded.
+    upload: String,
+    manner: Manner,
     /// The model that lines ask for, as the provider names it.
     model: String,
     /// The path at which requests of the moment name it, up to the verb, without an opening slash.
@@ -160,6 +175,8 @@ pub struct BatchApi {
     pub most_lines: usize,
     /// Most bytes of one batch.
     pub most_bytes: usize,
+    /// How long a batch may take, in seconds.
+    pub window: u64,
 }
 
 /// Whom a call goes to.
@@ -308,12 +325,19 @@ impl BatchApi {
             (true, ..) => return None,
             (false, ..) => None,
         };
-        let submit = support.submit.as_ref().map(|path| address(&path.replace("{model}", encoded)));
+        let made_at = |path: &String| address(&path.replace("{model}", encoded));
+        let submit = support.submit.as_ref().map_or_else(|| batches.clone(), made_at);
+        let submit_vectors = support.submit_embeddings.as_ref().map_or_else(|| submit.clone(), made_at);
+        let manner = support.manner.clone();
         Some(Self {
             form: support.form,
-            submit: submit.unwrap_or_else(|| batches.clone()),
+            submit,
+            submit_vectors,
             batches,
+            upload: manner.upload.as_ref().map_or_else(|| files.clone(), |path| address(path)),
             files,
+            window: manner.window.saturating_mul(3_600),
+            manner,
             resource: resource(paths(Endpoint::Chat).unwrap_or_default(), model),
             model: model.to_owned(),
             is_apart: support.apart,
@@ -336,12 +360,14 @@ impl BatchApi {
         self.endpoints.contains(&endpoint).then_some(name)
     }
 
-    /// The body of a line, where it is not that of a request of the moment, because another deployment answers it.
+    /// The body of a line, where it is not that of a request of the moment: because another deployment answers it, or because a line asks in
+    /// other words.
     ///
     /// # Errors
-    /// When the body is no JSON object that names its model once.
+    /// When the body is none that can be changed so.
     pub fn addressed<'b>(
         &self,
+        endpoint: &str,
         body: impl Iterator<Item = &'b [u8]>,
     ) -> Result<Option<Vec<Bytes>>, Unreadable> {
         #[derive(Deserialize)]
@@ -349,11 +375,15 @@ impl BatchApi {
             #[serde(borrow)]
             model: &'a RawValue,
         }
+        let mut body = Some(body);
+        let mut whole = || -> Bytes {
+            let body: Vec<u8> = body.take().into_iter().flatten().flatten().copied().collect();
+            body.into()
+        };
         if !self.is_apart {
-            return Ok(None);
+            return Ok(self.form().rewritten(endpoint, &mut whole)?.map(|body| vec![body]));
         }
-        let whole: Vec<u8> = body.flatten().copied().collect();
-        let whole = Bytes::from(whole);
+        let whole = whole();
         let asked: Asked<'_> = form::borrowed(&whole)?;
         let model = form::part(&whole, asked.model);
         let start = model.as_ptr() as usize - whole.as_ptr() as usize;
@@ -375,7 +405,7 @@ impl BatchApi {
         body: impl Iterator<Item = &'b [u8]>,
         lines: &mut Vec<u8>,
     ) {
-        let (head, tail) = self.form().frame(endpoint, name, lines.is_empty());
+        let (head, tail) = self.form().frame(self, endpoint, name, lines.is_empty());
         lines.extend_from_slice(head.as_bytes());
         let start = lines.len();
         append(body, lines);
@@ -390,7 +420,7 @@ impl BatchApi {
     /// The call that uploads lines, where they are uploaded.
     #[must_use]
     pub fn upload(&self, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-        self.form().upload(self, mark, lines)
+        self.form().carriage().upload(self, mark, lines)
     }
 
     /// Reads the file that was uploaded under a mark from the answer to [`BatchApi::upload`] or [`BatchApi::look_at_upload`].
@@ -398,7 +428,7 @@ impl BatchApi {
     /// # Errors
     /// When the answer names none.
     pub fn read_upload(&self, mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
-        self.form().read_upload(self, mark, body)
+        self.form().carriage().read_upload(self, mark, body)
     }
 
     /// The call that asks whether an uploaded file is ready.
@@ -436,7 +466,7 @@ impl BatchApi {
     /// The call that lists batches, from the first page on or from [`Page::next`].
     #[must_use]
     pub fn list(&self, cursor: Option<&str>) -> Option<BatchRequest> {
-        get(&self.form().listed_at(self), &[], "", &self.form().list(cursor)?)
+        get(&self.form().listed_at(self), &[], "", &self.form().list(self, cursor)?)
     }
 
     /// Whether the list begins with the newest, so that one need not read on behind an old one.
@@ -462,13 +492,27 @@ impl BatchApi {
     /// Whether results are objects beside the lines, which only a look at [`BatchApi::uploads`] shows.
     #[must_use]
     pub fn leaves_objects(&self) -> bool {
-        self.form().leaves_objects()
+        self.form().carriage().leaves_objects()
     }
 
     /// The calls that fetch a batch's results: JSON lines.
     #[must_use]
     pub fn results(&self, batch: &TheirBatch) -> Vec<BatchRequest> {
         self.form().results(self, batch)
+    }
+
+    /// Whether results come as pages ([`BatchApi::read_result_page`]) instead of lines.
+    #[must_use]
+    pub fn has_result_pages(&self) -> bool {
+        self.form().has_result_pages()
+    }
+
+    /// Reads a page of a batch's results.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read_result_page(&self, batch: &TheirBatch, body: &Bytes) -> Result<ResultPage, Unreadable> {
+        self.form().read_result_page(self, batch, body)
     }
 
     /// Reads a line of results.
@@ -489,7 +533,7 @@ impl BatchApi {
     /// The call that lists uploaded files, those of a mark among them, where there are any.
     #[must_use]
     pub fn uploads(&self, mark: &str) -> Option<BatchRequest> {
-        self.form().uploads(self, mark)
+        self.form().carriage().uploads(self, mark)
     }
 
     /// The files in a list that were uploaded under a mark.
@@ -497,7 +541,7 @@ impl BatchApi {
     /// # Errors
     /// When it is no list.
     pub fn read_uploads(&self, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
-        self.form().read_uploads(self, body, mark)
+        self.form().carriage().read_uploads(self, body, mark)
     }
 }
 

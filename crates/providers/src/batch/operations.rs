@@ -6,7 +6,8 @@
 //! <https://ai.google.dev/api/batch-api> and <https://ai.google.dev/api/files>, and its SDK 3.4.0.
 
 use super::form::{
-    Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable, unknown_state, words,
+    Carriage, Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable,
+    unknown_state, words,
 };
 use super::upload::{BOUNDARY, file_name};
 use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable, Upload};
@@ -22,56 +23,70 @@ use trunkline_model::dialect::{Dialect, Operation};
 /// `google.rpc.Code.CANCELLED`.
 const CANCELLED: i64 = 1;
 
+/// How lines ask that are for a vector.
+const VECTORS: &str = "embedContent";
+
+/// A request of the moment for vectors.
+#[derive(Deserialize)]
+struct Vectors<'a> {
+    #[serde(borrow)]
+    requests: Vec<&'a RawValue>,
+}
+
 pub(super) struct Operations;
 
 impl Form for Operations {
     fn asks(&self, dialect: Dialect, operation: Operation) -> Option<(Endpoint, &'static str)> {
-        // Its batches of vectors take one text a line; requests for vectors have many.
-        let fits = (dialect, operation) == (Dialect::Gemini, Operation::Chat);
-        fits.then_some((Endpoint::Chat, "generateContent"))
+        match (dialect, operation) {
+            (Dialect::Gemini, Operation::Chat) => Some((Endpoint::Chat, "generateContent")),
+            (Dialect::Gemini, Operation::Embeddings) => Some((Endpoint::Embeddings, VECTORS)),
+            _ => None,
+        }
     }
 
-    fn frame(&self, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
+    fn takes(&self, endpoint: &str, body: &dyn Fn() -> Vec<u8>) -> bool {
+        // A line is for one vector; a request of the moment may be for many.
+        endpoint != VECTORS
+            || serde_json::from_slice::<Vectors<'_>>(&body()).is_ok_and(|body| body.requests.len() == 1)
+    }
+
+    fn rewritten(
+        &self,
+        endpoint: &str,
+        body: &mut dyn FnMut() -> Bytes,
+    ) -> Result<Option<Bytes>, Unreadable> {
+        if endpoint != VECTORS {
+            return Ok(None);
+        }
+        let body = body();
+        let Vectors { requests } = borrowed(&body)?;
+        match requests.as_slice() {
+            [request] => Ok(Some(part(&body, request))),
+            _ => Err(Unreadable("a line that asks for more than one vector".to_owned())),
+        }
+    }
+
+    fn frame(&self, _api: &BatchApi, _endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
         (format!("{{\"key\":{},\"request\":", quoted(name)), "}\n")
     }
 
-    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-        let head = format!(
-            "--{BOUNDARY}\r\nContent-Type: application/json; charset=utf-8\r\n\r\n{{\"file\":{{\"displayName\":{}}}}}\r\n\
-             --{BOUNDARY}\r\nContent-Type: application/jsonl\r\n\r\n",
-            quoted(&file_name(mark))
-        );
-        let tail = format!("\r\n--{BOUNDARY}--\r\n");
-        let content_type = HeaderValue::from_str(&format!("multipart/related; boundary={BOUNDARY}")).ok()?;
-        Some(BatchRequest {
-            method: Method::POST,
-            content_type: Some(content_type),
-            headers: &[("x-goog-upload-protocol", "multipart")],
-            body: vec![head.into(), lines.clone(), tail.into()],
-            ..get(&upload_address(&api.files)?, &[], "", "")?
-        })
-    }
-
-    fn read_upload(&self, _api: &BatchApi, _mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
-        #[derive(Deserialize)]
-        struct Uploaded {
-            file: File,
-        }
-        Ok(Upload { id: file_id(&json::<Uploaded>(body)?.file.name)?, is_ready: true })
+    fn carriage(&self) -> &'static dyn Carriage {
+        &Operations
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
         let (name, file) = (quoted(&file_name(order.mark)), quoted(&format!("files/{}", order.file?)));
+        let place = if order.endpoint == VECTORS { &api.submit_vectors } else { &api.submit };
         let order =
             format!("{{\"batch\":{{\"displayName\":{name},\"inputConfig\":{{\"fileName\":{file}}}}}}}");
-        post(&api.submit, vec![order.into()])
+        post(place, vec![order.into()])
     }
 
     fn cancel(&self, api: &BatchApi, id: &str) -> Option<BatchRequest> {
         Some(BatchRequest { method: Method::POST, ..get(&api.batches, &[id], ":cancel", "")? })
     }
 
-    fn list(&self, cursor: Option<&str>) -> Option<String> {
+    fn list(&self, _api: &BatchApi, cursor: Option<&str>) -> Option<String> {
         match cursor {
             None => Some("pageSize=20".to_owned()),
             Some(cursor) => Some(format!("pageSize=20&pageToken={}", encoded(cursor))),
@@ -116,7 +131,7 @@ impl Form for Operations {
         }
         let read: Line<'_> = borrowed(line)?;
         let end = match (read.response, read.error) {
-            (Some(response), None) => TheirEnd::Answered(part(line, response), None),
+            (Some(response), None) => TheirEnd::Answered(metered(part(line, response)), None),
             (_, Some(Status { code: Some(CANCELLED), .. })) => TheirEnd::NotRun,
             (_, error) => TheirEnd::Failed(words(error.and_then(|error| error.message).as_deref())),
         };
@@ -127,6 +142,33 @@ impl Form for Operations {
         let files = batch.input.iter().chain(&batch.results).map(|file| get(&api.files, &[file], "", ""));
         // The batch goes last: it is what names the files.
         files.chain([get(&api.batches, &[&batch.id], "", "")]).flatten().collect()
+    }
+}
+
+impl Carriage for Operations {
+    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Type: application/json; charset=utf-8\r\n\r\n{{\"file\":{{\"displayName\":{}}}}}\r\n\
+             --{BOUNDARY}\r\nContent-Type: application/jsonl\r\n\r\n",
+            quoted(&file_name(mark))
+        );
+        let tail = format!("\r\n--{BOUNDARY}--\r\n");
+        let content_type = HeaderValue::from_str(&format!("multipart/related; boundary={BOUNDARY}")).ok()?;
+        Some(BatchRequest {
+            method: Method::POST,
+            content_type: Some(content_type),
+            headers: &[("x-goog-upload-protocol", "multipart")],
+            body: vec![head.into(), lines.clone(), tail.into()],
+            ..get(&upload_address(&api.files)?, &[], "", "")?
+        })
+    }
+
+    fn read_upload(&self, _api: &BatchApi, _mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
+        #[derive(Deserialize)]
+        struct Uploaded {
+            file: File,
+        }
+        Ok(Upload { id: file_id(&json::<Uploaded>(body)?.file.name)?, is_ready: true })
     }
 
     fn uploads(&self, api: &BatchApi, _mark: &str) -> Option<BatchRequest> {
@@ -144,6 +186,26 @@ impl Form for Operations {
         let ours = files.filter(|file| file.display_name.as_ref() == Some(&name));
         Ok(ours.filter_map(|file| file_id(&file.name).ok()).collect())
     }
+}
+
+/// A vector with what it cost where every other answer tells it: a batch tells it as a number beside the vector.
+fn metered(response: Bytes) -> Bytes {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Counted<'a> {
+        #[serde(borrow)]
+        embedding: &'a RawValue,
+        token_count: Value,
+    }
+    let Ok(Counted { embedding, token_count }) = serde_json::from_slice::<Counted<'_>>(&response) else {
+        return response;
+    };
+    // A number of 64 bits is a text.
+    let Some(count) = token_count.as_u64().or_else(|| token_count.as_str()?.parse().ok()) else {
+        return response;
+    };
+    let usage = format!("{{\"promptTokenCount\":{count},\"totalTokenCount\":{count}}}");
+    format!("{{\"embedding\":{},\"usageMetadata\":{usage}}}", embedding.get()).into()
 }
 
 /// Uploads go to an address of their own: `/upload` stands before the version.

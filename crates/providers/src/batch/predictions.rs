@@ -8,9 +8,10 @@
 
 use super::bucket::{self, reach, within};
 use super::form::{
-    Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable, unknown_state, words,
+    Carriage, Form, Page, borrowed, encoded, get, json, named, part, post, quoted, read, readable,
+    unknown_state, words,
 };
-use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable, Upload};
+use super::{BatchApi, BatchRequest, Order, Progress, TheirBatch, TheirEnd, TheirResult, Unreadable};
 use crate::limits::rfc3339;
 use crate::preset::Endpoint;
 use bytes::Bytes;
@@ -55,7 +56,7 @@ impl Form for Predictions {
             || serde_json::from_slice::<Labelled>(&body()).is_ok_and(|body| body.labels.is_none())
     }
 
-    fn frame(&self, endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
+    fn frame(&self, _api: &BatchApi, endpoint: &str, name: &str, _is_first: bool) -> (String, &'static str) {
         let head = match endpoint {
             LABELLED => "{\"request\":".to_owned(),
             _ => format!("{{\"custom_id\":{},\"request\":", quoted(name)),
@@ -67,12 +68,8 @@ impl Form for Predictions {
         (endpoint == LABELLED).then(|| format!("\"labels\":{{\"{LINE}\":{}}},", quoted(name)))
     }
 
-    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-        reach(api)?.put(mark, lines)
-    }
-
-    fn read_upload(&self, api: &BatchApi, mark: &str, _body: &[u8]) -> Result<Upload, Unreadable> {
-        bucket::uploaded(api, mark)
+    fn carriage(&self) -> &'static dyn Carriage {
+        &bucket::IntoBucket
     }
 
     fn submit(&self, api: &BatchApi, order: &Order<'_>) -> Option<BatchRequest> {
@@ -93,7 +90,7 @@ impl Form for Predictions {
         Some(BatchRequest { method: Method::POST, ..get(&api.batches, &[id], ":cancel", "")? })
     }
 
-    fn list(&self, cursor: Option<&str>) -> Option<String> {
+    fn list(&self, _api: &BatchApi, cursor: Option<&str>) -> Option<String> {
         let query = format!("pageSize=100&filter={}", encoded(&format!("labels.{MARK}:*")));
         Some(cursor.map_or(query.clone(), |cursor| format!("{query}&pageToken={}", encoded(cursor))))
     }
@@ -122,10 +119,6 @@ impl Form for Predictions {
             batches: batches.into_iter().map(|batch| within(batch, api)).collect(),
             next: list.next_page_token.filter(|token| !token.is_empty()),
         })
-    }
-
-    fn leaves_objects(&self) -> bool {
-        true
     }
 
     fn results(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
@@ -172,14 +165,6 @@ impl Form for Predictions {
     fn remains(&self, api: &BatchApi, batch: &TheirBatch) -> Vec<BatchRequest> {
         let job = get(&api.batches, &[&batch.id], "", "").filter(|_| !batch.id.is_empty());
         bucket::objects(api, batch).into_iter().chain(job).collect()
-    }
-
-    fn uploads(&self, api: &BatchApi, mark: &str) -> Option<BatchRequest> {
-        reach(api)?.list(mark)
-    }
-
-    fn read_uploads(&self, api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
-        reach(api).map_or_else(|| Ok(Vec::new()), |bucket| bucket.read_list(body, mark))
     }
 }
 

@@ -3,16 +3,17 @@
 use super::*;
 use proptest::prelude::*;
 
-const FORMS: [BatchForm; 6] = [
+const FORMS: [BatchForm; 7] = [
     BatchForm::Files,
     BatchForm::Inline,
     BatchForm::Operations,
     BatchForm::Jobs,
+    BatchForm::Pages,
     BatchForm::Invocations,
     BatchForm::Predictions,
 ];
 
-fn api(form: BatchForm) -> BatchApi {
+pub(super) fn api(form: BatchForm) -> BatchApi {
     at(form, "https://api.example/v1", "")
 }
 
@@ -54,6 +55,9 @@ pub(super) fn at(form: BatchForm, base: &str, query: &str) -> BatchApi {
         store: bucket_for(form).map(|(store, _)| store),
         bucket: bucket_for(form).map(|(_, bucket)| bucket),
         submit,
+        submit_embeddings: (form == BatchForm::Operations)
+            .then(|| "/models/{model}:asyncBatchEmbedContent".to_owned()),
+        manner: Manner::default(),
         apart: false,
         deployments: BTreeMap::new(),
         percent: None,
@@ -138,6 +142,7 @@ fn no_name_from_outside_leads_elsewhere() {
         let encoded = elsewhere.map(|call| call.uri.query().unwrap_or_default().to_owned());
         let expected = match form {
             BatchForm::Operations => Some("pageSize=20&pageToken=a%26b%2Fc"),
+            BatchForm::Pages => Some("limit=100&pagination_token=a%26b%2Fc"),
             BatchForm::Invocations => Some(
                 "maxResults=100&nameContains=trunkline-&sortBy=CreationTime&sortOrder=Descending&nextToken=a%26b%2Fc",
             ),
@@ -187,8 +192,12 @@ fn progress_is_read_in_both_forms() {
         ("cancelled", Progress::Ended),
         ("failed", Progress::Refused("too much is waiting".to_owned())),
     ] {
-        assert_eq!(files.read(batch(status).as_bytes()).unwrap().progress, progress, "{status}");
+        let batch = batch(status).replace("\"out\"", if status == "failed" { "null" } else { "\"out\"" });
+        assert_eq!(files.read(batch.as_bytes()).unwrap().progress, progress, "{status}");
     }
+    // What was answered before it failed was answered; a file that cannot be fetched is none that is missing.
+    assert_eq!(files.read(batch("failed").as_bytes()).unwrap().progress, Progress::Ended);
+    assert!(files.read(batch("completed").replace("\"out\"", "\"https://a.example/b\"").as_bytes()).is_err());
     let dated = r#"{"id": "b", "status": "Validating", "created_at": "1970-01-01T00:00:07.2491382+00:00", "request_counts": {"total": null}}"#;
     let dated = files.read(dated.as_bytes()).unwrap();
     assert_eq!((dated.progress, dated.created, dated.lines), (Progress::Running, Some(7), None));
@@ -231,7 +240,7 @@ fn results_are_answers_failures_or_nothing() {
 fn operations_are_ordered_over_a_file() {
     let api = api(BatchForm::Operations);
     assert_eq!(api.endpoint(Dialect::Gemini, Operation::Chat), Some("generateContent"));
-    assert_eq!(api.endpoint(Dialect::Gemini, Operation::Embeddings), None);
+    assert_eq!(api.endpoint(Dialect::Gemini, Operation::Embeddings), Some("embedContent"));
     let lines = two_lines(&api);
     insta::assert_snapshot!(shown(api.upload("01ab", &lines)));
     insta::assert_snapshot!(shown(api.submit(&order("generateContent", Some("abc"), &lines))), @r#"
@@ -250,6 +259,44 @@ fn operations_are_ordered_over_a_file() {
     let below = upload("http://proxy.example/google/v1beta");
     assert_eq!(below.as_deref(), Some("http://proxy.example/google/upload/v1beta/files"));
     assert_eq!(upload("http://proxy.example"), None);
+}
+
+#[test]
+fn a_line_is_for_one_vector() {
+    let api = api(BatchForm::Operations);
+    let one = r#"{"requests": [ {"model": "models/m", "content": {"parts": [{"text": "a"}]}, "n": 1.0} ]}"#;
+    let two = r#"{"requests": [{"content": {}}, {"content": {}}]}"#;
+    let takes = |endpoint, body: &str| api.takes(endpoint, &|| body.as_bytes().to_vec());
+    assert!(takes("embedContent", one) && !takes("embedContent", two) && !takes("embedContent", "{}"));
+    assert!(takes("generateContent", two), "what is no vector is none of its business");
+    let line = |endpoint, body: &str| {
+        let (head, tail) = body.as_bytes().split_at(body.len() / 2);
+        api.addressed(endpoint, [head, tail].into_iter()).map(|body| body.map(|body| body.concat()))
+    };
+    let request = r#"{"model": "models/m", "content": {"parts": [{"text": "a"}]}, "n": 1.0}"#;
+    assert_eq!(line("embedContent", one), Ok(Some(request.as_bytes().to_vec())));
+    assert!(line("embedContent", two).is_err());
+    assert_eq!(line("generateContent", one), Ok(None));
+    insta::assert_snapshot!(shown(api.submit(&order("embedContent", Some("abc"), &Bytes::new()))), @r#"
+    POST https://api.example/v1/models/a%20model:asyncBatchEmbedContent application/json
+    {"batch":{"displayName":"trunkline-01ab.jsonl","inputConfig":{"fileName":"files/abc"}}}
+    "#);
+    let read = |text: &str| match api.read_result(&Bytes::copy_from_slice(text.as_bytes())).unwrap().end {
+        TheirEnd::Answered(body, None) => String::from_utf8(body.to_vec()).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let metered = r#"{"embedding":{"values": [1.0, -0.5e0]},"usageMetadata":{"promptTokenCount":3,"totalTokenCount":3}}"#;
+    for count in ["3", "\"3\""] {
+        let line = format!(
+            r#"{{"key": "a", "response": {{"tokenCount": {count}, "embedding": {{"values": [1.0, -0.5e0]}}}}}}"#
+        );
+        assert_eq!(read(&line), metered);
+    }
+    for as_it_is in
+        [r#"{"embedding": {"values": []}, "usageMetadata": {}}"#, r#"{"embedding": {}, "tokenCount": -1}"#]
+    {
+        assert_eq!(read(&format!(r#"{{"key": "a", "response": {as_it_is}}}"#)), as_it_is);
+    }
 }
 
 #[test]
@@ -374,6 +421,8 @@ fn lines_for_deployments_apart_name_those() {
         store: None,
         bucket: None,
         submit: None,
+        submit_embeddings: None,
+        manner: Manner::default(),
         apart,
         deployments: BTreeMap::from([("small".to_owned(), "small\" batch".to_owned())]),
         percent: None,
@@ -385,7 +434,7 @@ fn lines_for_deployments_apart_name_those() {
     assert!(api(true, "large").is_none() && api(false, "large").is_some());
     let addressed = |apart, body: &str| {
         let (head, tail) = body.as_bytes().split_at(body.len() / 2);
-        let pieces = api(apart, "small").unwrap().addressed([head, tail].into_iter());
+        let pieces = api(apart, "small").unwrap().addressed("/v1/chat/completions", [head, tail].into_iter());
         pieces.map(|pieces| pieces.map(|pieces| String::from_utf8(pieces.concat()).unwrap()))
     };
     assert_eq!(addressed(false, "{}"), Ok(None));
@@ -455,26 +504,35 @@ proptest! {
     }
 }
 
+/// The batch API of a preset.
+pub(super) fn of_preset(id: &str, model: &str) -> (BatchApi, Dialect) {
+    use crate::upstream::{Account, Upstream};
+    let account = Account {
+        base_url: "https://api.example/v1".to_owned(),
+        key: Some(trunkline_model::secret::Secret::new("k".to_owned())),
+        signing: None,
+        region: None,
+        headers: Vec::new(),
+        http2_cleartext: false,
+    };
+    let upstream = Upstream::new(&crate::preset::find(id).unwrap(), &account, model, None).unwrap();
+    (upstream.batch.unwrap_or_else(|| panic!("{id}")), upstream.dialect)
+}
+
 #[test]
 fn presets_that_have_one_reach_it() {
-    use crate::upstream::{Account, Upstream};
     for (id, model, submit) in [
         ("openai", "gpt-4.1-mini", "/batches"),
         ("anthropic", "claude-sonnet-4-5", "/messages/batches"),
         ("gemini", "gemini-2.5-flash", "/models/gemini-2.5-flash:batchGenerateContent"),
         ("mistral", "mistral-small-latest", "/batch/jobs"),
+        ("together", "a-model", "/batches"),
+        ("novita", "a-model", "/v1/batches"),
+        ("zhipu", "a-model", "/batches"),
+        ("parasail", "a-model", "/batches"),
+        ("xai", "grok-4.3", "/batches"),
     ] {
-        let account = Account {
-            base_url: "https://api.example/v1".to_owned(),
-            key: Some(trunkline_model::secret::Secret::new("k".to_owned())),
-            signing: None,
-            region: None,
-            headers: Vec::new(),
-            http2_cleartext: false,
-        };
-        let upstream = Upstream::new(&crate::preset::find(id).unwrap(), &account, model, None).unwrap();
-        let api = upstream.batch.unwrap_or_else(|| panic!("{id}"));
-        let dialect = upstream.dialect;
+        let (api, dialect) = of_preset(id, model);
         assert!(api.endpoint(dialect, Operation::Chat).is_some(), "{id}");
         let submitted = api.submit(&order("", Some("f"), &Bytes::new())).unwrap();
         assert_eq!(submitted.uri.path(), format!("/v1{submit}"));

@@ -1,9 +1,9 @@
 //! Files that carry lines up and results down.
 //!
-//! Owns the upload's form, which two forms of batch API share, and the lines of their results. Must not know what a batch is. Source:
+//! Owns the upload's form, which three forms of batch API share, and the lines of their results. Must not know what a batch is. Source:
 //! OpenAI's API reference, <https://platform.openai.com/docs/api-reference/files>; Mistral's is the same, <https://docs.mistral.ai/api>.
 
-use super::form::{borrowed, get, is_plain, json, named, part, words};
+use super::form::{Carriage, borrowed, get, is_plain, json, named, part, quoted, words};
 use super::{BatchApi, BatchRequest, TheirBatch, TheirEnd, TheirResult, Unreadable, Upload};
 use bytes::Bytes;
 use http::{HeaderValue, Method};
@@ -19,21 +19,72 @@ pub(super) fn file_name(mark: &str) -> String {
     format!("trunkline-{mark}.jsonl")
 }
 
-/// The call that uploads lines as a form.
-pub(super) fn upload(api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
-    let head = format!(
-        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--{BOUNDARY}\r\n\
-         Content-Disposition: form-data; name=\"file\"; filename=\"{}\"\r\nContent-Type: application/jsonl\r\n\r\n",
-        file_name(mark)
-    );
-    let tail = format!("\r\n--{BOUNDARY}--\r\n");
-    let content_type = HeaderValue::from_str(&format!("multipart/form-data; boundary={BOUNDARY}")).ok()?;
-    Some(BatchRequest {
-        method: Method::POST,
-        content_type: Some(content_type),
-        body: vec![head.into(), lines.clone(), tail.into()],
-        ..get(&api.files, &[], "", "")?
-    })
+/// Lines uploaded as a form.
+pub(super) struct AsForm {
+    /// The query of a list of files, those of a mark among them.
+    pub(super) list: fn(&BatchApi, &str) -> Option<String>,
+}
+
+impl Carriage for AsForm {
+    fn upload(&self, api: &BatchApi, mark: &str, lines: &Bytes) -> Option<BatchRequest> {
+        let name = file_name(mark);
+        let mut head = String::new();
+        let mut field = |name: &str, value: &str| {
+            head.push_str(&format!(
+                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            ));
+        };
+        field("purpose", &api.manner.purpose);
+        if api.manner.names_files {
+            field("file_name", &name);
+        }
+        head.push_str(&format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+             Content-Type: application/jsonl\r\n\r\n"
+        ));
+        let tail = format!("\r\n--{BOUNDARY}--\r\n");
+        let content_type =
+            HeaderValue::from_str(&format!("multipart/form-data; boundary={BOUNDARY}")).ok()?;
+        Some(BatchRequest {
+            method: Method::POST,
+            content_type: Some(content_type),
+            body: vec![head.into(), lines.clone(), tail.into()],
+            ..get(&api.upload, &[], "", "")?
+        })
+    }
+
+    fn read_upload(&self, _api: &BatchApi, _mark: &str, body: &[u8]) -> Result<Upload, Unreadable> {
+        let file: File = json(body)?;
+        // Azure looks through a file after it took it.
+        let is_ready = !matches!(file.status.as_deref(), Some("notRunning" | "pending" | "running"));
+        Ok(Upload { id: named(&file.id)?, is_ready })
+    }
+
+    fn uploads(&self, api: &BatchApi, mark: &str) -> Option<BatchRequest> {
+        get(&api.files, &[], "", &(self.list)(api, mark)?)
+    }
+
+    fn read_uploads(&self, _api: &BatchApi, body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
+        #[derive(Deserialize)]
+        struct List {
+            data: Vec<File>,
+        }
+        let name = file_name(mark);
+        let files = json::<List>(body)?.data.into_iter();
+        let ours = files.filter(|file| file.filename.as_ref() == Some(&name));
+        Ok(ours.map(|file| file.id).filter(|id| is_plain(id)).collect())
+    }
+}
+
+/// What stands before a line's body that says where it goes, and behind it.
+pub(super) fn framed(name: &str, endpoint: &str) -> (String, &'static str) {
+    let (name, endpoint) = (quoted(name), quoted(endpoint));
+    (format!("{{\"custom_id\":{name},\"method\":\"POST\",\"url\":{endpoint},\"body\":"), "}\n")
+}
+
+/// The same of one that is a name and a body only.
+pub(super) fn bare(name: &str) -> (String, &'static str) {
+    (format!("{{\"custom_id\":{},\"body\":", quoted(name)), "}\n")
 }
 
 #[derive(Deserialize)]
@@ -41,23 +92,6 @@ struct File {
     id: String,
     filename: Option<String>,
     status: Option<String>,
-}
-
-pub(super) fn read_upload(body: &[u8]) -> Result<Upload, Unreadable> {
-    let file: File = json(body)?;
-    // Azure looks through a file after it took it.
-    let is_ready = !matches!(file.status.as_deref(), Some("notRunning" | "pending" | "running"));
-    Ok(Upload { id: named(&file.id)?, is_ready })
-}
-
-pub(super) fn read_uploads(body: &[u8], mark: &str) -> Result<Vec<String>, Unreadable> {
-    #[derive(Deserialize)]
-    struct List {
-        data: Vec<File>,
-    }
-    let name = file_name(mark);
-    let ours = json::<List>(body)?.data.into_iter().filter(|file| file.filename.as_ref() == Some(&name));
-    Ok(ours.map(|file| file.id).filter(|id| is_plain(id)).collect())
 }
 
 /// The calls that fetch the files of a batch's results.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::access::{Key, KeyScheme, Signature, SisterService};
 use super::endpoint::Endpoint;
-use crate::batch::BatchSupport;
+use crate::batch::{BatchForm, BatchSupport, Manner};
 use serde::Deserialize;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::facts::DataFacts;
@@ -387,8 +387,21 @@ impl Preset {
                 self.batch.as_ref().and_then(|batch| batch.percent).is_some_and(|percent| percent > 99),
                 "batch.percent is what a line costs in percent of a request by itself, less than 100",
             ),
+            (
+                self.has_wrong_manner(),
+                "batch.manner says how the form files is spoken differently: paths that start with a slash, a window",
+            ),
         ];
         checks.into_iter().find(|(wrong, _)| *wrong).map(|(_, problem)| problem)
+    }
+
+    fn has_wrong_manner(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| {
+            let Manner { upload, version, window, .. } = &batch.manner;
+            let paths = upload.iter().chain([version]);
+            let is_wrong = *window == 0 || paths.into_iter().any(|path| !path.starts_with('/'));
+            is_wrong || batch.form != BatchForm::Files && batch.manner != Manner::default()
+        })
     }
 
     fn is_batch_incomplete(&self) -> bool {
@@ -572,6 +585,10 @@ chat = "/chat/completions"
                 "[endpoints]",
                 "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]",
             ),
+            (
+                "[endpoints]",
+                "[batch]\nform = \"inline\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\nmanner = { window = 48 }\n[endpoints]\nbatches = \"/b\"",
+            ),
             ("[endpoints]", "[parameters]\nrefuse = [\"n\"]\n[endpoints]"),
             ("\"openai\"", "\"telnet\""),
             (
@@ -600,6 +617,7 @@ chat = "/chat/completions"
         "[limits]\nstyle = \"named\"\n[endpoints]": read the preset `acme`: limit headers go with the style named, and only with it
         "[data]\nzdr = true\n[endpoints]": read the preset `acme`: data claims need their source
         "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]": read the preset `acme`: a batch API needs the endpoints batches and, but for the form inline, files
+        "[batch]\nform = \"inline\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\nmanner = { window = 48 }\n[endpoints]\nbatches = \"/b\"": read the preset `acme`: batch.manner says how the form files is spoken differently: paths that start with a slash, a window
         "[parameters]\nrefuse = [\"n\"]\n[endpoints]": unknown field `refuse`, expected one of `output_limit`, `stream_usage`, `json_schema`, `image_urls`, `developer_role`, `reasoning_field`, `refused`, `ignored`, `renamed`
         "\"telnet\"": unknown variant `telnet`, expected one of `openai`, `anthropic`, `gemini`, `responses`, `converse`, `cohere`, `mistral`
         "[sister_services.rerank]\nhost = \"a\"\nsister_host = \"b\"\nmodel = \"{model}\"\n[endpoints]": read the preset `acme`: a sister service must serve one of the endpoints

@@ -113,8 +113,8 @@ fn finished(ranker: &Ranker<'_>, legs: &Legs, lists: &Lists) -> Plan {
             .map(|leg| Leg { deployment: leg.ranked.deployment, tier: ranker.tier_name(leg.tier).clone() })
             .collect()
     };
-    let route = ranker.input().route;
-    let mut timeouts = route.timeouts;
+    let (route, shape) = (ranker.input().route, ranker.input().shape);
+    let mut timeouts = route.timeouts.for_request(shape.operation, shape.delivery);
     if let Some(total) = ranker.input().caller.total_timeout {
         timeouts.total = timeouts.total.min(total);
     }

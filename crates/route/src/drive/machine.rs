@@ -282,6 +282,8 @@ impl Drive {
     /// Notes what a failure says about its deployment.
     fn learn(&mut self, deployment: DeploymentIndex, failure: &Failure, now: Moment) {
         let rate_limit_wait = self.policy.rate_limit_wait;
+        // Some say "now", or a moment that has passed, with every refusal: at once is how attempts are used up for nothing.
+        let least_wait = self.policy.backoff;
         let again = reaction(failure.class).again;
         let sent = reaction(failure.class).sent;
         let tried = self.tried_mut(deployment);
@@ -296,7 +298,7 @@ impl Drive {
                 tried.barred = wait.is_none() || before > 0;
                 tried.ready = now + wait.unwrap_or_default();
             }
-            (_, Some(wait)) => tried.ready = now + wait,
+            (_, Some(wait)) => tried.ready = now + wait.max(least_wait),
             (Again::AfterRetryAfter, None) => tried.ready = now + rate_limit_wait * (1 << before.min(5)),
             (Again::AfterBackoff, None) => tried.backoff_from = Some(now),
         }

@@ -103,6 +103,6 @@ pub const fn reaction(class: FailureClass) -> Reaction {
             sent: false,
             ..last
         },
-        Class::BadRequest | Class::TotalTimeout | Class::ClientGone => last,
+        Class::BadRequest | Class::TotalTimeout | Class::Overtaken | Class::ClientGone => last,
     }
 }

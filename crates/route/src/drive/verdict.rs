@@ -91,6 +91,7 @@ pub(super) const fn weight(class: FailureClass) -> u8 {
         Class::LocalLimit => 20,
         Class::Unsupported => 15,
         Class::TotalTimeout => 10,
+        Class::Overtaken => 5,
     }
 }
 

@@ -113,7 +113,8 @@ impl Call {
 
 /// Whether a call ended because nobody would wait any longer.
 const fn is_too_slow(class: FailureClass) -> bool {
-    matches!(class, FailureClass::FirstTokenTimeout | FailureClass::TotalTimeout | FailureClass::ClientGone)
+    use FailureClass as Class;
+    matches!(class, Class::FirstTokenTimeout | Class::TotalTimeout | Class::Overtaken | Class::ClientGone)
 }
 
 impl Drop for Call {

@@ -74,8 +74,10 @@ pub fn effect(failure: &Failure) -> Effect {
         | Class::ContentRefused
         | Class::BadRequest
         | Class::BadAnswer => quiet(Remembered::Alive),
-        Class::TotalTimeout | Class::Unsupported | Class::LocalLimit | Class::ClientGone => {
-            quiet(Remembered::Nothing)
-        }
+        Class::TotalTimeout
+        | Class::Unsupported
+        | Class::LocalLimit
+        | Class::Overtaken
+        | Class::ClientGone => quiet(Remembered::Nothing),
     }
 }

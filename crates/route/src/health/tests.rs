@@ -157,6 +157,7 @@ fn the_requests_own_faults_change_nothing() {
         FailureClass::Unsupported,
         FailureClass::LocalLimit,
         FailureClass::TotalTimeout,
+        FailureClass::Overtaken,
         FailureClass::ClientGone,
     ] {
         for _ in 0..30 {

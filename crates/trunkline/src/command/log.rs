@@ -5,6 +5,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,6 +26,15 @@ pub(crate) struct Options {
     /// Only of this virtual key.
     #[arg(long)]
     key: Option<String>,
+    /// Only of this end user.
+    #[arg(long)]
+    user: Option<String>,
+    /// Only of this session.
+    #[arg(long)]
+    session: Option<String>,
+    /// Only with this tag; may be given several times.
+    #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = tag)]
+    tags: Vec<(String, String)>,
     /// Only of this route.
     #[arg(long)]
     route: Option<String>,
@@ -40,6 +50,9 @@ pub(crate) struct Options {
     /// Only with this HTTP status.
     #[arg(long)]
     status: Option<u16>,
+    /// Only answered with an error of this code, for example `rate_limited`.
+    #[arg(long)]
+    error: Option<String>,
     /// Only copies that were sent to a candidate beside what was served.
     #[arg(long)]
     shadow: bool,
@@ -87,11 +100,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let records = with_feedback(&path, &page.records)?;
     if options.json {
         for record in &records {
-            println!("{}", serde_json::to_string(record)?);
+            println!("{}", whole(record)?);
         }
+    } else if records.is_empty() {
+        println!("no request in {} matches", path.display());
     } else if options.id.is_some() {
         for record in &records {
-            println!("{}", serde_json::to_string_pretty(record)?);
+            println!("{:#}", whole(record)?);
         }
     } else {
         println!("{}", table(&records));
@@ -140,6 +155,21 @@ fn with_feedback<'a>(log: &Path, records: &'a [RequestRecord]) -> anyhow::Result
         .collect()
 }
 
+/// A record as JSON, with its decision as an object instead of a text in JSON within JSON.
+fn whole(record: &Shown<'_>) -> anyhow::Result<Value> {
+    let mut whole = serde_json::to_value(record)?;
+    let decision = record.record.decision.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    if let Some(decision) = decision {
+        whole["decision"] = decision;
+    }
+    Ok(whole)
+}
+
+fn tag(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("a tag is a name and a value: NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
 fn query(options: &Options) -> anyhow::Result<Query> {
     let outcomes =
         [Outcome::Served, Outcome::Refused, Outcome::Failed, Outcome::BrokenOff, Outcome::ClientGone];
@@ -155,11 +185,15 @@ fn query(options: &Options) -> anyhow::Result<Query> {
     Ok(Query {
         since,
         key: options.key.clone(),
+        user: options.user.clone(),
+        session: options.session.clone(),
+        tags: options.tags.clone(),
         route: options.route.clone(),
         provider: options.provider.clone(),
         model: options.model.clone(),
         outcome: outcomes.into_iter().find(|outcome| Some(outcome.name()) == options.outcome.as_deref()),
         status: options.status,
+        error_code: options.error.clone(),
         shadow: options.shadow,
         failed_over: options.failed_over,
         id: options.id,

@@ -5,6 +5,7 @@
 
 use crate::configuration::{self, Origin};
 use crate::logging::{self, LogFormat};
+use crate::open_files;
 use anyhow::Context;
 use clap::Args;
 use std::net::SocketAddr;
@@ -46,6 +47,8 @@ const KEEP_LEARNED: Duration = Duration::from_secs(10);
 const HEAR: Duration = Duration::from_secs(5);
 /// How often what was spent under daily caps is kept: a killed process forgets at most this much.
 const KEEP_ACCOUNTS: Duration = Duration::from_secs(1);
+/// Fewer requests at a time than this are worth a word: every shell and service manager grants more.
+const FEW: u32 = 250;
 /// Changes of a file within this time are one change.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -85,14 +88,15 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
     let gateway = build(snapshot)?;
     let listener = listener(listen).await?;
     let address = listener.local_addr().context("read the address listened on")?;
-    let generation = gateway.generation();
-    tracing::info!(
-        %address,
-        routes = generation.snapshot.routes.iter().count(),
-        deployments = generation.snapshot.fleet.len(),
-        config = %format_args!("{:016x}", generation.snapshot.version),
-        "serving"
-    );
+    let files = open_files::take_all();
+    if gateway.share_files(files) < FEW {
+        tracing::warn!(
+            files,
+            requests = gateway.most_open(),
+            "the process may open few files, so it serves few requests at a time; raise `ulimit -n`"
+        );
+    }
+    announce(&gateway, address, &origin);
     watch(&gateway, origin)?;
     now_and_then(&gateway, KEEP_LEARNED, |gateway| gateway.keep_learned());
     now_and_then(&gateway, KEEP_ACCOUNTS, |gateway| gateway.keep_accounts());
@@ -100,13 +104,42 @@ async fn serve(origin: Origin, snapshot: Snapshot) -> anyhow::Result<ExitCode> {
         let gateway = Arc::clone(gateway);
         tokio::task::spawn_blocking(move || gateway.hear());
     });
-    let drained = server::run(Arc::clone(&gateway), listener, stop()).await;
+    let drained = tokio::select! {
+        drained = server::run(Arc::clone(&gateway), listener, stop()) => drained,
+        () = stop_at_once() => Drained::Cut,
+    };
     gateway.keep_learned();
     gateway.keep_accounts();
     gateway.recorder.flush();
     gateway.responses.flush();
     gateway.learning.flush();
     Ok(if drained == Drained::Completely { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// Says what is served and how to reach it.
+fn announce(gateway: &Gateway, address: SocketAddr, origin: &Origin) {
+    let generation = gateway.generation();
+    let snapshot = &generation.snapshot;
+    let providers: Vec<&str> = snapshot.providers.iter().map(|provider| &*provider.name).collect();
+    let providers = providers.join(", ");
+    if *origin == Origin::Environment {
+        tracing::info!(%providers, "there is no configuration file: providers are those whose API keys are in the environment");
+    }
+    tracing::info!(
+        %address,
+        %providers,
+        routes = snapshot.routes.iter().count(),
+        deployments = snapshot.fleet.len(),
+        most_requests = gateway.most_open(),
+        config = %format_args!("{:016x}", snapshot.version),
+        "serving"
+    );
+    if *origin == Origin::Environment {
+        tracing::info!(
+            "base URL of OpenAI's clients: http://{address}/v1, of all others: http://{address}; \
+             their `model` is `auto` or `provider/model`, their API key anything"
+        );
+    }
 }
 
 /// Takes an address to listen on.
@@ -191,6 +224,22 @@ async fn stop() {
         _ = terminate.recv() => tracing::info!("SIGTERM"),
         _ = interrupt.recv() => tracing::info!("SIGINT"),
     }
+}
+
+/// Resolves at the second SIGTERM or SIGINT: whoever asks twice does not want to wait for open requests.
+async fn stop_at_once() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    for _ in 0..2 {
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+        }
+    }
+    tracing::warn!("told to stop again: open requests are cut off");
 }
 
 /// Reloads on SIGHUP and when a file changes, for as long as the process lives.

@@ -2,7 +2,10 @@
 
 use crate::support::{Gateway, provider, simulator};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use trunkline_model::money::{Cost, CostConfidence};
+use trunkline_model::usage::UsageSource;
 use trunkline_sim::DialectName;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,6 +37,71 @@ async fn what_went_through_the_model_is_shown_and_what_is_billed_is_charged() {
         let expected = i64::try_from((usage.prompt() - 60) * 2_500 + usage.completion() * 10_000).unwrap();
         let amount = record.cost.amount.map(|amount| amount.0);
         assert_eq!((amount, record.cost.confidence), (Some(expected), CostConfidence::Exact), "{record:?}");
+    }
+}
+
+/// A server that answers every call alike.
+async fn server(content_type: &'static str, body: &'static str) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            // The body of a request ends with the brace of its object, and every call here is small.
+            while !request.ends_with(b"}") {
+                if stream.read_buf(&mut request).await.unwrap() == 0 {
+                    break;
+                }
+            }
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await.unwrap();
+        }
+    });
+    address
+}
+
+/// Servers that fill `usage` with zeros, or with what the protocol does not have, do not give their answers away.
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_of_zeros_does_not_make_an_answer_free() {
+    let plain = server(
+        "application/json",
+        r#"{"id":"1","object":"chat.completion","created":1,"model":"mine","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there, how are you today?"},"finish_reason":"stop"}],"usage":{"prompt_tokens":-10,"completion_tokens":0,"total_tokens":"12"}}"#,
+    )
+    .await;
+    let streamed = server(
+        "text/event-stream",
+        "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"mine\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello there, how are you today?\"},\"finish_reason\":\"stop\"}]}\n\n\
+         data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"mine\",\"choices\":[],\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,\"total_tokens\":0}}\n\n\
+         data: [DONE]\n\n",
+    )
+    .await;
+    let own = |name: &str, address| {
+        format!(
+            "  {name}: {{ preset: openai-compatible, url: \"http://{address}/v1\", key: k, models: [mine] }}\n"
+        )
+    };
+    let price = "price: { input: 1, output: 2 }";
+    let gateway = Gateway::start(&format!(
+        "providers:\n{}{}models:\n  plain/mine: {{ {price} }}\n  streamed/mine: {{ {price} }}\n",
+        own("plain", plain),
+        own("streamed", streamed)
+    ))
+    .await;
+    for (name, is_stream) in [("plain", false), ("streamed", true)] {
+        for path in ["/v1/chat/completions", "/v1/messages"] {
+            let body = json!({"model": format!("{name}/mine"), "stream": is_stream, "max_tokens": 100,
+                "messages": [{"role": "user", "content": "Hello, who is there?"}]});
+            let answer = gateway.post(path, body.to_string()).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let record = gateway.record(answer.id()).await;
+            assert!(record.usage.prompt() > 3 && record.usage.completion() > 3, "{path} {record:?}");
+            assert_eq!(record.usage_source, UsageSource::Estimated, "{path} {record:?}");
+            assert_eq!(record.cost.confidence, CostConfidence::Estimated, "{path} {record:?}");
+            assert!(record.cost.amount.is_some_and(|amount| amount.0 > 0), "{path} {record:?}");
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The client goes away: its upstream call is cancelled and recorded as such.
 
-use crate::support::{Face, Gateway, PATIENCE, exchange, model, provider, simulator};
+use crate::support::{Face, Gateway, KEY, PATIENCE, exchange, model, provider, simulator};
 use http_body_util::{BodyExt, Full};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 use trunkline_model::record::Outcome;
 use trunkline_sim::{Delay, DialectName, Fault, Progress, Simulator};
@@ -62,4 +64,32 @@ async fn a_client_that_leaves_before_the_answer_begins_cancels_the_upstream_call
         let records = gateway.records(1).await;
         assert_eq!(records.iter().map(|record| record.outcome).collect::<Vec<_>>(), [Outcome::ClientGone]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stays_and_takes_nothing_is_not_waited_for() {
+    let simulator = simulator(DialectName::OpenAi).await;
+    let gateway = Gateway::start(&format!(
+        "server: {{ client_timeout: 1s }}\nproviders:\n{}",
+        provider("only", DialectName::OpenAi, &simulator.base_url())
+    ))
+    .await;
+    let model = format!("only/{}", model(DialectName::OpenAi));
+    // Far more than the sockets on the way can hold.
+    let body = Face::OpenAi.body(&model, "[[sim: words=300000]]", true);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(gateway.address()).await.unwrap();
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        Face::OpenAi.path(),
+        body.len()
+    );
+    stream.write_all([head.as_bytes(), body.as_bytes()].concat().as_slice()).await.unwrap();
+    noticed(&simulator, Instant::now()).await;
+    let record = gateway.records(1).await.remove(0);
+    assert_eq!((record.outcome, record.attempts.len()), (Outcome::ClientGone, 1));
+    assert!(record.usage.completion() > 0, "{:?}", record.usage);
+    drop(stream);
 }

@@ -2,6 +2,7 @@
 
 use crate::support::PATIENCE;
 use insta::assert_snapshot;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -55,6 +56,71 @@ fn without_a_provider_it_says_how_to_get_one() {
         refusal(trunkline(folder.path()).arg("serve")),
         @"error: no provider is configured: set an API key such as OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY, or give a file with --config (`trunkline demo` needs neither)"
     );
+}
+
+#[test]
+fn its_help_says_what_it_is() {
+    let folder = TempDir::new().unwrap();
+    let output = ended(trunkline(folder.path()).arg("--help").spawn().unwrap());
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert_snapshot!(
+        help.lines().next().unwrap(),
+        @"One line to every model: an LLM router and gateway"
+    );
+}
+
+#[test]
+fn a_broken_file_is_told_as_check_tells_it() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("trunkline.yaml"), "providers: [\n").unwrap();
+    let told = ["serve", "check"].map(|command| {
+        let mut started = trunkline(folder.path());
+        started.arg(command).args((command == "serve").then_some("--config")).arg("trunkline.yaml");
+        let output = ended(started.spawn().unwrap());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap().trim_end().to_owned()
+    });
+    assert_eq!(told[0], told[1]);
+    assert_snapshot!(told[0], @"
+    error: not valid YAML: unclosed bracket '['
+     --> trunkline.yaml:1:12
+      |
+    1 | providers: [
+      |            ^
+
+    1 error, 0 warnings
+    ");
+}
+
+#[test]
+fn with_a_key_alone_it_says_whom_it_found_and_how_it_is_reached() {
+    let folder = TempDir::new().unwrap();
+    let mut serve = trunkline(folder.path());
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    serve.env("OPENAI_API_KEY", "sk-x").env("ANTHROPIC_API_KEY", "sk-y");
+    let mut child = serve.spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut told = Vec::new();
+    for line in lines.map_while(Result::ok) {
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address = line["address"].as_str().map(ToOwned::to_owned);
+        told.push((line["message"].as_str().unwrap().to_owned(), line["providers"].clone(), address));
+        if told.len() == 3 {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let address = told.iter().find_map(|(_, _, address)| address.clone()).expect("where it listens");
+    let told: Vec<String> = told
+        .iter()
+        .map(|(message, providers, _)| format!("{} {providers}", message.replace(&address, "ADDRESS")))
+        .collect();
+    assert_snapshot!(told.join("\n"), @r#"
+    there is no configuration file: providers are those whose API keys are in the environment "anthropic, openai"
+    serving "anthropic, openai"
+    base URL of OpenAI's clients: http://ADDRESS/v1, of all others: http://ADDRESS; their `model` is `auto` or `provider/model`, their API key anything null
+    "#);
 }
 
 #[test]

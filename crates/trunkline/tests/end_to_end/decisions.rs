@@ -5,7 +5,7 @@ use http_body_util::Full;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
-use trunkline_sim::{DialectName, Simulator};
+use trunkline_sim::{DialectName, Fault, Simulator};
 
 struct Fleet {
     simulators: Vec<Simulator>,
@@ -203,4 +203,46 @@ async fn strict_mode_refuses_what_is_otherwise_dropped_with_a_warning() {
     assert_eq!((strict.status, strict.error_code()), (400, "unsupported_parameter"), "{}", strict.text());
     assert!(strict.json()["error"]["message"].as_str().unwrap().contains("logit_bias"), "{}", strict.text());
     assert_eq!(anthropic.counters().requests, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_names_nothing_is_the_client_s_mistake() {
+    let fleet = fleet(ROUTES).await;
+    let told = async |pin: &str| {
+        let answer = fleet.ask(Face::OpenAi.body("held", "Hello", false), &[("x-trunkline-pin", pin)]).await;
+        assert_eq!((answer.status, answer.error_code()), (404, "model_not_found"), "{}", answer.text());
+        let error = answer.json()["error"].clone();
+        assert_eq!(error["param"], "x-trunkline-pin", "{error}");
+        error["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        told("p1/gpt-4.l").await,
+        "there is no deployment or model `p1/gpt-4.l` to pin to; did you mean `p1/gpt-4.1`?"
+    );
+    assert_eq!(
+        told("spread").await,
+        "`spread` is a route, and a pin names a deployment or model; ask for the route in `model`"
+    );
+    assert_eq!(fleet.sent(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_names_its_decision_and_what_was_tried() {
+    let fleet = fleet(ROUTES).await;
+    fleet.simulators.iter().for_each(|simulator| simulator.fail_with(Fault::ServerError));
+    for streamed in [false, true] {
+        let failed = fleet.ask(Face::OpenAi.body("spread", "Hello", streamed), &[]).await;
+        assert_eq!((failed.status, failed.error_code()), (502, "upstream_failed"), "{}", failed.shown());
+        let names = ["route", "tier", "attempts", "cost-usd", "cost-confidence"];
+        let told = names.map(|name| failed.header(&format!("x-trunkline-{name}")).to_owned());
+        assert_eq!(told, ["spread", "all", "4", "0", "exact"]);
+        let id = failed.header("x-trunkline-decision").to_owned();
+        // Decisions are there once they are written.
+        fleet.gateway.record(failed.id()).await;
+        let past = fleet.gateway.get(&format!("/v1/decisions/{id}")).await;
+        assert_eq!((past.status, &past.json()["decision"]["route"]), (200, &Value::from("spread")));
+    }
+    // Before there is a decision there is nothing to tell.
+    let unknown = fleet.ask(Face::OpenAi.body("nowhere", "Hello", false), &[]).await;
+    assert!(!unknown.headers.contains_key("x-trunkline-decision"), "{}", unknown.shown());
 }

@@ -2,8 +2,9 @@
 
 use crate::support::{Face, Gateway, eventually, faulty, model, provider, simulator};
 use futures_util::{StreamExt, stream};
+use std::time::Duration;
 use trunkline_model::record::{AttemptKind, Outcome};
-use trunkline_sim::{DialectName, Fault, Phase};
+use trunkline_sim::{Delay, DialectName, Fault, Phase};
 
 /// Requests at the same time: as many as keep two cores busy without making anybody late.
 const AT_ONCE: usize = 8;
@@ -44,7 +45,7 @@ async fn configuration(dialect: DialectName, first: &trunkline_sim::Simulator, s
                 "  {name}-{kind}:\n    tiers: {{ first: {{ deployments: [at-{name}-{kind}] }}, \
                  second: {{ deployments: [second/{}] }} }}\n    \
                  fallback: {{ error: [second], rate_limit: [second], context_length: [second], content_filter: [second] }}\n    \
-                 timeouts: {{ connect: 2s, first_token: 2s, between_tokens: 2s }}\n",
+                 timeouts: {{ connect: 2s, first_token: 2s, whole_answer: 2s, between_tokens: 2s }}\n",
                 model(DialectName::OpenAi)
             ));
         }
@@ -209,5 +210,24 @@ async fn the_attempt_budget_of_a_route_is_kept_whoever_is_left() {
             let record = gateway.record(answer.id()).await;
             assert_eq!(record.attempts.len(), if is_served { 3 } else { attempts });
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_one_piece_has_more_time_than_a_first_token() {
+    let slow = simulator(DialectName::OpenAi).await;
+    slow.script(|script| script.headers = Delay::constant(Duration::from_secs(1)));
+    let gateway = Gateway::start(&format!(
+        "providers:\n{}routes:\n  main:\n    tiers: {{ one: {{ deployments: [slow/{}] }} }}\n    \
+         timeouts: {{ first_token: 100ms, total: 1m }}\n    attempts: 1\n",
+        provider("slow", DialectName::OpenAi, &slow.base_url()),
+        model(DialectName::OpenAi)
+    ))
+    .await;
+    for face in Face::BOTH {
+        let whole = gateway.post(face.path(), face.body("main", "Hello", false)).await;
+        assert_eq!(whole.status, 200, "it comes when its last token is made: {}", whole.shown());
+        let streamed = gateway.post(face.path(), face.body("main", "Hello", true)).await;
+        assert_eq!((streamed.status, streamed.error_code()), (504, "timeout"), "{}", streamed.shown());
     }
 }

@@ -48,7 +48,7 @@ async fn the_faster_one_answers(streamed: bool) {
     assert_eq!(record.deployment.as_deref(), Some(names[1].as_str()));
     let attempts: Vec<_> =
         record.attempts.iter().map(|attempt| (&*attempt.deployment, attempt.kind, attempt.failure)).collect();
-    let loser = (names[0].as_str(), AttemptKind::First, Some(FailureClass::ClientGone));
+    let loser = (names[0].as_str(), AttemptKind::First, Some(FailureClass::Overtaken));
     assert_eq!(attempts, [loser, (names[1].as_str(), AttemptKind::Hedge, None)]);
     assert_eq!(record.attempts[0].message.as_deref(), Some("cancelled: another attempt was faster"));
     // The provider read the prompt of the one that lost: that is not free.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use trunkline_sim::{Delay, DialectName, Simulator};
+use trunkline_sim::{Delay, DialectName, Fault, Rule, Simulator};
 
 fn configuration(simulators: &[Simulator], used: usize) -> String {
     let mut text = String::from("server: { drain: 20s }\nproviders:\n");
@@ -234,4 +234,22 @@ async fn without_keys_it_does_not_open_its_door_to_other_machines() {
     assert!(!output.status.success());
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("allow_unauthenticated"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_twice_for_the_stop_does_not_wait_for_open_requests() {
+    let silent = simulator(DialectName::OpenAi).await;
+    silent.script(|script| script.rules = vec![Rule::always(Fault::HangBeforeHeaders)]);
+    let providers = provider("only", DialectName::OpenAi, &silent.base_url());
+    let mut gateway = Gateway::start(&format!("server: {{ drain: 1h }}\nproviders:\n{providers}")).await;
+    let name = format!("only/{}", model(DialectName::OpenAi));
+    let (address, asked) = (gateway.address(), request(Face::OpenAi.body(&name, "Hello", true)));
+    let client = tokio::spawn(async move { exchange(address, asked).await.map(|_| ()) });
+    eventually("the call", async || (silent.counters().requests > 0).then_some(())).await;
+    gateway.signal("INT");
+    gateway.logged("draining").await;
+    assert!(gateway.is_running());
+    gateway.signal("INT");
+    assert_eq!(gateway.ended().await.code(), Some(3));
+    assert!(client.await.unwrap().is_err(), "the connection is gone");
 }

@@ -42,6 +42,7 @@ mod learning;
 mod lifecycle;
 mod limits;
 mod media;
+mod open_files;
 mod parameters;
 mod passthrough;
 mod raw_passthrough;

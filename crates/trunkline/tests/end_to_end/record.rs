@@ -121,6 +121,52 @@ async fn the_command_line_searches_the_log() {
     assert_eq!(ids(&["--id", served.id()]), [served.id()]);
     assert_eq!(ids(&["--outcome", "refused"]), [""; 0]);
     assert_eq!(ids(&["--since", "1h", "--limit", "1"]), [failed_over.id()]);
+    // The decision is there to be read, not as a text within a text.
+    let decision = &log(&["--id", served.id()])[0]["decision"];
+    assert_eq!(decision["plan"]["legs"][0], log(&["--id", served.id()])[0]["deployment"], "{decision}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_searched_by_who_asked_and_what_they_were_told() {
+    let (_first, _second, gateway) = two_providers().await;
+    let ask = async |user: &str, session: &str, tags: &str, model: &str| {
+        let request = gateway
+            .builder(Face::OpenAi.path())
+            .header("x-trunkline-user", user)
+            .header("x-trunkline-session", session)
+            .header("x-trunkline-tags", tags)
+            .body(Full::new(Face::OpenAi.body(model, "Hello", false).into()))
+            .unwrap();
+        gateway.send(request).await.id().to_owned()
+    };
+    let ann = ask("ann", "s-1", "team=web,plan=pro", "main").await;
+    let bob = ask("bob", "s-2", "team=web,plan=free", "main").await;
+    let eve = ask("ann \"the\" eve", "s-1", "team=api", "nowhere").await;
+    gateway.records(3).await;
+    let log = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
+        command.arg("log").args(arguments).arg("--config").arg(gateway.configuration());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let ids = |arguments: &[&str]| -> Vec<String> {
+        let text = log(&[&["--json"], arguments].concat()).1;
+        let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        records.map(|record| record["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(&["--user", "ann"]), [&*ann]);
+    assert_eq!(ids(&["--user", "ann \"the\" eve"]), [&*eve]);
+    assert_eq!(ids(&["--session", "s-1"]), [&*eve, &*ann]);
+    assert_eq!(ids(&["--tag", "team=web"]), [&*bob, &*ann]);
+    assert_eq!(ids(&["--tag", "team=web", "--tag", "plan=free"]), [&*bob]);
+    assert_eq!(ids(&["--tag", "web=team"]), [""; 0]);
+    assert_eq!(ids(&["--error", "model_not_found"]), [&*eve]);
+    let (code, told) = log(&["--user", "nobody"]);
+    let file = gateway.database().display().to_string();
+    assert_eq!((code, told.replace(&file, "FILE").trim_end()), (Some(1), "no request in FILE matches"));
+    let (code, told) = log(&["--tag", "team"]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("a tag is a name and a value: NAME=VALUE"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,7 +37,16 @@ impl Gateway {
     pub(crate) async fn start_with_largest_file(configuration: &str, bytes: u64) -> Self {
         let folder = TempDir::new().unwrap();
         Self::write(folder.path(), configuration);
-        Self::launch(Arc::new(folder), Some(bytes)).await
+        Self::launch(Arc::new(folder), Some(&format!("--fsize={bytes}:"))).await
+    }
+
+    /// Like [`Gateway::start`], with another limit of open files, as `prlimit` takes it: `N` for both the soft and the hard
+    /// one, `N:` for the soft one.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn start_with_open_files(configuration: &str, limit: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        Self::write(folder.path(), configuration);
+        Self::launch(Arc::new(folder), Some(&format!("--nofile={limit}"))).await
     }
 
     /// Lifts that limit while the process runs.
@@ -54,14 +63,14 @@ impl Gateway {
         Self::launch(Arc::clone(&self.folder), None).await
     }
 
-    async fn launch(folder: Arc<TempDir>, largest_file: Option<u64>) -> Self {
-        let mut command = match largest_file {
+    async fn launch(folder: Arc<TempDir>, limit: Option<&str>) -> Self {
+        let mut command = match limit {
             None => Command::new(binary()),
-            Some(bytes) => {
-                // Only the soft limit, and without the signal that would end the process instead of failing the write.
+            Some(limit) => {
+                // Without the signal that would end the process instead of failing a write beyond a file's largest size.
                 let mut command = Command::new("sh");
-                let script = "trap '' XFSZ; exec prlimit --fsize=\"$0\": \"$@\"";
-                command.args(["-c", script, &bytes.to_string(), binary()]);
+                let script = "trap '' XFSZ; exec prlimit \"$0\" \"$@\"";
+                command.args(["-c", script, limit, binary()]);
                 command
             }
         };

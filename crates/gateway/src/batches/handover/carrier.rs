@@ -35,7 +35,7 @@ const MOST_LOOKS_AT_UPLOADS: usize = 120;
 /// Results that are written together, and bytes at which fewer are.
 const PAGE: usize = 32;
 const PAGE_BYTES: usize = 4 << 20;
-/// The largest line of results.
+/// The largest line of results, and the largest page.
 const LARGEST_RESULT: usize = 64 << 20;
 
 /// What came of a look at a handover.
@@ -350,6 +350,12 @@ impl Carrier<'_> {
         }
         let theirs = &self.with_objects(theirs.clone()).await?;
         for request in self.api.results(theirs) {
+            if self.api.has_result_pages() {
+                if !self.fetch_pages(theirs, request).await? {
+                    return Ok(Carried::Again(Duration::from_secs(1)));
+                }
+                continue;
+            }
             let body = exchange::call(self.gateway, self.upstream, Some(request), &HeaderMap::new()).await?;
             let mut lines = Lines::new(body);
             let (mut page, mut bytes) = (Vec::new(), 0);
@@ -373,6 +379,35 @@ impl Carrier<'_> {
         }
         end(self.gateway, self.desk, self.handover, Return::Failed).await;
         Ok(Carried::Again(Duration::ZERO))
+    }
+
+    /// Fetches results that come in pages; tells whether it got to their end before the gateway stops.
+    async fn fetch_pages(&self, theirs: &TheirBatch, first: BatchRequest) -> Result<bool, Trouble> {
+        let mut request = Some(first);
+        while request.is_some() {
+            let none = HeaderMap::new();
+            let body =
+                exchange::whole_within(self.gateway, self.upstream, request, &none, LARGEST_RESULT).await?;
+            let page = self.api.read_result_page(theirs, &body).map_err(|error| unreadable(&error))?;
+            let mut results = Vec::new();
+            for result in page.results {
+                match result {
+                    Ok(result) => results.push(result),
+                    Err(error) => {
+                        tracing::warn!(handover = self.handover.id, %error, "a result cannot be read");
+                    }
+                }
+            }
+            while !results.is_empty() {
+                let rest = results.split_off(results.len().min(PAGE));
+                self.settle(std::mem::replace(&mut results, rest)).await;
+            }
+            request = page.next;
+            if request.is_some() && self.gateway.is_draining() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn settle(&self, page: Vec<TheirResult>) {

@@ -5,6 +5,7 @@
 
 use super::super::details::target;
 use super::super::line::{self, Order, Way};
+use super::MARGIN;
 use super::schedule::Desk;
 use crate::accept;
 use crate::admit::Admitted;
@@ -56,12 +57,13 @@ pub(super) struct Note {
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Decides on a line; `None` leaves it to the queue.
+/// Decides on a line of a batch that has so many seconds left; `None` leaves it to the queue.
 pub(super) async fn decide(
     gateway: &Arc<Gateway>,
     desk: &Desk,
     order: &Order,
     line: &ClaimedLine,
+    left: u64,
 ) -> Option<Parcel> {
     let generation = gateway.generation();
     let (dialect, operation, path) = target(&order.details.endpoint)?;
@@ -73,7 +75,7 @@ pub(super) async fn decide(
     // A line that is refused is refused again when it is sent, which tells its client why.
     let admitted =
         line::admit(gateway, &generation, order, line, written, &mut case, Way::Together(None)).await;
-    let parcel = admitted.ok().and_then(|admitted| pack(gateway, desk, line, &admitted, &mut case));
+    let parcel = admitted.ok().and_then(|admitted| pack(gateway, desk, line, left, &admitted, &mut case));
     case.forget();
     parcel
 }
@@ -82,6 +84,7 @@ fn pack(
     gateway: &Gateway,
     desk: &Desk,
     line: &ClaimedLine,
+    left: u64,
     admitted: &Admitted,
     case: &mut Case,
 ) -> Option<Parcel> {
@@ -104,7 +107,7 @@ fn pack(
     let generation = &admitted.generation;
     let deployment = generation.snapshot.fleet.deployment(index);
     let upstream = &generation.snapshot.upstreams[index.position()];
-    let (api, endpoint) = offer(upstream, deployment.entry.as_deref(), admitted)?;
+    let (api, endpoint) = offer(upstream, deployment.entry.as_deref(), admitted, left)?;
     if desk.is_held(&deployment.id) {
         return None;
     }
@@ -114,13 +117,13 @@ fn pack(
         return None;
     }
     let prepared = subject.prepare(leg, None, None).ok()?;
-    let body = match api.addressed(prepared.body.pieces()).ok()? {
+    if !api.takes(endpoint, &|| prepared.body.pieces().flatten().copied().collect()) {
+        return None;
+    }
+    let body = match api.addressed(endpoint, prepared.body.pieces()).ok()? {
         Some(addressed) => RequestBody::from_pieces(addressed),
         None => prepared.body,
     };
-    if !api.takes(endpoint, &|| body.pieces().flatten().copied().collect()) {
-        return None;
-    }
     let length = usize::try_from(body.len()).unwrap_or(usize::MAX);
     if length > api.most_bytes.min(super::gathering::MOST_BYTES) / 2 {
         return None;
@@ -169,13 +172,17 @@ fn is_self_contained(admitted: &Admitted, line: &ClaimedLine) -> bool {
     })
 }
 
-/// The batch API that answers such a request for less, and the name under which it is asked there.
+/// The batch API that answers such a request for less within the time that is left, and the name under which it is asked there.
 fn offer<'u>(
     upstream: &'u Upstream,
     entry: Option<&ModelEntry>,
     admitted: &Admitted,
+    left: u64,
 ) -> Option<(&'u BatchApi, &'static str)> {
     let api = upstream.batch.as_ref().filter(|_| entry.is_some_and(is_cheaper))?;
+    if api.window > left.saturating_add(MARGIN) {
+        return None;
+    }
     let operation = upstream.operation_for(admitted.operation);
     let endpoint = api.endpoint(upstream.dialect_for(admitted.dialect, operation), operation)?;
     Some((api, endpoint))

@@ -125,8 +125,19 @@ pub(super) async fn whole(
     request: Option<BatchRequest>,
     more: &HeaderMap,
 ) -> Result<Bytes, Trouble> {
+    whole_within(gateway, upstream, request, more, LARGEST).await
+}
+
+/// Makes a call whose answer is of so many bytes at the most.
+pub(super) async fn whole_within(
+    gateway: &Gateway,
+    upstream: &Upstream,
+    request: Option<BatchRequest>,
+    more: &HeaderMap,
+    most: usize,
+) -> Result<Bytes, Trouble> {
     let body = call(gateway, upstream, request, more).await?;
-    read(body, LARGEST).await.map_err(|failure| Trouble { failure, may_be_done: true })
+    read(body, most).await.map_err(|failure| Trouble { failure, may_be_done: true })
 }
 
 async fn read(mut body: UpstreamBody, most: usize) -> Result<Bytes, Failure> {

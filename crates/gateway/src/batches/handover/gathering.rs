@@ -148,8 +148,9 @@ pub(crate) async fn gather(gateway: &Arc<Gateway>, desk: &Desk, batch: &StoredBa
         }
         found_any = true;
         let mut alone = Vec::new();
+        let left = batch.times.expires.saturating_sub(clock::unix_seconds());
         for line in page {
-            let Some(parcel) = decide(gateway, desk, &order, &line).await else {
+            let Some(parcel) = decide(gateway, desk, &order, &line, left).await else {
                 alone.push(line.number);
                 continue;
             };

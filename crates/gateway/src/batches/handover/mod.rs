@@ -25,8 +25,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use trunkline_store::{BatchStatus, BatchStoreError, Batches, StoredBatch};
 
-/// The least time a batch must have left for its lines to be handed over: providers promise their answers within a day.
-const LEAST_TIME: u64 = 23 * 3_600;
+/// The least time a batch must have left for its lines to be handed over: providers promise their answers within a day or more.
+const LEAST_TIME: u64 = 24 * 3_600 - MARGIN;
+/// How much less than a provider's own time a batch may have left, in seconds.
+const MARGIN: u64 = 3_600;
 /// How long after a batch's time, or after it was cancelled, a provider that cannot be asked is waited for, in seconds.
 const GRACE: u64 = 900;
 

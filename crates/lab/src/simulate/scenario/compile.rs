@@ -284,7 +284,7 @@ fn apply(route: &Route, policy: PolicyFile) -> Route {
         hedge.spend_cap = cap.0;
     }
     if let Some(timeout) = policy.first_token_timeout {
-        route.timeouts.first_token = timeout.0;
+        (route.timeouts.first_token, route.timeouts.whole_answer) = (timeout.0, timeout.0);
         route.timeouts.between_tokens = route.timeouts.between_tokens.max(timeout.0);
     }
     if let Some(timeout) = policy.total_timeout {

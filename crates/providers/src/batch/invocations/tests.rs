@@ -1,7 +1,7 @@
 //! Jobs over a bucket: what is ordered, how far it is, what it wrote.
 
 use super::super::tests::{at, order, shown, two_lines};
-use super::super::{BatchForm, Service};
+use super::super::{BatchForm, Service, Upload};
 use super::*;
 
 fn api() -> BatchApi {

@@ -1,7 +1,7 @@
 //! Jobs of predictions: what is ordered, how far it is, what it wrote.
 
 use super::super::tests::{at, bucket_of, order, shown, two_lines};
-use super::super::{BatchForm, StoreKind};
+use super::super::{BatchForm, StoreKind, Upload};
 use super::*;
 
 const LINES: &str = "batches/trunkline-01ab/lines.jsonl";

@@ -78,6 +78,16 @@ fn after_a_rate_limit_the_others_come_first_and_then_the_wait() {
 }
 
 #[test]
+fn who_says_to_come_back_at_once_is_left_alone_for_a_back_off() {
+    let mut drive = drive(plan(&[0]));
+    let views = Table::default();
+    assert_eq!(fail_next(&mut drive, &views, at(0), limited(0)), 0);
+    assert_eq!(waited(&drive.next(at(0), &views, 0)), at(200));
+    assert_eq!(fail_next(&mut drive, &views, at(200), limited(0)), 0);
+    assert_eq!(waited(&drive.next(at(200), &views, 0)), at(400));
+}
+
+#[test]
 fn a_wait_beyond_patience_or_deadline_is_relayed_instead() {
     let views = Table::default().with(1, Availability::RateLimited { until: at(40_000) });
     let mut impatient = drive(plan(&[0, 1]));

@@ -1,4 +1,4 @@
-//! Batches of the Gemini dialect: `batchGenerateContent` and the operations it makes.
+//! Batches of the Gemini dialect: `batchGenerateContent`, `asyncBatchEmbedContent` and the operations they make.
 //!
 //! Owns the order, the operation and the results, inlined or as a file. The requests are answered by the dialect itself. Source: the
 //! vendor's API reference (<https://ai.google.dev/api/batch-api>) and its SDK 3.4.0.
@@ -9,14 +9,14 @@ use serde_json::{Map, Value, json};
 
 use super::super::{Context, Dialect, Inbound, Output, Refusal};
 use super::files::GENERATED;
-use super::{Gemini, error, member, member_of};
+use super::{Gemini, embeddings, error, member, member_of};
 use crate::batch_book::{KeptBatch, KeptFile, lines, page};
 use crate::chance::Chance;
 use crate::script::BatchEnd;
 use crate::timestamp::rfc3339;
 
-/// The kind of message that an operation's metadata is.
-const KIND: &str = "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatch";
+/// What messages' kinds begin with.
+const KINDS: &str = "type.googleapis.com/google.ai.generativelanguage.v1main.";
 /// What the ids here begin with, so that they are told apart from other dialects' in the same book.
 const PREFIX: &str = "gb";
 
@@ -72,9 +72,49 @@ pub(super) fn answer(inbound: &Inbound, context: &Context<'_>) -> Result<Output,
     Ok(Output::json(StatusCode::OK, &object, 0))
 }
 
+/// What the lines of a batch are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Contents,
+    Vectors,
+}
+
+impl Purpose {
+    /// The method that answers one line.
+    const fn method(self) -> &'static str {
+        match self {
+            Self::Contents => "generateContent",
+            Self::Vectors => "embedContent",
+        }
+    }
+
+    /// The message that a batch is.
+    const fn message(self) -> &'static str {
+        match self {
+            Self::Contents => "GenerateContentBatch",
+            Self::Vectors => "EmbedContentBatch",
+        }
+    }
+
+    /// Where inlined answers stand.
+    const fn inlined(self) -> &'static str {
+        match self {
+            Self::Contents => "inlinedResponses",
+            Self::Vectors => "inlinedEmbedContentResponses",
+        }
+    }
+
+    fn of(batch: &KeptBatch) -> Self {
+        let is_of_vectors =
+            batch.object.get("@type").and_then(Value::as_str).is_some_and(|kind| kind.contains("Embed"));
+        if is_of_vectors { Self::Vectors } else { Self::Contents }
+    }
+}
+
 /// Makes a batch.
 pub(super) fn create(
     order: &Map<String, Value>,
+    purpose: Purpose,
     model: &str,
     inbound: &Inbound,
     context: &Context<'_>,
@@ -88,14 +128,14 @@ pub(super) fn create(
     let id = Chance::new(context.stamp.seed).identifier(PREFIX, b"0123456789abcdefghijklmnopqrstuvwxyz", 34);
     let file = member(input, "fileName").and_then(Value::as_str);
     let results = match file {
-        Some(file) => of_file(file, model, inbound, context)?,
+        Some(file) => of_file(file, purpose, model, inbound, context)?,
         None => {
             let inlined = member(input, "requests").and_then(|requests| member(requests, "requests"));
             let inlined = inlined.and_then(Value::as_array).filter(|requests| !requests.is_empty());
             let inlined =
                 inlined.ok_or_else(|| missing("BatchGenerateContentRequest.batch.input_config.source"))?;
             let result = |line: &Value| {
-                let mut result = answered(member(line, "request"), model, inbound, context);
+                let mut result = answered(member(line, "request"), purpose, model, inbound, context);
                 if let Some(metadata) = member(line, "metadata") {
                     result["metadata"] = metadata.clone();
                 }
@@ -106,7 +146,7 @@ pub(super) fn create(
     };
     let mut object = json!({
         "model": format!("models/{model}"), "displayName": name, "createTime": rfc3339(context.stamp.now),
-        "name": format!("batches/{id}"),
+        "name": format!("batches/{id}"), "@type": format!("{KINDS}{}", purpose.message()),
     });
     if let Some(file) = file {
         object["inputConfig"] = json!({"fileName": file});
@@ -118,14 +158,20 @@ pub(super) fn create(
     Ok(Output::json(StatusCode::OK, &told, 0))
 }
 
-fn of_file(name: &str, model: &str, inbound: &Inbound, context: &Context<'_>) -> Result<Vec<Value>, Refusal> {
+fn of_file(
+    name: &str,
+    purpose: Purpose,
+    model: &str,
+    inbound: &Inbound,
+    context: &Context<'_>,
+) -> Result<Vec<Value>, Refusal> {
     let id = name.strip_prefix("files/").unwrap_or(name);
     let file = context.batches.file(id).ok_or(Refusal::Forbidden)?;
     let mut results = Vec::new();
     for line in lines(&file.content) {
         let line: Value = serde_json::from_slice(line)
             .map_err(|error| Refusal::invalid(format!("Failed to parse the input file: {error}")))?;
-        let mut result = answered(member(&line, "request"), model, inbound, context);
+        let mut result = answered(member(&line, "request"), purpose, model, inbound, context);
         if let Some(key) = member(&line, "key") {
             result["key"] = key.clone();
         }
@@ -135,21 +181,31 @@ fn of_file(name: &str, model: &str, inbound: &Inbound, context: &Context<'_>) ->
 }
 
 /// What the dialect answers to one request: `{"response": ...}` or `{"error": ...}`.
-fn answered(request: Option<&Value>, model: &str, inbound: &Inbound, context: &Context<'_>) -> Value {
+fn answered(
+    request: Option<&Value>,
+    purpose: Purpose,
+    model: &str,
+    inbound: &Inbound,
+    context: &Context<'_>,
+) -> Value {
     let mut request = request.cloned().unwrap_or_else(|| json!({}));
     if let Some(members) = request.as_object_mut() {
         members.remove("model");
     }
     let line = Inbound::new(
         Method::POST,
-        format!("/v1beta/models/{model}:generateContent"),
+        format!("/v1beta/models/{model}:{}", purpose.method()),
         None,
         inbound.headers.clone(),
         Bytes::from(request.to_string()),
     );
     match Gemini.answer(&line, context) {
         Ok(output) => {
-            json!({"response": output.value()})
+            let mut response = output.value();
+            if purpose == Purpose::Vectors {
+                response["tokenCount"] = json!(embeddings::spent(&request).to_string());
+            }
+            json!({"response": response})
         }
         Err(refusal) => {
             let (_, body) = error::object(&refusal, &line);
@@ -202,7 +258,6 @@ fn told(batch: &KeptBatch, context: &Context<'_>) -> Value {
     let state = state(batch, context);
     let all = batch.succeeded.len();
     let mut metadata = batch.object.clone();
-    metadata["@type"] = json!(KIND);
     metadata["state"] = json!(state);
     metadata["updateTime"] = json!(rfc3339(context.stamp.now));
     // Numbers of 64 bits are texts, and zeros are left out.
@@ -219,8 +274,8 @@ fn told(batch: &KeptBatch, context: &Context<'_>) -> Value {
             let output = output(batch, context);
             metadata["output"] = output.clone();
             operation["response"] = output;
-            operation["response"]["@type"] =
-                json!("type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatchOutput");
+            let kind = format!("{KINDS}{}Output", Purpose::of(batch).message());
+            operation["response"]["@type"] = json!(kind);
         }
         "BATCH_STATE_FAILED" => operation["error"] = json!({"code": 13, "message": "The batch job failed."}),
         "BATCH_STATE_CANCELLED" => {
@@ -240,7 +295,8 @@ fn told(batch: &KeptBatch, context: &Context<'_>) -> Value {
 
 fn output(batch: &KeptBatch, context: &Context<'_>) -> Value {
     if batch.object.get("inputConfig").is_none() {
-        return json!({"inlinedResponses": {"inlinedResponses": batch.succeeded}});
+        let place = Purpose::of(batch).inlined();
+        return json!({place: {"inlinedResponses": batch.succeeded}});
     }
     let id = format!("batch-{}", batch.id);
     // One that was deleted does not come back.

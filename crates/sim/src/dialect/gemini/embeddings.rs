@@ -93,7 +93,8 @@ fn cloud_embed(request: &Value, place: &str) -> Result<Value, Refusal> {
     embed(request, place)
 }
 
-fn spent(request: &Value) -> u64 {
+/// What a request costs.
+pub(super) fn spent(request: &Value) -> u64 {
     let parts = member(request, "content").and_then(|content| member(content, "parts"));
     let parts = parts.and_then(Value::as_array).into_iter().flatten();
     parts.filter_map(|part| part["text"].as_str()).map(tokens::count).sum()

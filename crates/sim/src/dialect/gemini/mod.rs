@@ -153,7 +153,12 @@ impl Dialect for Gemini {
         let body = body(inbound)?;
         match target.method {
             "generateContent" => Ok(answer::whole(&contents::read(body, target.model, context)?, context)),
-            "batchGenerateContent" if !target.cloud => batches::create(body, target.model, inbound, context),
+            "batchGenerateContent" if !target.cloud => {
+                batches::create(body, batches::Purpose::Contents, target.model, inbound, context)
+            }
+            "asyncBatchEmbedContent" if !target.cloud => {
+                batches::create(body, batches::Purpose::Vectors, target.model, inbound, context)
+            }
             "streamGenerateContent" => {
                 let request = contents::read(body, target.model, context)?;
                 Ok(answer::stream(&request, framing(inbound), context))

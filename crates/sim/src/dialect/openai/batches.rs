@@ -1,7 +1,7 @@
 //! Files and batches of the OpenAI dialect.
 //!
-//! Owns the upload's form, the two objects and the lines of the result files. The lines are answered by the dialect itself. Source: the
-//! vendor's OpenAPI document 2.3.0.
+//! Owns the two objects and the lines of the result files. The lines are answered by the dialect itself. What those who copied it changed is
+//! in [`super::manner`]. Source: the vendor's OpenAPI document 2.3.0.
 
 use std::collections::HashSet;
 use std::time::UNIX_EPOCH;
@@ -11,11 +11,11 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::azure::{Call, is_batch_deployment};
-use super::{OpenAi, body, error, identifier};
+use super::{OpenAi, body, error, form, identifier};
 use crate::batch_book::{KeptBatch, KeptFile, page};
 use crate::dialect::refusal::Invalid;
 use crate::dialect::{Context, Dialect, Inbound, Output, Refusal};
-use crate::script::BatchEnd;
+use crate::script::{BatchEnd, BatchManner};
 
 /// The endpoints that batches may have here.
 const ENDPOINTS: [&str; 4] = ["/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions"];
@@ -33,7 +33,10 @@ pub(super) fn files(inbound: &Inbound, context: &Context<'_>) -> Result<Output, 
     let (id, verb) = rest.split_once('/').unwrap_or((rest, ""));
     let find = || context.batches.file(id).ok_or_else(|| missing(&format!("No such File object: {id}")));
     let object = match (&inbound.method, id, verb) {
-        (&Method::POST, "", "") => return upload(inbound, context),
+        (method, id, "") if context.script.batches.manner.uploads_at(method, id) => {
+            return upload(inbound, context);
+        }
+        (&Method::POST, "", "") => return Err(Refusal::UnknownPath),
         (&Method::GET, "", "") => {
             let all = context.batches.files();
             let purpose = inbound.parameter("purpose");
@@ -69,13 +72,17 @@ pub(super) fn batches(inbound: &Inbound, context: &Context<'_>) -> Result<Output
     let rest = rest(&inbound.path, "/batches").unwrap_or_default();
     let (id, verb) = rest.split_once('/').unwrap_or((rest, ""));
     let unknown = || missing(&format!("No batch found with id '{id}'."));
+    let manner = context.script.batches.manner;
     let object = match (&inbound.method, id, verb) {
-        (&Method::POST, "", "") => create(inbound, context)?,
+        (&Method::POST, "", "") => {
+            let (status, made) = manner.made(create(inbound, context)?);
+            return Ok(Output::json(status, &made, 0));
+        }
         (&Method::GET, "", "") => {
             let all = context.batches.batches("batch_");
             let limit = inbound.parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(20);
             let (found, has_more) = page(all, |batch| batch.id.as_str(), inbound.parameter("after"), limit);
-            listed(found.iter().map(|batch| told(batch, context)).collect(), has_more)
+            manner.listed(listed(found.iter().map(|batch| told(batch, context)).collect(), has_more))
         }
         (&Method::GET, _, "") => {
             let batch = context.batches.edit_batch(id, |batch| batch.looks += 1).ok_or_else(unknown)?;
@@ -109,19 +116,18 @@ fn checked_version(inbound: &Inbound) -> Result<(), Refusal> {
 }
 
 fn upload(inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
-    let content_type = inbound.header("content-type").unwrap_or_default();
-    let boundary = content_type.split("boundary=").nth(1).map(|text| text.trim_matches('"'));
-    let parts = boundary.map(|boundary| parts(&inbound.body, boundary)).unwrap_or_default();
+    let parts = form::parts(inbound);
     let part = |name: &str| parts.iter().find(|part| part.name == name);
     let required = |name: &str| Refusal::parameter(name, None, format!("'{name}' is a required property"));
     let file = part("file").ok_or_else(|| required("file"))?;
-    let purpose = part("purpose").ok_or_else(|| required("purpose"))?;
+    let purpose = form::text(&parts, "purpose").ok_or_else(|| required("purpose"))?;
+    context.script.batches.manner.checked_upload(&parts)?;
     let id = identifier(&mut crate::chance::Chance::new(context.stamp.seed), "file-", 22);
     let file = KeptFile {
         id,
         name: file.file_name.clone().unwrap_or_default(),
-        purpose: String::from_utf8_lossy(&purpose.content).into_owned(),
-        content: file.content.clone(),
+        purpose,
+        content: file.contents.clone().into(),
     };
     let mut object = file_object(&file, context);
     // Azure looks through a file first: a later look finds it ready.
@@ -137,51 +143,43 @@ fn processed(id: &str) -> String {
     format!("processed {id}")
 }
 
-/// One field of a form.
-struct Part {
-    name: String,
-    file_name: Option<String>,
-    content: Bytes,
-}
-
-/// The fields of a form, as RFC 7578 has them.
-fn parts(body: &Bytes, boundary: &str) -> Vec<Part> {
-    let delimiter = format!("--{boundary}");
-    let starts: Vec<usize> = memchr::memmem::find_iter(body, delimiter.as_bytes()).collect();
-    let mut parts = Vec::new();
-    for pair in starts.windows(2) {
-        let part = body.slice(pair[0] + delimiter.len()..pair[1]);
-        let Some(blank) = memchr::memmem::find(&part, b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&part[..blank]).into_owned();
-        let attribute = |name: &str| {
-            let start = head.find(&format!(" {name}=\""))? + name.len() + 3;
-            Some(head[start..].split('"').next()?.to_owned())
-        };
-        let Some(name) = attribute("name") else { continue };
-        let content = part.slice(blank + 4..part.len().saturating_sub(2).max(blank + 4));
-        parts.push(Part { name, file_name: attribute("filename"), content });
-    }
-    parts
-}
-
 fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
     let order = body(inbound)?;
     let text = |name: &str| {
         let missing = || Refusal::parameter(name, None, format!("Missing required parameter: '{name}'."));
         order.get(name).and_then(Value::as_str).ok_or_else(missing)
     };
-    let endpoint = text("endpoint")?;
+    let manner = context.script.batches.manner;
+    let ordered = text("endpoint")?;
+    let endpoint = &*manner.checked_order(&Value::Object(order.clone()))?;
     if !ENDPOINTS.contains(&endpoint) {
         let message = format!("Invalid value: '{endpoint}'.");
         return Err(Refusal::parameter("endpoint", Some("invalid_value"), message));
     }
-    if text("completion_window")? != "24h" {
+    if manner == BatchManner::OpenAi && text("completion_window")? != "24h" {
         let message = "Invalid value: 'completion_window' must be '24h'.";
         return Err(Refusal::parameter("completion_window", Some("invalid_value"), message));
     }
     let input = text("input_file_id")?;
+    let object = json!({
+        "object": "batch", "endpoint": ordered, "input_file_id": input, "completion_window": "24h",
+        "created_at": now(context), "expires_at": now(context) + 86_400, "metadata": order.get("metadata"),
+    });
+    Ok(told(&made_of(input, endpoint, object, inbound, context)?, context))
+}
+
+/// Makes a batch of the lines in a file, all of which are answered at once.
+pub(super) fn made_of(
+    input: &str,
+    endpoint: &str,
+    object: Value,
+    inbound: &Inbound,
+    context: &Context<'_>,
+) -> Result<KeptBatch, Refusal> {
     let file =
         context.batches.file(input).ok_or_else(|| missing(&format!("No such File object: {input}")))?;
+    let manner = context.script.batches.manner;
+    let ordered = object["endpoint"].as_str().unwrap_or(endpoint).to_owned();
     let is_azure = Call::is_for_batches(inbound);
     if is_azure && context.batches.is_first(&processed(input)) {
         return Err(Refusal::invalid("The specified file is not ready to be used."));
@@ -190,10 +188,7 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
     let id = identifier(&mut chance, "batch_", 24);
     let mut batch = KeptBatch {
         id: id.clone(),
-        object: json!({
-            "id": id, "object": "batch", "endpoint": endpoint, "input_file_id": input, "completion_window": "24h",
-            "created_at": now(context), "expires_at": now(context) + 86_400, "metadata": order.get("metadata"),
-        }),
+        object: with_id(object, &id),
         looks: 0,
         is_cancelled: false,
         succeeded: Vec::new(),
@@ -213,7 +208,7 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
             mistakes.push(mistake("duplicate_custom_id", "The custom_id for this request is a duplicate."));
             continue;
         }
-        if line["url"].as_str() != Some(endpoint) {
+        if !manner.is_line(&line, &ordered) {
             mistakes.push(mistake("mismatched_endpoint", "The URL does not match the batch's endpoint."));
             continue;
         }
@@ -233,9 +228,13 @@ fn create(inbound: &Inbound, context: &Context<'_>) -> Result<Value, Refusal> {
     if !mistakes.is_empty() {
         batch.object["errors"] = json!({"object": "list", "data": mistakes});
     }
-    let object = told(&batch, context);
-    context.batches.keep_batch(batch);
-    Ok(object)
+    context.batches.keep_batch(batch.clone());
+    Ok(batch)
+}
+
+fn with_id(mut object: Value, id: &str) -> Value {
+    object["id"] = json!(id);
+    object
 }
 
 /// What the dialect answers to one line.
@@ -252,7 +251,7 @@ fn now(context: &Context<'_>) -> u64 {
 }
 
 /// How far a batch is, by how often it was looked at.
-fn status(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
+pub(super) fn status(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
     let script = context.script.batches;
     let is_wrong = batch.object.get("errors").is_some() || script.end == BatchEnd::Failed;
     match batch.looks {
@@ -275,7 +274,7 @@ fn status(batch: &KeptBatch, context: &Context<'_>) -> &'static str {
 }
 
 /// The lines of the two result files of a batch that is over.
-fn ended(batch: &KeptBatch, status: &str) -> (Vec<Value>, Vec<Value>) {
+pub(super) fn ended(batch: &KeptBatch, status: &str) -> (Vec<Value>, Vec<Value>) {
     let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
     let lines = batch.succeeded.iter().map(|line| (line, true));
     for (position, (line, is_fine)) in lines.chain(batch.failed.iter().map(|line| (line, false))).enumerate()
@@ -321,7 +320,7 @@ fn told(batch: &KeptBatch, context: &Context<'_>) -> Value {
         object["output_file_id"] = results(batch, &succeeded, "output", context);
         object["error_file_id"] = results(batch, &failed, "error", context);
     }
-    object
+    context.script.batches.manner.told(object)
 }
 
 fn results(batch: &KeptBatch, lines: &[Value], name: &str, context: &Context<'_>) -> Value {
@@ -331,7 +330,8 @@ fn results(batch: &KeptBatch, lines: &[Value], name: &str, context: &Context<'_>
     let id = format!("file-{name}-{}", batch.id.trim_start_matches("batch_"));
     // One that was deleted does not come back.
     if context.batches.is_first(&id) {
-        let content: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let manner = context.script.batches.manner;
+        let content: String = lines.iter().map(|line| format!("{}\n", manner.result(line))).collect();
         let name = format!("{}_{name}.jsonl", batch.id);
         let purpose = "batch_output".to_owned();
         context.batches.keep_file(KeptFile { id: id.clone(), name, purpose, content: content.into() });
@@ -352,24 +352,6 @@ fn listed(data: Vec<Value>, has_more: bool) -> Value {
     json!({"object": "list", "first_id": first, "last_id": last, "has_more": has_more, "data": Value::Array(data)})
 }
 
-fn missing(message: &str) -> Refusal {
+pub(super) fn missing(message: &str) -> Refusal {
     Refusal::Invalid(Invalid { message: message.to_owned(), param: None, code: Some(error::MISSING) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_is_taken_apart() {
-        let body = "--xx\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--xx\r\n\
-            Content-Disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\nContent-Type: text/plain\r\n\r\n{}\r\n{}\r\n--xx--\r\n";
-        let parts = parts(&Bytes::from_static(body.as_bytes()), "xx");
-        assert_eq!((parts[0].name.as_str(), &parts[0].content[..]), ("purpose", &b"batch"[..]));
-        assert_eq!(
-            (parts[1].file_name.as_deref(), &parts[1].content[..]),
-            (Some("a.jsonl"), &b"{}\r\n{}"[..])
-        );
-        assert_eq!(parts.len(), 2);
-    }
 }

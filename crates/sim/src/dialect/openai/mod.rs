@@ -11,10 +11,12 @@ mod batches;
 mod chat;
 mod check;
 mod completions;
+mod counted;
 mod embeddings;
 mod error;
 pub(in crate::dialect) mod form;
 mod images;
+mod manner;
 mod models;
 mod moderations;
 mod rerank;
@@ -26,6 +28,7 @@ use serde_json::Value;
 
 use super::{Context, Dialect, Inbound, Output, Refusal, Stamp, insert};
 use crate::chance::{ALPHANUMERIC, Chance, HEXADECIMAL};
+use crate::script::BatchManner;
 use crate::timestamp::compact;
 use std::time::Duration;
 
@@ -120,6 +123,9 @@ impl Dialect for OpenAi {
             Endpoint::Models | Endpoint::Model => Method::GET,
             Endpoint::StoredResponse => return responses::stored(inbound, context),
             Endpoint::Files => return batches::files(inbound, context),
+            Endpoint::Batches if context.script.batches.manner == BatchManner::Xai => {
+                return counted::answer(inbound, context);
+            }
             Endpoint::Batches => return batches::batches(inbound, context),
             _ => Method::POST,
         };

@@ -428,7 +428,7 @@ impl RequestLine {
 
 /// Whether a failure is the provider's: not when another attempt was quicker, nor when the answer came and would not do.
 const fn is_trouble(class: FailureClass) -> bool {
-    !matches!(class, FailureClass::ClientGone | FailureClass::BadAnswer)
+    !matches!(class, FailureClass::Overtaken | FailureClass::ClientGone | FailureClass::BadAnswer)
 }
 
 /// What was wrong with an answer that a better tier's took the place of.

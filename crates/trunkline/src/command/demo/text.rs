@@ -40,7 +40,7 @@ routes:
       - {{ when: \"request.input_tokens > 1500 || request.wants_schema\", use: strong }}
       - {{ use: cheap }}
     fallback: {{ error: [cheap, strong], rate_limit: [cheap, strong], context_length: [strong] }}
-    timeouts: {{ first_token: 3s, between_tokens: 5s, total: 20s }}
+    timeouts: {{ first_token: 3s, whole_answer: 5s, between_tokens: 5s, total: 20s }}
     attempts: 4
     hedge: {{ after: p95, spend_cap: 10% }}
   assist:
@@ -52,7 +52,7 @@ routes:
       - {{ use: cheap }}
     cascade: {{ from: cheap, to: strong, unless: [not_refusal, complete] }}
     fallback: {{ error: [strong], rate_limit: [strong] }}
-    timeouts: {{ first_token: 3s, between_tokens: 5s, total: 20s }}
+    timeouts: {{ first_token: 3s, whole_answer: 5s, between_tokens: 5s, total: 20s }}
   search:
     tiers:
       primary: {{ deployments: [embed-us] }}

@@ -267,9 +267,17 @@ pub(super) fn shortened(timeouts: Timeouts, patience: Duration) -> Timeouts {
     let longest = timeouts.first_token.max(timeouts.between_tokens).min(timeouts.total);
     let factor = (patience.mul_f64(0.4).as_secs_f64() / longest.as_secs_f64()).min(1.0);
     let shorter = |time: Duration| time.mul_f64(factor).max(SHORTEST).min(time);
+    // Answers in one piece come late because they are long, and those of simulators are short. Only a wait that leaves no time
+    // for a second attempt is to be seen.
+    let whole_answer = if timeouts.whole_answer > timeouts.total / 2 {
+        shorter(timeouts.whole_answer)
+    } else {
+        shorter(timeouts.whole_answer.min(longest))
+    };
     Timeouts {
         connect: timeouts.connect.min(patience),
         first_token: shorter(timeouts.first_token),
+        whole_answer,
         between_tokens: shorter(timeouts.between_tokens),
         total: shorter(timeouts.total),
     }

@@ -69,7 +69,7 @@ pub(super) fn struck(
 /// The fault as it is played on a route with these timeouts: what is only slow must stay within them, also where a plain
 /// answer waits for all its tokens.
 pub(super) fn scaled(fault: Fault, timeouts: &Timeouts) -> Fault {
-    let shortest = timeouts.first_token.min(timeouts.between_tokens);
+    let shortest = timeouts.first_token.min(timeouts.whole_answer).min(timeouts.between_tokens);
     let milliseconds = u64::try_from(shortest.as_millis()).unwrap_or(u64::MAX);
     match fault {
         Fault::SlowHeaders(usual) => Fault::SlowHeaders(usual.min(milliseconds / 3)),
