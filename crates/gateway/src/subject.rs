@@ -491,7 +491,7 @@ impl<'a> Subject<'a> {
             turn.edit(&mut edits, envelope, body, &upstream.profile);
         }
         let rope = edits.apply(body, envelope);
-        let conceded = self.conceded.iter().map(|concession| given_up_for_all(*concession));
+        let conceded = self.conceded.iter().filter_map(|concession| given_up_for_all(*concession));
         (RequestBody::from_pieces(rope), edits.warnings.into_iter().chain(conceded).collect())
     }
 
@@ -528,7 +528,7 @@ impl<'a> Subject<'a> {
             warnings = sealed::strip(request.to_mut(), self.dialect(upstream));
         }
         for concession in &self.conceded {
-            warnings.push(concede(*concession, request.to_mut(), upstream.profile.max_output_tokens));
+            warnings.extend(concede(*concession, request.to_mut(), upstream.profile.max_output_tokens));
         }
         let dialect = self.dialect(upstream);
         if let Some(files) = files {
@@ -607,7 +607,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Takes something out of a request that its route may give up.
-fn concede(concession: Concession, request: &mut Request, longest: Option<u64>) -> Warning {
+fn concede(concession: Concession, request: &mut Request, longest: Option<u64>) -> Option<Warning> {
     if let Request::Chat(chat) = request {
         match concession {
             Concession::Reasoning => chat.reasoning = None,
@@ -616,6 +616,8 @@ fn concede(concession: Concession, request: &mut Request, longest: Option<u64>) 
                 chat.tool_choice = None;
                 chat.parallel_tool_calls = None;
             }
+            // What becomes of it the encoder tells.
+            Concession::NativeSchema => {}
             Concession::Length => {
                 chat.max_output_tokens = match (chat.max_output_tokens, longest) {
                     (Some(asked), Some(longest)) => Some(asked.min(longest)),
@@ -627,8 +629,9 @@ fn concede(concession: Concession, request: &mut Request, longest: Option<u64>) 
     given_up_for_all(concession)
 }
 
-fn given_up_for_all(concession: Concession) -> Warning {
-    Warning::dropped(concession.name(), "given up: no deployment that may serve the request can do it")
+fn given_up_for_all(concession: Concession) -> Option<Warning> {
+    let reason = "given up: no deployment that may serve the request can do it";
+    (concession != Concession::NativeSchema).then(|| Warning::dropped(concession.name(), reason))
 }
 
 fn not_continuable() -> Failure {

@@ -55,9 +55,9 @@ pub struct DecideInput<'a> {
     pub config_version: u64,
 }
 
-/// Decides which deployments serve a request, in which order, and keeps why. Where none can do all that is asked for, reasoning is
-/// given up, as translation gives it up (not for a strict request), and the route's concessions are made one after another, until
-/// some can.
+/// Decides which deployments serve a request, in which order, and keeps why. Where none can do all that is asked for, what translation
+/// emulates or leaves out is left to it (not for a strict request): a schema, then reasoning. Then the route's concessions are made
+/// one after another, until some can.
 #[must_use]
 pub fn decide(input: &DecideInput<'_>) -> Decision {
     decide_with(input, &[])
@@ -71,17 +71,17 @@ pub fn decide_with(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision
     if !matches!(decision.plan, Err(NoPlan::NoneEligible { .. } | NoPlan::PinNotEligible { .. })) {
         return decision;
     }
-    let mut tried = SmallVec::new();
+    let mut tried = Vec::new();
     for (own, stated) in concessions(input) {
         let mut shape = Cow::Borrowed(input.shape);
         let mut conceded: SmallVec<[Concession; 2]> = SmallVec::new();
-        for concession in own.into_iter().chain(stated.iter().copied()) {
+        for concession in own.iter().chain(stated) {
             if let Some(less) = concession.apply(&shape) {
                 shape = Cow::Owned(less);
-                conceded.push(concession);
+                conceded.push(*concession);
             }
         }
-        if conceded == tried {
+        if conceded.is_empty() || tried.contains(&conceded) {
             continue;
         }
         let mut second = decide_once(&DecideInput { shape: &shape, ..*input }, answers);
@@ -89,21 +89,28 @@ pub fn decide_with(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision
             plan.conceded = conceded;
             return second;
         }
-        tried = conceded;
+        tried.push(conceded);
     }
     decision
 }
 
-/// What may be given up, in the order in which it is tried: reasoning, which whoever cannot reason answers without, and one more of what
-/// the route states at a time, at first without giving up reasoning beside it.
-fn concessions<'a>(input: &DecideInput<'a>) -> impl Iterator<Item = (Option<Concession>, &'a [Concession])> {
+/// What may be given up, in the order in which it is tried: what translation makes of a schema and of reasoning, and one more of what the
+/// route states at a time, at first without anything beside it.
+fn concessions<'a>(
+    input: &DecideInput<'a>,
+) -> impl Iterator<Item = (&'static [Concession], &'a [Concession])> {
+    const SCHEMA: &[Concession] = &[Concession::NativeSchema];
+    const REASONING: &[Concession] = &[Concession::Reasoning];
+    const BOTH: &[Concession] = &[Concession::NativeSchema, Concession::Reasoning];
     let (caller, stated) = (input.caller, input.route.downgrade.as_slice());
-    let is_free = !caller.strict && !caller.whole && !stated.contains(&Concession::Reasoning);
-    let own = is_free.then_some(Concession::Reasoning);
-    (0..=stated.len()).flat_map(move |count| {
-        let without = (count > 0).then_some((None, &stated[..count]));
-        without.into_iter().chain(own.map(|own| (Some(own), &stated[..count])))
-    })
+    let own: &[&[Concession]] = match (caller.strict, caller.whole) {
+        (true, _) => &[&[]],
+        // What is emulated counts as supported, what is left out does not.
+        (false, true) => &[&[], SCHEMA],
+        (false, false) if stated.contains(&Concession::Reasoning) => &[&[], SCHEMA],
+        (false, false) => &[&[], SCHEMA, REASONING, BOTH],
+    };
+    (0..=stated.len()).flat_map(move |count| own.iter().map(move |own| (*own, &stated[..count])))
 }
 
 fn decide_once(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {

@@ -464,6 +464,29 @@ fn reasoning_is_given_up_where_nobody_can_and_nothing_is_demanded() {
 }
 
 #[test]
+fn a_schema_is_left_to_translation_where_nobody_follows_one() {
+    let mut case = ordered();
+    (case.shape.wants_schema, case.shape.wants_reasoning) = (true, true);
+    for name in &NAMES[1..] {
+        cannot(&mut case, name, &[Capability::JsonSchema]);
+    }
+    let conceded = |case: &Case| case.decide().plan.map(|plan| plan.conceded.to_vec());
+    assert_eq!(conceded(&case), Ok(vec![]), "one follows it");
+    cannot(&mut case, NAMES[0], &[Capability::JsonSchema]);
+    assert_eq!(conceded(&case), Ok(vec![Concession::NativeSchema]));
+    case.caller.whole = true;
+    assert_eq!(conceded(&case), Ok(vec![Concession::NativeSchema]), "an emulation counts as support");
+    for name in NAMES {
+        cannot(&mut case, name, &[Capability::Reasoning]);
+    }
+    assert!(conceded(&case).is_err());
+    case.caller.whole = false;
+    assert_eq!(conceded(&case), Ok(vec![Concession::NativeSchema, Concession::Reasoning]));
+    case.caller.strict = true;
+    assert!(conceded(&case).is_err());
+}
+
+#[test]
 fn nothing_is_given_up_that_somebody_can_do() {
     let mut case = ordered();
     (case.shape.wants_reasoning, case.shape.tools) = (true, 1);

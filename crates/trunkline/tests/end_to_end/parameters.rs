@@ -213,8 +213,8 @@ async fn limited() -> (trunkline_sim::Simulator, trunkline_sim::Simulator, Gatew
     let providers = with_model(provider("plain", DialectName::OpenAi, &plain.base_url()), "mute")
         + &with_model(provider("claude", DialectName::Anthropic, &claude.base_url()), "mute");
     let gateway = Gateway::start(&format!(
-        "providers:\n{providers}models:\n  plain/mute: {{ capabilities: {{ tools: false, reasoning: false, image_input: false }}, context_window: 2000 }}\n  \
-         claude/mute: {{ capabilities: {{ tools: true, reasoning: false, image_input: false }}, context_window: 2000 }}\n\
+        "providers:\n{providers}models:\n  plain/mute: {{ capabilities: {{ tools: false, reasoning: false, image_input: false, json_schema: false }}, context_window: 2000 }}\n  \
+         claude/mute: {{ capabilities: {{ tools: true, reasoning: false, image_input: false, json_schema: false }}, context_window: 2000 }}\n\
          routes:\n  both:\n    tiers: {{ one: {{ deployments: [plain/mute] }}, two: {{ deployments: [claude/mute] }} }}\n    \
          fallback: {{ error: [two] }}\n"
     ))
@@ -250,6 +250,25 @@ async fn reasoning_that_nobody_can_do_is_left_out_with_a_warning() {
         let refused = send(&gateway, &chat("both"), Some(header)).await;
         assert_eq!((refused.status, refused.error_code()), (400, "unsupported_parameter"), "{header:?}");
     }
+}
+
+/// A schema is reached with other means where translation has some, and refused where it has none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_no_model_follows_is_left_to_translation() {
+    let (plain, claude, gateway) = limited().await;
+    let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema":
+        {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}});
+    let body = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "Where?"}], "response_format": format});
+    let answer = send(&gateway, &body("both"), None).await;
+    assert_eq!((answer.status, answer.header("x-trunkline-provider")), (200, "claude"), "{}", answer.text());
+    let warnings = answer.header("x-trunkline-warnings");
+    assert_eq!(warnings, "response_format emulated: reached with a forced tool");
+    assert_eq!(claude.last_request().expect("one was sent").json()["tool_choice"]["type"], "tool");
+    let refused = send(&gateway, &body("plain/mute"), None).await;
+    assert_eq!((refused.status, refused.error_code()), (400, "unsupported_parameter"), "{}", refused.text());
+    let refused = send(&gateway, &body("both"), Some(("x-trunkline-strict", "true"))).await;
+    assert_eq!((refused.status, refused.error_code()), (400, "unsupported_parameter"), "{}", refused.text());
+    assert_eq!((plain.requests().len(), claude.requests().len()), (0, 1));
 }
 
 /// Nor is anything else an outage that a request asks for and nobody can do: it says what, who, and a way out.
