@@ -130,7 +130,8 @@ pub(crate) fn admit(
     check_models(generation, &caller)?;
     check_pin(generation, &caller)?;
     let sure = caller.preferences.parameters == ParameterSupport::MustBeSure;
-    if sure || accepted.options.require_parameters || route.require_parameters {
+    caller.whole = sure || accepted.options.require_parameters || route.require_parameters;
+    if caller.whole {
         let Caller { preferences, pin, .. } = &caller;
         caller.unsupported = support::unsupported(generation, &accepted, &route, preferences, pin.as_ref());
     }

@@ -82,6 +82,12 @@ impl<'a> Override<'a> {
         Self { wanted, by, profile, deployment }
     }
 
+    /// No reasoning, for a model that has none.
+    #[must_use]
+    pub(crate) fn off(profile: &'a Profile, deployment: &'a Deployment) -> Self {
+        Self::new((ReasoningEffort::None, EffortBy::Route), profile, deployment)
+    }
+
     /// The conversation with it.
     pub(crate) fn set(&self, chat: &mut ChatRequest, warnings: &mut Vec<Warning>) {
         if let Some(effort) = self.effort(chat, warnings) {

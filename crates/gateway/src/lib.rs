@@ -47,6 +47,7 @@ mod planning;
 mod polling;
 mod preferences;
 mod prompt;
+mod refusal;
 mod relay;
 mod respond;
 mod responses;

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::encode::{EncodedPrompt, GivenVectors};
 use crate::learn::Choice;
 use crate::prompt::BodyPrompt;
+use crate::refusal;
 use crate::series::word;
 use crate::shadow::Mirror;
 use crate::spend::HealthAndSpend;
@@ -24,15 +25,11 @@ use trunkline_route::decide::{DecideInput, decide_with};
 use trunkline_route::decision::{DecidedBy, Decision, NoPlan};
 use trunkline_route::explain::{Explanation, Recalled};
 use trunkline_route::features::WallClock;
-use trunkline_route::filter::{Reason, Rejection};
-use trunkline_route::fleet::Fleet;
 use trunkline_route::plan::Plan;
 use trunkline_route::steps::GivenAnswer;
 
 /// Memory kept for writing decisions, in bytes.
 const LARGEST_SCRATCH: usize = 16 * 1024;
-/// Most deployments told to a client that could serve what the ones it asked do not.
-const TOLD_DEPLOYMENTS: usize = 4;
 /// Most rejections told to a client.
 const TOLD_REJECTIONS: usize = 8;
 
@@ -127,7 +124,7 @@ pub(crate) fn asked(admitted: &Admitted) -> Asked {
         more: !caller.headers.is_empty()
             || !caller.metadata.is_empty()
             || caller.preferences != Preferences::default()
-            || !caller.unsupported.is_empty(),
+            || caller.whole,
         ..Asked::of(&admitted.envelope.shape)
     }
 }
@@ -155,12 +152,9 @@ pub(crate) fn require_plan(decision: Decision, allow: &AllowList) -> Result<Plan
         Ok(plan) => return Ok(plan),
         Err(none) => none,
     };
-    // A key that may use nothing of what there is must not be told to come back later.
-    let only_the_key = decision.rejections.iter().all(|rejection| rejection.reason == Reason::NotOnKeyList);
     let code = match none {
         NoPlan::RouteNotAllowed { .. } => ErrorCode::NotAllowed,
-        _ if only_the_key && !decision.rejections.is_empty() => ErrorCode::NotAllowed,
-        _ => ErrorCode::NoEligibleDeployment,
+        _ => refusal::code(&decision.rejections, &decision.fleet),
     };
     let mut message = none.to_string();
     for rejection in decision.rejections.iter().take(TOLD_REJECTIONS) {
@@ -170,32 +164,6 @@ pub(crate) fn require_plan(decision: Decision, allow: &AllowList) -> Result<Plan
     if decision.rejections.len() > TOLD_REJECTIONS {
         message.push_str(&format!("; and {} more", decision.rejections.len() - TOLD_REJECTIONS));
     }
-    message.push_str(&who_can(&decision.rejections, &decision.fleet, allow));
+    message.push_str(&refusal::way_out(&decision.rejections, &decision.fleet, allow));
     Err(ClientError::new(code, message).at("model"))
-}
-
-/// Who serves the operation, where that is all that was wrong with everybody asked.
-fn who_can(rejections: &[Rejection], fleet: &Fleet, allow: &AllowList) -> String {
-    let Some(Reason::Operation { operation }) = rejections.first().map(|rejection| &rejection.reason) else {
-        return String::new();
-    };
-    if !rejections.iter().all(|rejection| matches!(rejection.reason, Reason::Operation { .. })) {
-        return String::new();
-    }
-    // A key is told of nothing it may not use.
-    let allowed =
-        |index| allow.models.is_empty() || allow.models.iter().any(|pattern| fleet.matches(index, pattern));
-    let able = fleet
-        .iter()
-        .filter(|(index, deployment)| deployment.operations.contains(operation) && allowed(*index));
-    let names: Vec<&str> = able.map(|(_, deployment)| &*deployment.id).take(TOLD_DEPLOYMENTS + 1).collect();
-    match names.as_slice() {
-        [] => format!("; no configured provider serves {operation} requests"),
-        few if few.len() <= TOLD_DEPLOYMENTS => {
-            format!("; {operation} requests are served by {}", few.join(", "))
-        }
-        many => {
-            format!("; {operation} requests are served by {} and others", many[..TOLD_DEPLOYMENTS].join(", "))
-        }
-    }
 }

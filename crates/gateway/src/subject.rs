@@ -354,7 +354,7 @@ impl<'a> Subject<'a> {
         // Told whatever `strict` says: they are no losses of translation.
         let mut set = Vec::new();
         let (body, mut warnings) = if same {
-            self.passed(upstream, effort, &mut set)
+            self.passed(index, effort, &mut set)
         } else {
             self.translated(index, so_far, files, effort, &mut set)?
         };
@@ -429,8 +429,8 @@ impl<'a> Subject<'a> {
         if operation.is_relayed() {
             return true;
         }
-        // What is given up must be taken out.
-        self.conceded.is_empty()
+        // What is given up must be taken out; reasoning stands in places of its own.
+        self.conceded.iter().all(|concession| *concession == Concession::Reasoning)
             && !self.is_foreign(index)
             && self.dialect(self.upstream(index)) == *dialect
             && self.operation(self.upstream(index)) == *operation
@@ -468,11 +468,15 @@ impl<'a> Subject<'a> {
 
     fn passed(
         &self,
-        upstream: &Upstream,
+        index: DeploymentIndex,
         effort: Option<Override<'_>>,
         set: &mut Vec<Warning>,
     ) -> (RequestBody, Vec<Warning>) {
         let Admitted { envelope, body, dialect, .. } = self.admitted;
+        let (upstream, deployment) =
+            (self.upstream(index), self.generation().snapshot.fleet.deployment(index));
+        let gives_up = self.conceded.contains(&Concession::Reasoning);
+        let effort = if gives_up { Some(Override::off(&upstream.profile, deployment)) } else { effort };
         let changed = effort.and_then(|effort| {
             let request = self.decoded().as_ref().ok()?;
             effort.splice(self.admitted, self.delivery(), request, set)
@@ -487,7 +491,8 @@ impl<'a> Subject<'a> {
             turn.edit(&mut edits, envelope, body, &upstream.profile);
         }
         let rope = edits.apply(body, envelope);
-        (RequestBody::from_pieces(rope), edits.warnings)
+        let conceded = self.conceded.iter().filter_map(|concession| given_up_for_all(*concession));
+        (RequestBody::from_pieces(rope), edits.warnings.into_iter().chain(conceded).collect())
     }
 
     fn translated(
@@ -523,7 +528,7 @@ impl<'a> Subject<'a> {
             warnings = sealed::strip(request.to_mut(), self.dialect(upstream));
         }
         for concession in &self.conceded {
-            warnings.push(concede(*concession, request.to_mut(), upstream.profile.max_output_tokens));
+            warnings.extend(concede(*concession, request.to_mut(), upstream.profile.max_output_tokens));
         }
         let dialect = self.dialect(upstream);
         if let Some(files) = files {
@@ -602,8 +607,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Takes something out of a request that its route may give up.
-fn concede(concession: Concession, request: &mut Request, longest: Option<u64>) -> Warning {
-    let reason = "given up: no deployment that may serve the request can do it";
+fn concede(concession: Concession, request: &mut Request, longest: Option<u64>) -> Option<Warning> {
     if let Request::Chat(chat) = request {
         match concession {
             Concession::Reasoning => chat.reasoning = None,
@@ -612,6 +616,8 @@ fn concede(concession: Concession, request: &mut Request, longest: Option<u64>) 
                 chat.tool_choice = None;
                 chat.parallel_tool_calls = None;
             }
+            // What becomes of it the encoder tells.
+            Concession::NativeSchema => {}
             Concession::Length => {
                 chat.max_output_tokens = match (chat.max_output_tokens, longest) {
                     (Some(asked), Some(longest)) => Some(asked.min(longest)),
@@ -620,7 +626,12 @@ fn concede(concession: Concession, request: &mut Request, longest: Option<u64>) 
             }
         }
     }
-    Warning::dropped(concession.name(), reason)
+    given_up_for_all(concession)
+}
+
+fn given_up_for_all(concession: Concession) -> Option<Warning> {
+    let reason = "given up: no deployment that may serve the request can do it";
+    (concession != Concession::NativeSchema).then(|| Warning::dropped(concession.name(), reason))
 }
 
 fn not_continuable() -> Failure {

@@ -33,9 +33,9 @@ pub enum ErrorCode {
     RateLimited,
     /// A budget is used up.
     BudgetExceeded,
-    /// Every deployment was filtered out; the message holds the reasons.
+    /// Every deployment was filtered out, for other reasons than what the request asks for; the message holds the reasons.
     NoEligibleDeployment,
-    /// Strict mode, and the target cannot express the request.
+    /// No deployment that may be used can do what the request asks for, or none takes it as it is in strict mode.
     UnsupportedParameter,
     /// The prompt fits no deployment that may be used.
     ContextTooLong,

@@ -40,6 +40,8 @@ pub struct Caller {
     pub pinned_by: PinnedBy,
     /// Refuse rather than drop or emulate what a deployment cannot do.
     pub strict: bool,
+    /// Nothing of the request may be left out: support of everything in it is demanded.
+    pub whole: bool,
     /// What is left of the tightest budget that applies; `None` when there is none.
     pub budget_left: Option<NanoDollars>,
     /// The most time the whole request may take, where the caller says; it can only shorten the route's own.

@@ -9,6 +9,7 @@ mod plan;
 use crate::balance::Rotation;
 use crate::balance::{mix, unit};
 use crate::caller::Caller;
+use crate::cascade::Concession;
 use crate::decision::{DecidedBy, Decision, FeatureValue, NoPlan, ShadowLeg};
 use crate::features::{Feature, FeatureSource, FleetFacts, Prompt, Value, WallClock};
 use crate::filter::{Eligible, Rejection, filter};
@@ -54,8 +55,9 @@ pub struct DecideInput<'a> {
     pub config_version: u64,
 }
 
-/// Decides which deployments serve a request, in which order, and keeps why. Where none can do all that is asked for, the
-/// route's concessions are made one after another until some can.
+/// Decides which deployments serve a request, in which order, and keeps why. Where none can do all that is asked for, what translation
+/// emulates or leaves out is left to it (not for a strict request): a schema, then reasoning. Then the route's concessions are made
+/// one after another, until some can.
 #[must_use]
 pub fn decide(input: &DecideInput<'_>) -> Decision {
     decide_with(input, &[])
@@ -65,24 +67,50 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
 /// [`Decision::question`]).
 #[must_use]
 pub fn decide_with(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {
-    let mut decision = decide_once(input, answers);
-    if input.route.downgrade.is_empty() || !matches!(decision.plan, Err(NoPlan::NoneEligible { .. })) {
+    let decision = decide_once(input, answers);
+    if !matches!(decision.plan, Err(NoPlan::NoneEligible { .. } | NoPlan::PinNotEligible { .. })) {
         return decision;
     }
-    let mut shape = input.shape.clone();
-    let mut conceded = SmallVec::new();
-    for concession in &input.route.downgrade {
-        let Some(less) = concession.apply(&shape) else { continue };
-        shape = less;
-        conceded.push(*concession);
+    let mut tried = Vec::new();
+    for (own, stated) in concessions(input) {
+        let mut shape = Cow::Borrowed(input.shape);
+        let mut conceded: SmallVec<[Concession; 2]> = SmallVec::new();
+        for concession in own.iter().chain(stated) {
+            if let Some(less) = concession.apply(&shape) {
+                shape = Cow::Owned(less);
+                conceded.push(*concession);
+            }
+        }
+        if conceded.is_empty() || tried.contains(&conceded) {
+            continue;
+        }
         let mut second = decide_once(&DecideInput { shape: &shape, ..*input }, answers);
         if let Ok(plan) = &mut second.plan {
             plan.conceded = conceded;
-            decision = second;
-            break;
+            return second;
         }
+        tried.push(conceded);
     }
     decision
+}
+
+/// What may be given up, in the order in which it is tried: what translation makes of a schema and of reasoning, and one more of what the
+/// route states at a time, at first without anything beside it.
+fn concessions<'a>(
+    input: &DecideInput<'a>,
+) -> impl Iterator<Item = (&'static [Concession], &'a [Concession])> {
+    const SCHEMA: &[Concession] = &[Concession::NativeSchema];
+    const REASONING: &[Concession] = &[Concession::Reasoning];
+    const BOTH: &[Concession] = &[Concession::NativeSchema, Concession::Reasoning];
+    let (caller, stated) = (input.caller, input.route.downgrade.as_slice());
+    let own: &[&[Concession]] = match (caller.strict, caller.whole) {
+        (true, _) => &[&[]],
+        // What is emulated counts as supported, what is left out does not.
+        (false, true) => &[&[], SCHEMA],
+        (false, false) if stated.contains(&Concession::Reasoning) => &[&[], SCHEMA],
+        (false, false) => &[&[], SCHEMA, REASONING, BOTH],
+    };
+    (0..=stated.len()).flat_map(move |count| own.iter().map(move |own| (*own, &stated[..count])))
 }
 
 fn decide_once(input: &DecideInput<'_>, answers: &[GivenAnswer]) -> Decision {

@@ -21,7 +21,7 @@
 mod check;
 mod reason;
 
-pub use reason::{KnownFact, PriceKind, Reason};
+pub use reason::{KnownFact, PriceKind, Reason, Remedy};
 
 use crate::caller::{Caller, PriceCap};
 use crate::fleet::{DeploymentIndex, Fleet};

@@ -149,6 +149,8 @@ pub enum Concession {
     Tools,
     /// Length: the output limit is lowered to what the deployment can do.
     Length,
+    /// A schema that the model itself follows: translation reaches it with other means where it can, and refuses elsewhere.
+    NativeSchema,
 }
 
 impl Concession {
@@ -164,6 +166,9 @@ impl Concession {
                 less.forces_tool = false;
             }
             Self::Length if shape.max_output_tokens.is_some() => less.max_output_tokens = None,
+            Self::NativeSchema if shape.wants_schema || shape.wants_json => {
+                (less.wants_schema, less.wants_json) = (false, false);
+            }
             _ => return None,
         }
         Some(less)
@@ -176,6 +181,7 @@ impl Concession {
             Self::Reasoning => "reasoning",
             Self::Tools => "tools",
             Self::Length => "length",
+            Self::NativeSchema => "json_schema",
         }
     }
 }

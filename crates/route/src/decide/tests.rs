@@ -5,7 +5,7 @@ use crate::balance::Balance;
 use crate::caller::{AllowList, Fallbacks, PinnedBy, Preferences, Sort};
 use crate::cel::Condition;
 use crate::decision::{NoAnswer, StepOutcome};
-use crate::fixture::{Case, available, deployment, fleet, tier, use_tier};
+use crate::fixture::{Case, available, can, deployment, fleet, tier, use_tier};
 use crate::pattern::Pattern;
 use crate::policy::{Fallback, TierPosition};
 use crate::steps::{DecideStep, ScoredDeployment, Step, StepAnswer, StepInput, StepKind, Target};
@@ -14,6 +14,7 @@ use crate::view::{Availability, View};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
+use trunkline_model::capability::{Capability, Support};
 use trunkline_model::facts::Requirement;
 
 const NAMES: [&str; 5] = ["acme/small", "beta/small", "acme/large", "core/large", "data/huge"];
@@ -433,4 +434,74 @@ proptest! {
     fn the_same_input_gives_the_same_decision(case in any_case()) {
         prop_assert_eq!(case.decide().to_json(), case.decide().to_json());
     }
+}
+
+fn cannot(case: &mut Case, name: &str, lacking: &[Capability]) {
+    change(case, name, |deployment| {
+        lacking.iter().for_each(|lacks| can(deployment, *lacks, Support::No));
+    });
+}
+
+#[test]
+fn reasoning_is_given_up_where_nobody_can_and_nothing_is_demanded() {
+    let mut case = ordered();
+    case.shape.wants_reasoning = true;
+    for name in &NAMES[1..] {
+        cannot(&mut case, name, &[Capability::Reasoning]);
+    }
+    let whole = case.decide().plan.expect("one can");
+    assert!(whole.conceded.is_empty());
+    cannot(&mut case, NAMES[0], &[Capability::Reasoning]);
+    let plan = case.decide().plan.expect("without reasoning all can");
+    assert_eq!(plan.conceded.as_slice(), [Concession::Reasoning]);
+    case.caller.pin = Some(NAMES[2].into());
+    assert!(case.decide().plan.is_ok_and(|plan| plan.conceded.as_slice() == [Concession::Reasoning]));
+    for demand in [|caller: &mut Caller| caller.strict = true, |caller: &mut Caller| caller.whole = true] {
+        let mut demanding = case.clone();
+        demand(&mut demanding.caller);
+        assert!(demanding.decide().plan.is_err());
+    }
+}
+
+#[test]
+fn a_schema_is_left_to_translation_where_nobody_follows_one() {
+    let mut case = ordered();
+    (case.shape.wants_schema, case.shape.wants_reasoning) = (true, true);
+    for name in &NAMES[1..] {
+        cannot(&mut case, name, &[Capability::JsonSchema]);
+    }
+    let conceded = |case: &Case| case.decide().plan.map(|plan| plan.conceded.to_vec());
+    assert_eq!(conceded(&case), Ok(vec![]), "one follows it");
+    cannot(&mut case, NAMES[0], &[Capability::JsonSchema]);
+    assert_eq!(conceded(&case), Ok(vec![Concession::NativeSchema]));
+    case.caller.whole = true;
+    assert_eq!(conceded(&case), Ok(vec![Concession::NativeSchema]), "an emulation counts as support");
+    for name in NAMES {
+        cannot(&mut case, name, &[Capability::Reasoning]);
+    }
+    assert!(conceded(&case).is_err());
+    case.caller.whole = false;
+    assert_eq!(conceded(&case), Ok(vec![Concession::NativeSchema, Concession::Reasoning]));
+    case.caller.strict = true;
+    assert!(conceded(&case).is_err());
+}
+
+#[test]
+fn nothing_is_given_up_that_somebody_can_do() {
+    let mut case = ordered();
+    (case.shape.wants_reasoning, case.shape.tools) = (true, 1);
+    case.route.downgrade = vec![Concession::Tools, Concession::Length];
+    for name in NAMES {
+        cannot(&mut case, name, &[Capability::Tools]);
+    }
+    let conceded = |case: &Case| case.decide().plan.map(|plan| plan.conceded.to_vec());
+    assert_eq!(conceded(&case), Ok(vec![Concession::Tools]), "reasoning is kept");
+    for name in NAMES {
+        cannot(&mut case, name, &[Capability::Reasoning]);
+    }
+    assert_eq!(conceded(&case), Ok(vec![Concession::Reasoning, Concession::Tools]));
+    case.route.downgrade = vec![Concession::Tools, Concession::Reasoning];
+    assert_eq!(conceded(&case), Ok(vec![Concession::Tools, Concession::Reasoning]), "in the order stated");
+    case.route.downgrade.clear();
+    assert!(conceded(&case).is_err());
 }

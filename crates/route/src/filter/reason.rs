@@ -120,6 +120,19 @@ pub enum Reason {
     },
 }
 
+/// What would have to change for a deployment to serve after all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// What the request asks for.
+    Request,
+    /// How much of it there is.
+    Size,
+    /// What the caller, the key or the route allows.
+    Policy,
+    /// The state of the deployment: time or its operator mend it.
+    Time,
+}
+
 /// What is known where a demand is not met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KnownFact {
@@ -155,6 +168,34 @@ impl PriceKind {
 }
 
 impl Reason {
+    /// What would have to change.
+    #[must_use]
+    pub const fn remedy(&self) -> Remedy {
+        match self {
+            Self::CapabilityMissing { .. }
+            | Self::CapabilityUnconfirmed { .. }
+            | Self::ParameterUnsupported { .. }
+            | Self::AnswerTooLong { .. } => Remedy::Request,
+            Self::PromptTooLong { .. } | Self::ContextTooSmall { .. } | Self::LimitTooSmall { .. } => {
+                Remedy::Size
+            }
+            Self::Drained | Self::Closed | Self::CredentialsOut { .. } | Self::QuotaExhausted { .. } => {
+                Remedy::Time
+            }
+            Self::NotOnRouteList
+            | Self::DeniedByRoute
+            | Self::NotOnKeyList
+            | Self::NotInOnly
+            | Self::Ignored
+            | Self::NotInOrder
+            | Self::Requirement { .. }
+            | Self::Operation { .. }
+            | Self::PriceTooHigh { .. }
+            | Self::RequestTooDear { .. }
+            | Self::PriceUnknown { .. } => Remedy::Policy,
+        }
+    }
+
     /// A stable name for logs and metrics.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -310,7 +310,7 @@ async fn what_no_deployment_can_do_is_given_up_in_the_order_stated() {
     assert!(!warnings.contains("reasoning"), "nobody asked for it: {warnings}");
     body["model"] = json!("hard");
     let refused = gateway.post("/v1/chat/completions", body.to_string()).await;
-    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!((refused.status, refused.error_code()), (400, "unsupported_parameter"), "{}", refused.text());
     body["model"] = json!("main");
     let strict = Request::post("/v1/chat/completions")
         .header("authorization", format!("Bearer {KEY}"))

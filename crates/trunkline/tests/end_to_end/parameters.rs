@@ -57,7 +57,7 @@ async fn the_reason_names_the_parameter() {
     let (_first, _second, gateway) = gateway("").await;
     let name = format!("first/{}", model(DialectName::Anthropic));
     let answer = send(&gateway, &seeded(&name), Some(("x-trunkline-require", "parameters"))).await;
-    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!((answer.status, answer.error_code()), (400, "unsupported_parameter"), "{}", answer.text());
     assert!(
         answer.text().contains("support of every parameter is required: seed dropped: "),
         "{}",
@@ -150,6 +150,50 @@ async fn what_is_said_of_files_and_calls_does_not_vanish_either() {
     }
 }
 
+/// Nor what tools and parameters say, nor what is said of tools where there are none.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_tools_and_parameters_does_not_vanish_either() {
+    let (first, _second, gateway) = gateway("").await;
+    let (first_model, second_model) = (model(DialectName::Anthropic), model(DialectName::OpenAi));
+    let schema = json!({"type": "object", "properties": {"zap": {"type": "string"}}});
+    let chat = json!({"model": format!("first/{first_model}"), "messages": [{"role": "user", "content": "Hello"}],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": schema, "zap": 1}}],
+        "tool_choice": {"type": "function", "function": {"name": "f", "zap": 1}}, "stream_options": {"include_obfuscation": false}});
+    let alone = json!({"model": format!("second/{second_model}"), "max_tokens": 100, "tool_choice": {"type": "any"},
+        "messages": [{"role": "user", "content": "Hello"}]});
+    let messages = json!({"model": format!("second/{second_model}"), "max_tokens": 100,
+        "tools": [{"name": "f", "input_schema": schema, "zap": 1}], "tool_choice": {"type": "auto", "zap": 1},
+        "messages": [{"role": "user", "content": "Hello"}]});
+    let responses = json!({"model": format!("first/{first_model}"), "input": "Hello", "user": "ann", "safety_identifier": "ben",
+        "tools": [{"type": "function", "name": "f", "parameters": schema, "strict": false, "zap": 1}],
+        "tool_choice": "none", "parallel_tool_calls": false, "text": {"zap": 1}});
+    let google = json!({"contents": [{"parts": [{"text": "Hello"}], "zap": 1}],
+        "tools": [{"functionDeclarations": [{"name": "f", "parameters": schema, "zap": 1}]}],
+        "toolConfig": {"functionCallingConfig": {"mode": "AUTO", "zap": 1}}});
+    let asked = [
+        ("/v1/chat/completions".to_owned(), chat, vec!["tools[0].function.zap", "tool_choice.function.zap"]),
+        ("/v1/messages".to_owned(), alone, vec!["tool_choice"]),
+        ("/v1/messages".to_owned(), messages, vec!["tools[0].zap", "tool_choice.zap"]),
+        (
+            "/v1/responses".to_owned(),
+            responses,
+            vec!["safety_identifier", "tools[0].zap", "parallel_tool_calls", "text.zap"],
+        ),
+        (
+            format!("/v1beta/models/first%2F{first_model}:generateContent"),
+            google,
+            vec![
+                "contents[0].zap",
+                "tools[0].functionDeclarations[0].zap",
+                "toolConfig.functionCallingConfig.zap",
+            ],
+        ),
+    ];
+    for (path, body, names) in asked {
+        all_is_told(&gateway, &first, (&path, &body), &names).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_newer_name_of_the_end_user_reaches_a_provider_of_another_protocol() {
     let (first, _second, gateway) = gateway("").await;
@@ -159,6 +203,98 @@ async fn the_newer_name_of_the_end_user_reaches_a_provider_of_another_protocol()
     assert_eq!(answer.status, 200, "{}", answer.text());
     let seen = first.last_request().expect("one was sent").json();
     assert_eq!(seen["metadata"], json!({"user_id": "ann"}), "{seen}");
+}
+
+/// Models that cannot do something, one provider for two protocols.
+async fn limited() -> (trunkline_sim::Simulator, trunkline_sim::Simulator, Gateway) {
+    let (plain, claude) = (simulator(DialectName::OpenAi).await, simulator(DialectName::Anthropic).await);
+    let with_model =
+        |settings: String, model: &str| settings.replace(" }\n", &format!(", models: [{model}] }}\n"));
+    let providers = with_model(provider("plain", DialectName::OpenAi, &plain.base_url()), "mute")
+        + &with_model(provider("claude", DialectName::Anthropic, &claude.base_url()), "mute");
+    let gateway = Gateway::start(&format!(
+        "providers:\n{providers}models:\n  plain/mute: {{ capabilities: {{ tools: false, reasoning: false, image_input: false, json_schema: false }}, context_window: 2000 }}\n  \
+         claude/mute: {{ capabilities: {{ tools: true, reasoning: false, image_input: false, json_schema: false }}, context_window: 2000 }}\n\
+         routes:\n  both:\n    tiers: {{ one: {{ deployments: [plain/mute] }}, two: {{ deployments: [claude/mute] }} }}\n    \
+         fallback: {{ error: [two] }}\n"
+    ))
+    .await;
+    (plain, claude, gateway)
+}
+
+/// Translation leaves reasoning out with a warning, and so does routing where nobody can reason: it is no outage.
+#[tokio::test(flavor = "multi_thread")]
+async fn reasoning_that_nobody_can_do_is_left_out_with_a_warning() {
+    let (plain, claude, gateway) = limited().await;
+    let chat = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "Hello", "name": "ann"}], "reasoning_effort": "high", "user": "ann"});
+    for model in ["both", "plain/mute"] {
+        let answer = send(&gateway, &chat(model), None).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(
+            answer.header("x-trunkline-warnings"),
+            "reasoning dropped: given up: no deployment that may serve the request can do it"
+        );
+        let mut expected = chat(model);
+        expected["model"] = json!("mute");
+        expected.as_object_mut().unwrap().remove("reasoning_effort");
+        assert_eq!(plain.last_request().expect("one was sent").json(), expected, "the rest passes");
+    }
+    let messages = json!({"model": "claude/mute", "max_tokens": 1500, "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "messages": [{"role": "user", "content": "Hello"}]});
+    let answer = gateway.post("/v1/messages", messages.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.header("x-trunkline-warnings").contains("reasoning dropped: "), "{:?}", answer.headers);
+    let seen = claude.last_request().expect("one was sent").json();
+    assert_eq!((&seen["thinking"], &seen["messages"]), (&Value::Null, &messages["messages"]), "{seen}");
+    for header in [("x-trunkline-strict", "true"), ("x-trunkline-require", "parameters")] {
+        let refused = send(&gateway, &chat("both"), Some(header)).await;
+        assert_eq!((refused.status, refused.error_code()), (400, "unsupported_parameter"), "{header:?}");
+    }
+}
+
+/// A schema is reached with other means where translation has some, and refused where it has none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_no_model_follows_is_left_to_translation() {
+    let (plain, claude, gateway) = limited().await;
+    let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema":
+        {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}});
+    let body = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "Where?"}], "response_format": format});
+    let answer = send(&gateway, &body("both"), None).await;
+    assert_eq!((answer.status, answer.header("x-trunkline-provider")), (200, "claude"), "{}", answer.text());
+    let warnings = answer.header("x-trunkline-warnings");
+    assert_eq!(warnings, "response_format emulated: reached with a forced tool");
+    assert_eq!(claude.last_request().expect("one was sent").json()["tool_choice"]["type"], "tool");
+    let refused = send(&gateway, &body("plain/mute"), None).await;
+    assert_eq!((refused.status, refused.error_code()), (400, "unsupported_parameter"), "{}", refused.text());
+    let refused = send(&gateway, &body("both"), Some(("x-trunkline-strict", "true"))).await;
+    assert_eq!((refused.status, refused.error_code()), (400, "unsupported_parameter"), "{}", refused.text());
+    assert_eq!((plain.requests().len(), claude.requests().len()), (0, 1));
+}
+
+/// Nor is anything else an outage that a request asks for and nobody can do: it says what, who, and a way out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_do_is_the_requests_fault() {
+    let (plain, claude, gateway) = limited().await;
+    let user = |content: Value| json!([{"role": "user", "content": content}]);
+    let picture = user(json!([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]));
+    let tool = json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]);
+    let mut told = Vec::new();
+    for (body, strict) in [
+        (json!({"model": "both", "messages": picture}), "false"),
+        (json!({"model": "plain/mute", "messages": user(json!("Hello")), "tools": tool}), "false"),
+        (json!({"model": "both", "messages": user(json!("Hello")), "reasoning_effort": "low"}), "true"),
+        (json!({"model": "both", "messages": user(json!("Hello ".repeat(5_000)))}), "false"),
+    ] {
+        let refused = send(&gateway, &body, Some(("x-trunkline-strict", strict))).await;
+        let error = refused.json()["error"].clone();
+        told.push(format!("{} {}: {}", refused.status, error["code"], error["message"].as_str().unwrap()));
+    }
+    let messages = json!({"model": "claude/mute", "max_tokens": 100, "messages": [
+        {"role": "user", "content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]}]});
+    let refused = gateway.post("/v1/messages", messages.to_string()).await;
+    told.push(format!("{} {}", refused.status, refused.json()["error"]["type"]));
+    insta::assert_snapshot!(told.join("\n"));
+    assert_eq!((plain.requests().len(), claude.requests().len()), (0, 0));
 }
 
 /// Each name is in the warnings, and nothing else is dropped; a strict request is refused before it is sent.
