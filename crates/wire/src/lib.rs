@@ -44,6 +44,8 @@ pub(crate) mod write;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod goldens;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod schemas;

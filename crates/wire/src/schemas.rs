@@ -4,14 +4,14 @@
 //! The schemas in `official/` are reduced from published specifications (`official/README.md`): they were not written by us,
 //! which is what makes them worth asking.
 
-use crate::codec::{Encoded, PathParts};
+use crate::codec::Encoded;
 use crate::dispatch;
+use crate::goldens;
 use crate::testing::{chat_request, profile};
 use jsonschema::Validator;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::LazyLock;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::request::Request;
@@ -122,7 +122,10 @@ fn every_golden_is_valid_wherever_it_is_sent() {
     let (mut used, mut beside) = (BTreeSet::new(), BTreeSet::new());
     let mut unknown = Vec::new();
     let mut requests = 0;
-    for (case, request, operation) in goldens() {
+    for golden in goldens::requests() {
+        let (case, operation) = (golden.name, golden.operation);
+        // Some goldens are refusals: nothing is sent for them.
+        let Ok(request) = goldens::decode(golden.dialect, operation, &golden.body) else { continue };
         requests += 1;
         let Complaints { found, beside: sent } = complaints(&request, operation);
         beside.extend(sent);
@@ -144,35 +147,6 @@ fn every_golden_is_valid_wherever_it_is_sent() {
     let listed: BTreeSet<_> =
         BESIDE.iter().flat_map(|(name, members, _)| members.iter().map(|member| (*name, *member))).collect();
     assert_eq!(beside, listed, "members beside the schema that are sent no more");
-}
-
-#[expect(clippy::disallowed_methods, reason = "goldens are files")]
-fn goldens() -> Vec<(String, Request, Operation)> {
-    let mut found = Vec::new();
-    for dialect in Dialect::CLIENTS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(dialect.name()).join("golden");
-        let places = [folder.join("requests"), folder];
-        for entry in places.iter().filter_map(|place| std::fs::read_dir(place).ok()).flatten() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let in_requests = path.parent().is_some_and(|parent| parent.ends_with("requests"));
-            let parts: Vec<&str> = name.split('.').collect();
-            let (stem, operation) = match parts.as_slice() {
-                [stem, "json"] if in_requests => (stem, Operation::Chat),
-                [stem, "request", "json"] => (stem, Operation::Chat),
-                [stem, "embeddings", "json"] => (stem, Operation::Embeddings),
-                _ => continue,
-            };
-            let model = PathParts { model: Some("model".to_owned()), delivery: Some(Delivery::Plain) };
-            let path_parts = if dialect == Dialect::Gemini { model } else { PathParts::default() };
-            let bytes = std::fs::read(&path).unwrap();
-            // Some goldens are refusals: nothing is sent for them.
-            if let Ok(request) = dispatch::decode_request(dialect, operation, &bytes, &path_parts) {
-                found.push((format!("{dialect}/{stem}"), request, operation));
-            }
-        }
-    }
-    found
 }
 
 proptest! {

@@ -4,12 +4,12 @@
 //! publish and says everything they know, one thing at a time. Whatever is said must change what goes out, or be told, or be
 //! refused. What may be silent is listed with the reason.
 
-use crate::codec::{EncodeError, PathParts};
+use crate::codec::EncodeError;
 use crate::dispatch;
+use crate::goldens::{self, Golden};
 use crate::testing::profile;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use std::path::Path;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::request::Request;
 use trunkline_model::warning::{Treatment, Warning};
@@ -36,16 +36,8 @@ const FREE: &[(Dialect, &[&str])] = &[
     ),
 ];
 
-fn path_parts(dialect: Dialect) -> PathParts {
-    match dialect {
-        Dialect::Gemini => PathParts { model: Some("model".to_owned()), delivery: Some(Delivery::Plain) },
-        _ => PathParts::default(),
-    }
-}
-
 fn decoded(dialect: Dialect, operation: Operation, body: &Value) -> Option<Request> {
-    let bytes = body.to_string().into_bytes();
-    dispatch::decode_request(dialect, operation, &bytes, &path_parts(dialect)).ok()
+    goldens::decode(dialect, operation, body.to_string().as_bytes()).ok()
 }
 
 fn sent(request: &Request, target: Dialect) -> Result<(String, Vec<Warning>), EncodeError> {
@@ -86,7 +78,8 @@ fn is_answered(body: &Value, pointer: &str) -> bool {
 fn what_nobody_knows_is_told_wherever_it_stands() {
     let mut silent = Vec::new();
     let mut said = 0;
-    for (case, dialect, operation, body) in goldens() {
+    for Golden { name: case, dialect, operation, body } in goldens::requests() {
+        let body: Value = serde_json::from_slice(&body).unwrap();
         let free = FREE.iter().find(|(of, _)| *of == dialect).map_or(&[][..], |(_, names)| names);
         let mut places = Vec::new();
         objects(&body, "", "", free, &mut places);
@@ -130,29 +123,6 @@ fn is_about(warning: &Warning, path: &str) -> bool {
     let is_message = feature.starts_with("messages[")
         && ["input[", "contents["].iter().any(|items| path.starts_with(items));
     warning.treatment == Treatment::Dropped && (is_message || is_same || is_around(path))
-}
-
-#[expect(clippy::disallowed_methods, reason = "goldens are files")]
-fn goldens() -> Vec<(String, Dialect, Operation, Value)> {
-    let mut found = Vec::new();
-    for dialect in Dialect::CLIENTS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(dialect.name()).join("golden");
-        let places = [folder.join("requests"), folder];
-        for entry in places.iter().filter_map(|place| std::fs::read_dir(place).ok()).flatten() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let in_requests = path.parent().is_some_and(|parent| parent.ends_with("requests"));
-            let operation = match name.split('.').collect::<Vec<_>>().as_slice() {
-                [_, "json"] if in_requests => Operation::Chat,
-                [_, "request", "json"] => Operation::Chat,
-                [_, "embeddings", "json"] => Operation::Embeddings,
-                _ => continue,
-            };
-            let body = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-            found.push((format!("{dialect}/{name}"), dialect, operation, body));
-        }
-    }
-    found
 }
 
 /// One thing said: the smallest request without it and with it.

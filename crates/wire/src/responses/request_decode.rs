@@ -26,7 +26,7 @@ pub(super) const INCLUDE: &str = "include";
 const COUNT: &str = "a whole number of at least 0";
 
 /// Parameters that chat completions know by the same name and meaning.
-const SHARED: &[&str] = &[
+pub(super) const SHARED: &[&str] = &[
     "service_tier",
     "prompt_cache_key",
     "prompt_cache_retention",

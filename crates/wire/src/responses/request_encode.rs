@@ -4,7 +4,7 @@
 //! at the target: state comes back sealed, and what a client wants kept the gateway keeps.
 
 use super::item_encode;
-use super::request_decode::INCLUDE;
+use super::request_decode::{INCLUDE, SHARED};
 use crate::codec::{EncodeError, Encoded, Profile, ReasoningStyle};
 use crate::names::{NameRule, fit};
 use crate::openai;
@@ -22,17 +22,6 @@ use trunkline_model::warning::Warning;
 const REFUSED: &str = "the target refuses it";
 /// Why a parameter of another dialect was.
 const UNKNOWN: &str = "the target's dialect has nothing like it";
-
-/// Parameters of chat completions that this dialect knows by the same name.
-const SHARED: &[&str] = &[
-    "service_tier",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "prompt_cache_options",
-    "moderation",
-    "safety_identifier",
-    "metadata",
-];
 
 /// Writes a request for a target.
 ///
@@ -264,7 +253,7 @@ impl Parameters<'_, '_> {
         for extra in &chat.extras {
             let is_known = match extra.origin {
                 Dialect::Responses => !extra.name.contains(['.', '[']),
-                Dialect::OpenAi => SHARED.contains(&extra.name.as_str()),
+                Dialect::OpenAi => extra.name == "metadata" || SHARED.contains(&extra.name.as_str()),
                 _ => false,
             };
             let is_placed = match extra.origin {
