@@ -37,6 +37,7 @@ pub mod sealed;
 pub mod source;
 pub mod splice;
 pub mod tally;
+mod terms;
 mod token_ids;
 
 pub(crate) mod write;
