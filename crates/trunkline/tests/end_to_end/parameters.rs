@@ -368,6 +368,29 @@ async fn betas_reach_every_provider_of_their_protocol_and_are_told_elsewhere() {
     }
 }
 
+/// Structured outputs hold no schema that holds itself; a tool's input does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_holds_itself_is_reached_by_a_forced_tool() {
+    let (first, _second, gateway) = gateway("").await;
+    let mut body = Face::OpenAi.value(&format!("first/{}", model(DialectName::Anthropic)), "Hello", false);
+    let node = json!({"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
+        "required": ["next"], "additionalProperties": false});
+    let schema = json!({"type": "object", "properties": {"first": {"$ref": "#/$defs/node"}}, "required": ["first"],
+        "additionalProperties": false, "$defs": {"node": node}});
+    body["response_format"] =
+        json!({"type": "json_schema", "json_schema": {"name": "list", "schema": schema}});
+    let answer = send(&gateway, &body, None).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(
+        answer.header("x-trunkline-warnings").contains("response_format emulated"),
+        "{:?}",
+        answer.headers
+    );
+    let seen = first.last_request().expect("one was sent").json();
+    assert_eq!(seen["tools"][0]["input_schema"], schema, "{seen}");
+    assert!(seen.get("output_config").is_none(), "{seen}");
+}
+
 /// Models that cannot do something, one provider for two protocols.
 async fn limited() -> (trunkline_sim::Simulator, trunkline_sim::Simulator, Gateway) {
     let (plain, claude) = (simulator(DialectName::OpenAi).await, simulator(DialectName::Anthropic).await);

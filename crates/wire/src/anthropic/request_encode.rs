@@ -447,7 +447,10 @@ fn form(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<Warning>) -
                     reason: "expected an object (a JSON Schema)".to_owned(),
                 });
             }
-            if profile.json_schema != Support::No && !profile.refuses("output_config") {
+            if profile.json_schema != Support::No
+                && !profile.refuses("output_config")
+                && !schema::is_recursive(schema)
+            {
                 if description.is_some() {
                     let reason = "Anthropic has nothing like it";
                     warnings.push(Warning::dropped(SCHEMA_DESCRIPTION, reason));
@@ -458,7 +461,7 @@ fn form(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<Warning>) -
                 return Err(EncodeError::Unsupported {
                     feature: "response_format.json_schema".to_owned(),
                     reason:
-                        "the model takes no schema, and a forced tool can only emulate one of type object"
+                        "the model takes no such schema, and a forced tool can only emulate one of type object"
                             .to_owned(),
                 });
             }

@@ -1,8 +1,8 @@
 //! JSON Schemas in the forms Anthropic takes.
 //!
 //! Owns the small changes a schema needs: tool inputs must say that they are objects, answer schemas must close every object
-//! and may not hold numeric or length limits (vendor's structured outputs page). Must not change a schema that fits: its
-//! text is passed as it came.
+//! and may not hold limits of numbers, lengths and lists, alternatives that exclude each other, or themselves (vendor's structured
+//! outputs page, and what its own clients take out). Must not change a schema that fits: its text is passed as it came.
 
 use crate::json_text::JsonText;
 use bytes::BytesMut;
@@ -19,7 +19,7 @@ pub(crate) const JSON_INSTRUCTION: &str =
 pub(crate) const MAY_ANSWER: &str = "the answer's own tool may be called in place of the others";
 
 /// Keywords that answer schemas may not hold.
-const REFUSED: [&str; 11] = [
+const REFUSED: [&str; 23] = [
     "minimum",
     "maximum",
     "exclusiveMinimum",
@@ -31,7 +31,23 @@ const REFUSED: [&str; 11] = [
     "uniqueItems",
     "minProperties",
     "maxProperties",
+    "patternProperties",
+    "propertyNames",
+    "prefixItems",
+    "contains",
+    "not",
+    "if",
+    "then",
+    "else",
+    "dependentRequired",
+    "dependentSchemas",
+    "unevaluatedProperties",
+    "unevaluatedItems",
 ];
+
+/// The formats of texts that are held to.
+const FORMATS: [&str; 10] =
+    ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
 
 /// Writes the input schema of a tool: `type` must be there and `object`.
 pub(crate) fn write_input(schema: &Json, out: &mut BytesMut) {
@@ -82,6 +98,63 @@ pub(crate) fn native(schema: &Json, whose: &str, warnings: &mut Vec<Warning>) ->
     if changed.closed { Json::of(&value) } else { schema.clone() }
 }
 
+/// The longest way of references that is followed; a schema beyond is as good as endless.
+const LONGEST_WAY: usize = 64;
+
+/// Whether a schema holds itself, which no grammar of an answer can.
+pub(crate) fn is_recursive(schema: &Json) -> bool {
+    let root = schema.value();
+    Walk { root: &root, way: Vec::new(), seen: BTreeSet::new() }.finds_a_circle(&root)
+}
+
+/// A walk along references; each place is entered once.
+struct Walk<'v> {
+    root: &'v Value,
+    way: Vec<&'v str>,
+    seen: BTreeSet<&'v str>,
+}
+
+impl<'v> Walk<'v> {
+    fn finds_a_circle(&mut self, value: &'v Value) -> bool {
+        let mut places = BTreeSet::new();
+        references(value, &mut places);
+        places.into_iter().any(|place| self.leads_back(place))
+    }
+
+    fn leads_back(&mut self, place: &'v str) -> bool {
+        if place == "#" || self.way.contains(&place) || self.way.len() >= LONGEST_WAY {
+            return true;
+        }
+        if !self.seen.insert(place) {
+            return false;
+        }
+        self.way.push(place);
+        let target = place.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+        let leads_back = target.is_some_and(|target| self.finds_a_circle(target));
+        self.way.pop();
+        leads_back
+    }
+}
+
+/// The references in a schema; those of its definitions count where something refers to them.
+fn references<'v>(value: &'v Value, places: &mut BTreeSet<&'v str>) {
+    match value {
+        Value::Object(schema) => {
+            for (name, child) in schema {
+                match (name.as_str(), child) {
+                    ("$ref", Value::String(place)) => {
+                        places.insert(place);
+                    }
+                    ("$defs" | "definitions" | "const" | "enum" | "default" | "examples", _) => {}
+                    _ => references(child, places),
+                }
+            }
+        }
+        Value::Array(children) => children.iter().for_each(|child| references(child, places)),
+        _ => {}
+    }
+}
+
 #[derive(Default)]
 struct Changes {
     removed: BTreeSet<&'static str>,
@@ -95,6 +168,22 @@ fn clean(value: &mut Value, changes: &mut Changes) {
             changes.removed.insert(name);
         }
     }
+    if schema.get("minItems").is_some_and(|least| !matches!(least.as_u64(), Some(0 | 1))) {
+        schema.shift_remove("minItems");
+        changes.removed.insert("minItems");
+    }
+    if let Some(Value::String(format)) = schema.get("format")
+        && !FORMATS.contains(&format.as_str())
+    {
+        schema.shift_remove("format");
+        changes.removed.insert("format");
+    }
+    if !schema.contains_key("anyOf")
+        && let Some(alternatives) = schema.shift_remove("oneOf")
+    {
+        schema.insert("anyOf".to_owned(), alternatives);
+        changes.removed.insert("oneOf");
+    }
     if is_object_schema(schema) && schema.get("additionalProperties") != Some(&Value::Bool(false)) {
         if schema.contains_key("additionalProperties") {
             changes.removed.insert("additionalProperties");
@@ -104,13 +193,13 @@ fn clean(value: &mut Value, changes: &mut Changes) {
     }
     for (name, child) in schema.iter_mut() {
         match name.as_str() {
-            "properties" | "$defs" | "definitions" | "patternProperties" => {
+            "properties" | "$defs" | "definitions" => {
                 if let Value::Object(children) = child {
                     children.values_mut().for_each(|child| clean(child, changes));
                 }
             }
-            "items" | "not" => clean(child, changes),
-            "anyOf" | "oneOf" | "allOf" | "prefixItems" => {
+            "items" => clean(child, changes),
+            "anyOf" | "oneOf" | "allOf" => {
                 if let Value::Array(children) = child {
                     children.iter_mut().for_each(|child| clean(child, changes));
                 }
@@ -150,6 +239,38 @@ mod tests {
         let mut warnings = Vec::new();
         insta::assert_snapshot!(native(&json(text), "Anthropic", &mut warnings).text(), @r#"{"type":"object","properties":{"minimum":{"type":"integer"},"b":{"type":"array","items":{"type":"object","properties":{},"additionalProperties":false}}},"additionalProperties":false}"#);
         insta::assert_snapshot!(warnings[0].to_string(), @"response_format.json_schema.schema dropped: limits Anthropic does not check are left out: minimum");
+    }
+
+    #[test]
+    fn what_the_vendors_own_clients_take_out_is_left_out() {
+        let text = r#"{"type":"object","properties":{"not":{"type":"string","format":"ip-address"},"d":{"type":"string","format":"date"},"l":{"type":"array","items":{"oneOf":[{"type":"null"},{"type":"number"}]},"minItems":3},"k":{"type":"array","minItems":1}},"patternProperties":{"^z":{}},"additionalProperties":false}"#;
+        let mut warnings = Vec::new();
+        insta::assert_snapshot!(native(&json(text), "Anthropic", &mut warnings).text(), @r#"{"type":"object","properties":{"not":{"type":"string"},"d":{"type":"string","format":"date"},"l":{"type":"array","items":{"anyOf":[{"type":"null"},{"type":"number"}]}},"k":{"type":"array","minItems":1}},"additionalProperties":false}"#);
+        insta::assert_snapshot!(warnings[0].to_string(), @"response_format.json_schema.schema dropped: limits Anthropic does not check are left out: format, minItems, oneOf, patternProperties");
+    }
+
+    #[test]
+    fn schemas_that_hold_themselves_are_told_apart() {
+        for (text, expected) in [
+            (
+                r##"{"$defs":{"n":{"properties":{"next":{"$ref":"#/$defs/n"}}}},"properties":{"a":{"$ref":"#/$defs/n"}}}"##,
+                true,
+            ),
+            (r##"{"properties":{"children":{"type":"array","items":{"$ref":"#"}}}}"##, true),
+            (
+                r##"{"definitions":{"a":{"items":{"$ref":"#/definitions/b"}},"b":{"anyOf":[{"$ref":"#/definitions/a"}]}},"properties":{"x":{"$ref":"#/definitions/a"}}}"##,
+                true,
+            ),
+            (
+                r##"{"$defs":{"a":{"properties":{"b":{"$ref":"#/$defs/b"}}},"b":{"type":"string"}},"properties":{"x":{"$ref":"#/$defs/a"},"y":{"$ref":"#/$defs/b"}}}"##,
+                false,
+            ),
+            // Nobody refers to it.
+            (r##"{"$defs":{"n":{"properties":{"next":{"$ref":"#/$defs/n"}}}},"type":"object"}"##, false),
+            (r##"{"properties":{"a":{"$ref":"#/$defs/missing"},"b":{"const":{"$ref":"#"}}}}"##, false),
+        ] {
+            assert_eq!(is_recursive(&json(text)), expected, "{text}");
+        }
     }
 
     #[test]

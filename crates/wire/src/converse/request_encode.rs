@@ -381,7 +381,10 @@ fn form<'r>(
                     reason: "expected an object (a JSON Schema)".to_owned(),
                 });
             }
-            if profile.json_schema != Support::No && !profile.refuses("outputConfig") {
+            if profile.json_schema != Support::No
+                && !profile.refuses("outputConfig")
+                && !schema::is_recursive(schema)
+            {
                 let schema = schema::native(schema, "Bedrock", warnings);
                 return Ok(Form::Native {
                     schema,
@@ -393,7 +396,7 @@ fn form<'r>(
                 return Err(EncodeError::Unsupported {
                     feature: "response_format.json_schema".to_owned(),
                     reason:
-                        "the model takes no schema, and a forced tool can only emulate one of type object"
+                        "the model takes no such schema, and a forced tool can only emulate one of type object"
                             .to_owned(),
                 });
             }
