@@ -105,6 +105,26 @@ async fn usage_of_zeros_does_not_make_an_answer_free() {
     }
 }
 
+/// Keys, sums and bytes are no words, and no single tokens.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_without_spaces_is_not_estimated_as_a_word() {
+    let address = server(
+        "application/json",
+        r#"{"id":"1","object":"chat.completion","created":1,"model":"mine","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#,
+    )
+    .await;
+    let gateway = Gateway::start(&format!(
+        "providers:\n  own: {{ preset: openai-compatible, url: \"http://{address}/v1\", key: k, models: [mine] }}\n"
+    ))
+    .await;
+    let body = json!({"model": "own/mine", "messages": [{"role": "user", "content": "q83vEjRWeJq83vEjRWeJ".repeat(200)}]});
+    let answer = gateway.post("/v1/chat/completions", body.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let record = gateway.record(answer.id()).await;
+    assert_eq!(record.usage_source, UsageSource::Estimated);
+    assert!((800..8_000).contains(&record.usage.prompt()), "{record:?}");
+}
+
 /// An answer as its provider would send it, whole and in pieces; what comes of it must be priced alike.
 async fn costs(
     provider: &str,
