@@ -13,7 +13,7 @@ use std::sync::Arc;
 use trunkline_model::catalogue::{ModelEntry, ServiceTier, bill};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::error::ClientError;
-use trunkline_model::event::{Delta, Event};
+use trunkline_model::event::{Delta, Event, Finish};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::RequestId;
 use trunkline_model::money::Cost;
@@ -244,6 +244,7 @@ impl Relay {
             }
             Way::Translate(translation) => {
                 translation.decoder.end(&mut translation.events)?;
+                translation.check()?;
                 semantic |= translation.write(self.inspector.as_deref_mut(), out);
                 if !self.closed {
                     if let (true, Some(usage)) = (self.delivery.is_stream(), &translation.summary.usage) {
@@ -374,6 +375,7 @@ impl Relay {
                     return Ok(false);
                 }
                 translation.decoder.frame(frame.frame(), &mut translation.events)?;
+                translation.check()?;
                 Ok(translation.write(self.inspector.as_deref_mut(), out))
             }
         }
@@ -381,6 +383,20 @@ impl Relay {
 }
 
 impl Translation {
+    /// An answer that its own provider gave up (a call that it could not spell, for example) is none: another deployment may do
+    /// better, and no client is told that it is complete.
+    fn check(&mut self) -> Result<(), Failure> {
+        let given_up = |event: &Event| match event {
+            Event::Finish { reason: Finish::Error, native, .. } => Some(native.clone()),
+            _ => None,
+        };
+        let Some(native) = self.events.iter().find_map(given_up) else { return Ok(()) };
+        // What it took is known all the same.
+        self.events.iter().for_each(|event| self.summary.learn(event));
+        let message = format!("the provider gave its own answer up ({native})");
+        Err(Failure::new(FailureClass::BadAnswer, message))
+    }
+
     /// Writes the decoded events; true when one of them is part of the answer itself.
     fn write(&mut self, mut inspector: Option<&mut Inspector>, out: &mut Rope) -> bool {
         let mut semantic = false;

@@ -96,3 +96,31 @@ async fn a_stream_of_a_gemini_provider_that_breaks_ends_with_an_error_event() {
 async fn a_stream_of_a_bedrock_provider_that_breaks_ends_with_an_error_event() {
     every_break_is_told(DialectName::Converse).await;
 }
+
+/// A model that cannot spell its own call has given no answer, whatever the status: somebody else may, and nobody is told it is whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_its_provider_gives_up_is_none() {
+    for dialect in [DialectName::Gemini, DialectName::Converse] {
+        let (first, second) = (faulty(dialect, &[]).await, faulty(DialectName::OpenAi, &[]).await);
+        let (own, other) = (model(dialect), model(DialectName::OpenAi));
+        let gateway = Gateway::start(&format!(
+            "providers:\n{}{}routes:\n  both:\n    tiers:\n      a: {{ deployments: [\"first/{own}\"] }}\n      b: {{ deployments: [second/{other}] }}\n    fallback: {{ error: [b] }}\n",
+            provider("first", dialect, &first.base_url()),
+            provider("second", DialectName::OpenAi, &second.base_url()),
+        ))
+        .await;
+        let only = own.split(['-', '.']).next().unwrap_or(own);
+        let prompt = format!("Where to? [[sim: malformed-call only={only}]]");
+        for face in Face::BOTH {
+            for streamed in [false, true] {
+                let served = gateway.post(face.path(), face.body("both", &prompt, streamed)).await;
+                assert_eq!(served.status, 200, "{} {}", face.name(), served.text());
+                assert_eq!(served.headers["x-trunkline-provider"], "second", "{} {streamed}", face.name());
+                assert!(!streamed || face.looks_finished(&served), "{}", served.text());
+                let alone =
+                    gateway.post(face.path(), face.body(&format!("first/{own}"), &prompt, streamed)).await;
+                assert!(alone.status >= 500, "{} {streamed}: {} {}", face.name(), alone.status, alone.text());
+            }
+        }
+    }
+}
