@@ -10,7 +10,7 @@ use trunkline_providers::bundled;
 /// Options of `models`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Part of a model's id.
+    /// Parts of a model's id, in any order and case.
     filter: Option<String>,
     /// Only this provider's.
     #[arg(long)]
@@ -49,9 +49,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         None => bundled::providers().collect(),
     };
     let catalogue = bundled::catalogue(providers);
+    let sought = options.filter.as_deref().unwrap_or_default().to_lowercase();
+    let is_sought = |entry: &&ModelEntry| {
+        let id = entry.id().to_lowercase();
+        sought.split_whitespace().all(|part| id.contains(part))
+    };
     let found: Vec<&ModelEntry> = catalogue
         .iter()
-        .filter(|entry| options.filter.as_deref().is_none_or(|filter| entry.id().contains(filter)))
+        .filter(is_sought)
         .filter(|entry| needed.iter().all(|capability| entry.support(*capability) == Support::Yes))
         .filter(|entry| !options.disputed || !entry.disagreements.is_empty())
         .collect();

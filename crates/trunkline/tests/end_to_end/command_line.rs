@@ -161,3 +161,11 @@ fn a_database_of_something_else_is_not_touched() {
         std::fs::read_to_string(folder.path().join("notes.db")).unwrap().starts_with("these are my notes")
     );
 }
+
+#[test]
+fn models_are_found_by_several_parts_of_their_ids() {
+    let folder = TempDir::new().unwrap();
+    let output = ended(trunkline(folder.path()).args(["models", "Opus 4-6 anthropic/"]).spawn().unwrap());
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("anthropic/claude-opus-4-6") && !told.contains("gpt"), "{told}");
+}

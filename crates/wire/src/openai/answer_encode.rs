@@ -296,6 +296,39 @@ impl StreamEncoder {
     }
 }
 
+/// A picture that the model made. The dialect has no place for it; where its look-alikes put pictures (`images` of a message), clients
+/// of models that make some look for it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Picture<'a> {
+    #[serde(borrow)]
+    mime_type: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Cow<'a, str>,
+}
+
+impl<'a> Picture<'a> {
+    fn of(name: &str, json: &'a Json) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Part<'a> {
+            #[serde(borrow)]
+            inline_data: Picture<'a>,
+        }
+        let part: Part<'_> = (name == "inlineData").then(|| json.read().ok()).flatten()?;
+        Some(part.inline_data).filter(|picture| picture.mime_type.starts_with("image/"))
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        let mut object = Object::open(out);
+        object.text("type", "image_url");
+        let mut place = Object::open(object.key("image_url"));
+        place.text("url", &format!("data:{};base64,{}", self.mime_type, self.data));
+        place.close();
+        object.close();
+    }
+}
+
 fn write_call(delta: &mut Object<'_, BytesMut>, index: u32, fields: impl FnOnce(&mut Object<'_, BytesMut>)) {
     let out = delta.key("tool_calls");
     out.extend_from_slice(b"[");
@@ -332,7 +365,15 @@ impl Encode for StreamEncoder {
                 self.chunk(*choice, Some(*reason), out, |_| {});
             }
             Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Embedding { .. } | Event::Ranked { .. } | Event::Extra { .. } | Event::End => {}
+            Event::Extra { name, json } => {
+                if let Some(picture) = Picture::of(name, json) {
+                    self.role(0, out);
+                    self.chunk(0, None, out, |delta| {
+                        array(delta.key("images"), [picture], |out, picture| picture.write(out));
+                    });
+                }
+            }
+            Event::Embedding { .. } | Event::Ranked { .. } | Event::End => {}
         }
     }
 
@@ -377,6 +418,7 @@ struct PlainChoice {
     /// Thinking blocks, calls and annotations, as JSON ready to be joined by commas.
     blocks: BytesMut,
     annotations: BytesMut,
+    images: BytesMut,
     calls: Vec<PlainCall>,
     text_signature: Option<String>,
     /// The reasoning of the open part, and the kind of that part.
@@ -478,7 +520,9 @@ impl PlainChoice {
         if !self.reasoning.is_empty() {
             message.text("reasoning_content", &self.reasoning);
         }
-        for (name, list) in [("thinking_blocks", &self.blocks), ("annotations", &self.annotations)] {
+        for (name, list) in
+            [("thinking_blocks", &self.blocks), ("annotations", &self.annotations), ("images", &self.images)]
+        {
             if !list.is_empty() {
                 let out = message.key(name);
                 out.extend_from_slice(b"[");
@@ -561,7 +605,14 @@ impl Encode for PlainEncoder {
             }
             Event::Finish { choice, reason, .. } => self.choice(*choice).finish = Some(*reason),
             Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Embedding { .. } | Event::Ranked { .. } | Event::Extra { .. } | Event::End => {}
+            Event::Extra { name, json } => {
+                if let Some(picture) = Picture::of(name, json) {
+                    let images = &mut self.choice(0).images;
+                    comma(images);
+                    picture.write(images);
+                }
+            }
+            Event::Embedding { .. } | Event::Ranked { .. } | Event::End => {}
         }
     }
 
