@@ -254,8 +254,8 @@ impl Case {
     }
 
     /// Keeps what an estimate of the prompt's tokens needs, should a provider not tell them.
-    pub(crate) fn note_prompt(&mut self, bytes: u64, longest: &str) {
-        self.prompt = Prompt { bytes, beginning: longest.into() };
+    pub(crate) fn note_prompt(&mut self, bytes: u64, beginning: Excerpt) {
+        self.prompt = Prompt { bytes, beginning };
     }
 
     /// What a call takes in, estimated from the text of the prompt.
