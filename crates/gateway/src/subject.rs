@@ -23,7 +23,7 @@ use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::money::NanoDollars;
-use trunkline_model::request::{OutputFormat, Request, VectorEncoding};
+use trunkline_model::request::{OutputFormat, Reasoning, Request, VectorEncoding};
 use trunkline_model::rerank::DOCUMENTS_PER_SEARCH;
 use trunkline_model::usage::Usage;
 use trunkline_model::warning::Warning;
@@ -41,6 +41,7 @@ use trunkline_wire::relayed::{self, BodyForm};
 use trunkline_wire::responses::Echo;
 use trunkline_wire::sealed;
 use trunkline_wire::source::Source;
+use trunkline_wire::veil;
 
 /// One request, seen from its attempts.
 pub(crate) struct Subject<'a> {
@@ -280,13 +281,15 @@ impl<'a> Subject<'a> {
     #[must_use]
     pub(crate) fn relay_context(&self, index: DeploymentIndex, tier: &str) -> RelayContext {
         let passes = self.passes(index);
+        let hides = self.hides(index, passes);
         let stream_usage =
             self.admitted.envelope.wants_stream_usage || self.admitted.dialect != Dialect::OpenAi;
         RelayContext {
             client: self.admitted.dialect,
             provider: self.dialect(self.upstream(index)),
-            // Who may have to go on with the answer must understand it.
-            passes: passes && !self.continues,
+            // Who may have to go on with the answer must understand it, and so must who leaves something out of it.
+            passes: passes && !self.continues && !hides,
+            hides,
             keeps_text: self.continues,
             inspects: self.inspects(tier),
             watch: self.watch(index),
@@ -315,6 +318,22 @@ impl<'a> Subject<'a> {
                 echo: self.echo(),
             },
         }
+    }
+
+    /// Whether the client asked not to see any reasoning and the answer may hold some all the same.
+    fn hides(&self, index: DeploymentIndex, passes: bool) -> bool {
+        let Admitted { envelope, body, dialect, operation, .. } = self.admitted;
+        if *operation != Operation::Chat {
+            return false;
+        }
+        if passes {
+            return veil::is_needed(*dialect, envelope, body, &self.upstream(index).profile);
+        }
+        let hidden = |request: &Request| match request {
+            Request::Chat(chat) => chat.reasoning.as_ref().is_some_and(Reasoning::is_hidden),
+            Request::Embeddings(_) | Request::Rerank(_) => false,
+        };
+        self.decoded().as_ref().is_ok_and(|request| hidden(request))
     }
 
     /// Where the answer may hold sealed state, whose that is.

@@ -464,6 +464,7 @@ fn profile(preset: &Preset, account: &Account, model: &str, entry: Option<&Model
         known => known,
     };
     profile.reasoning = reasoning_style(preset.dialect, model, &support);
+    profile.reasoning_object = parameters.reasoning_object == Some(true);
     profile.image_urls = parameters.image_urls.into();
     profile.stream_usage = parameters.stream_usage.unwrap_or(true);
     profile.model_in_body = !preset.model_in_path_only;

@@ -38,6 +38,7 @@ pub mod source;
 pub mod splice;
 pub mod tally;
 mod token_ids;
+pub mod veil;
 
 pub(crate) mod write;
 

@@ -36,6 +36,7 @@ mod failover;
 mod feedback;
 mod full_disk;
 mod hedging;
+mod hidden_reasoning;
 mod http2_clients;
 mod lab;
 mod learning;

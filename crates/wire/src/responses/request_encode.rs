@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use trunkline_model::capability::Support;
 use trunkline_model::dialect::{Delivery, Dialect};
 use trunkline_model::request::{
-    ChatRequest, Effort, Extra, OutputFormat, Reasoning, Request, Tool, ToolChoice,
+    ChatRequest, Effort, Extra, OutputFormat, Reasoning, Request, Tool, ToolChoice, Visibility,
 };
 use trunkline_model::warning::Warning;
 
@@ -214,7 +214,7 @@ impl Parameters<'_, '_> {
 
     fn reasoning(&mut self, reasoning: &Reasoning) {
         if self.profile.reasoning == ReasoningStyle::None {
-            if reasoning.effort != Some(Effort::None) {
+            if reasoning.effort != Some(Effort::None) && !reasoning.is_only_hidden() {
                 self.dropped("reasoning", "the model cannot reason");
             }
             return;
@@ -233,7 +233,7 @@ impl Parameters<'_, '_> {
                 None
             }
         };
-        let is_visible = reasoning.visible == Some(true);
+        let is_visible = reasoning.visibility == Visibility::Shown;
         if effort.is_none() && !is_visible {
             return;
         }
