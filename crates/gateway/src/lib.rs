@@ -43,6 +43,7 @@ mod passthrough;
 mod patience;
 mod perform;
 mod pipeline;
+mod places;
 mod planning;
 mod polling;
 mod preferences;

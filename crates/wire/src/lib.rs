@@ -29,6 +29,7 @@ pub mod mistral;
 pub mod names;
 pub mod openai;
 mod pieces;
+pub mod places;
 pub mod relayed;
 mod rerank;
 pub mod responses;

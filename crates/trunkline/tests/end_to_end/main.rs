@@ -46,6 +46,7 @@ mod media;
 mod open_files;
 mod parameters;
 mod passthrough;
+mod places;
 mod raw_passthrough;
 mod record;
 mod relayed;
