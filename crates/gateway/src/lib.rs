@@ -44,6 +44,7 @@ mod passthrough;
 mod patience;
 mod perform;
 mod pipeline;
+mod places;
 mod planning;
 mod polling;
 mod preferences;

@@ -138,6 +138,8 @@ pub struct Profile {
     pub json_schema: Support,
     /// How reasoning is asked for.
     pub reasoning: ReasoningStyle,
+    /// OpenAI-compatible targets: whether they take OpenRouter's `reasoning` object, which can ask not to see any.
+    pub reasoning_object: bool,
     /// Whether inline pictures may be given as URLs.
     pub image_urls: Support,
     /// OpenAI-compatible targets: whether `stream_options.include_usage` is accepted.
@@ -177,6 +179,7 @@ impl Profile {
             sampling: Support::Unknown,
             json_schema: Support::Unknown,
             reasoning: ReasoningStyle::Unknown,
+            reasoning_object: false,
             image_urls: Support::Unknown,
             stream_usage: true,
             refused: Vec::new(),

@@ -29,6 +29,7 @@ pub mod mistral;
 pub mod names;
 pub mod openai;
 mod pieces;
+pub mod places;
 pub mod relayed;
 mod rerank;
 pub mod responses;
@@ -38,6 +39,7 @@ pub mod source;
 pub mod splice;
 pub mod tally;
 mod token_ids;
+pub mod veil;
 
 pub(crate) mod write;
 
