@@ -15,7 +15,7 @@ use trunkline_model::event::{Delta, Event, Finish, PartKind};
 use trunkline_model::id::RequestId;
 use trunkline_model::json::Json;
 use trunkline_model::request::{
-    ChatRequest, Effort, FunctionTool, OutputFormat, Reasoning, Request, Tool, ToolChoice,
+    ChatRequest, Effort, FunctionTool, OutputFormat, Reasoning, Request, Tool, ToolChoice, Visibility,
 };
 use trunkline_model::usage::Usage;
 use trunkline_wire::codec::Profile;
@@ -181,7 +181,12 @@ fn settings(source: &mut Source<'_>, chat: &mut ChatRequest) {
         effort: source.some(|_| Effort::High),
         budget_tokens: source.some(|source| u64::from(source.byte()) * 64),
         adaptive: source.flag(),
-        visible: source.some(Source::flag),
+        visibility: match source.byte() % 4 {
+            0 => Visibility::Shown,
+            1 => Visibility::Hidden,
+            2 => Visibility::Unasked,
+            _ => Visibility::Unsaid,
+        },
     });
     chat.output = match source.byte() % 4 {
         0 => OutputFormat::JsonObject,

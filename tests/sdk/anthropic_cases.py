@@ -228,7 +228,7 @@ def anthropic_refusal(target):
         same(how(target, "[[sim: refuse]]").stop_reason, "refusal")
 
 
-@case("anthropic", openai="the provider does not count tokens", mistral="the provider does not count tokens", cohere="the provider does not count tokens")
+@case("anthropic", mistral="the provider does not count tokens", cohere="the provider does not count tokens")
 def anthropic_counting(target):
     count = client().messages.count_tokens(model=target.model(target.chat), messages=said("Hello there"))
     same(count.input_tokens, ask(target, "Hello there").usage.input_tokens)

@@ -223,6 +223,17 @@ def responses_retrieve_and_delete(target):
     raises(openai.NotFoundError, lambda: client().responses.retrieve(unkept.id), 404)
 
 
+@case("responses", mistral="the provider does not count tokens", cohere="the provider does not count tokens")
+def responses_input_tokens(target):
+    model = target.model(target.chat)
+    count = client().responses.input_tokens.count(model=model, input="Hello there", instructions="Be kind.")
+    same(count.object, "response.input_tokens")
+    made = create(target, "Hello there", instructions="Be kind.")
+    same(count.input_tokens, made.usage.input_tokens)
+    longer = client().responses.input_tokens.count(model=model, input="Go on", previous_response_id=made.id)
+    assert longer.input_tokens > count.input_tokens, (longer, count)
+
+
 @case("responses")
 def responses_background(target):
     made = create(target, "Hello there", background=True)

@@ -236,6 +236,8 @@ def openai_responses(url):
     assert "Hello there" in made.output_text and "Be kind." in made.output_text
     same(client.responses.retrieve(made.id).to_dict(), made.to_dict())
     same(client.responses.input_items.list(made.id).data[0].content[0].text, "Hello there")
+    count = client.responses.input_tokens.count(model="gpt-4o", input="Hello there", instructions="Be kind.")
+    same((count.object, count.input_tokens), ("response.input_tokens", made.usage.input_tokens))
     second = client.responses.create(model="gpt-4o", input="Go on", previous_response_id=made.id)
     same(second.previous_response_id, made.id)
     client.responses.delete(made.id)

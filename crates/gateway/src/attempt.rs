@@ -157,7 +157,8 @@ pub(crate) async fn open_into(
         Err(failure) => return Err(Box::new(Lost { attempt, failure, facts: Facts::default() })),
     };
     let health = subject.generation().health.deployment(index);
-    let call = match health.begin(subject.worst_case_tokens(), gateway.clock.now()) {
+    let begun = health.begin(subject.worst_case_tokens(), subject.delivery(), gateway.clock.now());
+    let call = match begun {
         Ok(call) => call,
         Err(failure) => return Err(Box::new(Lost { attempt, failure, facts: Facts::default() })),
     };
@@ -325,7 +326,9 @@ impl Opening<'_> {
         loop {
             let chunk = match patience::until(limit, body.chunk()).await {
                 Ok(chunk) => chunk,
-                Err(_) if size > 0 && !streamed => return Err(self.timed(stall(self.attempt.between_tokens))),
+                Err(_) if size > 0 && (!streamed || relay.thinks_unseen()) => {
+                    return Err(self.timed(stall(self.attempt.between_tokens)));
+                }
                 Err(_) => return Err(self.timed(no_first_token(self.attempt.first_token))),
             };
             match chunk {
@@ -344,7 +347,7 @@ impl Opening<'_> {
                         ));
                     }
                     let semantic = relay.push(bytes, &mut held)?;
-                    if semantic && first.is_none() {
+                    if (semantic || relay.thinks_unseen()) && first.is_none() {
                         first = Some(Instant::now());
                     }
                     if (semantic && streamed) || (is_stream && relay.is_complete()) {
@@ -352,8 +355,9 @@ impl Opening<'_> {
                     }
                 }
             }
-            if !streamed {
-                // A plain answer may take long as a whole; what counts after its first piece is silence.
+            if !streamed || relay.thinks_unseen() {
+                // A plain answer may take long as a whole, and so may thoughts that nobody sees; what counts after the first
+                // piece is silence.
                 limit = (Instant::now() + self.attempt.between_tokens).max(first_token).min(total);
             }
         }

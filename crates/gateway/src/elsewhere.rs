@@ -9,10 +9,6 @@ use trunkline_model::dialect::Dialect;
 type List = &'static [(&'static str, &'static str)];
 
 const OPENAI: List = &[
-    (
-        "responses/input_tokens",
-        "tokens are counted by `/v1/messages/count_tokens` and Gemini's `countTokens`",
-    ),
     ("responses/compact", "a compacted conversation can be read by the provider alone that made it"),
     (
         "chat/completions/",

@@ -119,6 +119,9 @@ pub(crate) fn find(
             (inference(Dialect::Cohere, Operation::Rerank), Method::POST)
         }
         "/v1/responses" | "/responses" => (inference(Dialect::Responses, Operation::Chat), Method::POST),
+        "/v1/responses/input_tokens" | "/responses/input_tokens" => {
+            (inference(Dialect::Responses, Operation::CountTokens), Method::POST)
+        }
         "/v1/messages" => (inference(Dialect::Anthropic, Operation::Chat), Method::POST),
         "/v1/messages/count_tokens" => (inference(Dialect::Anthropic, Operation::CountTokens), Method::POST),
         "/v1/models" | "/models" | "/v1beta/models" => {
@@ -329,9 +332,7 @@ mod tests {
         );
         assert_eq!(at(&Method::GET, "/nothing"), Err(NoEndpoint::Path { dialect: Dialect::OpenAi }));
         let nowhere = Err(NoEndpoint::Path { dialect: Dialect::Responses });
-        for path in ["/v1/responses/input_tokens", "/v1/responses/compact"] {
-            assert_eq!(at(&Method::POST, path), nowhere, "{path}");
-        }
+        assert_eq!(at(&Method::POST, "/v1/responses/compact"), nowhere);
         let unserved = at(&Method::POST, "/v1beta/models/gemini-x:batchGenerateContent");
         assert_eq!(unserved, Err(NoEndpoint::Path { dialect: Dialect::OpenAi }));
         assert_eq!(at(&Method::HEAD, "/"), Ok(Endpoint::Door));

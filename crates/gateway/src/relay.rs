@@ -26,6 +26,7 @@ use trunkline_wire::frame::{Framer, RawFrame};
 use trunkline_wire::names::FittedNames;
 use trunkline_wire::relayed::{self, AnswerForm, Asked};
 use trunkline_wire::tally::{self, Tally};
+use trunkline_wire::veil::Veil;
 
 /// The largest frame of an answer: a plain answer with inline media is one frame.
 const LARGEST_FRAME: usize = 64 * 1024 * 1024;
@@ -55,6 +56,8 @@ pub(crate) struct RelayContext {
     pub stream_usage: bool,
     /// Whose sealed state the answer may hold.
     pub watch: Option<Watch>,
+    /// The client asked not to see any reasoning, and the provider may not know.
+    pub hides: bool,
     /// Tool names the provider got in another form; the client gets its own back.
     pub names: FittedNames,
     /// What the answer costs, for the end of a stream.
@@ -136,6 +139,8 @@ struct Translation {
     out: BytesMut,
     summary: Summary,
     names: FittedNames,
+    /// Takes thoughts out, where the client asked not to see any.
+    veil: Option<Veil>,
     /// The text so far, where a break may be continued.
     prose: Option<Prose>,
     /// Set once the answer is continued by a second one.
@@ -160,6 +165,7 @@ impl Relay {
                 out: BytesMut::new(),
                 summary: Summary::default(),
                 names: context.names.clone(),
+                veil: context.hides.then(Veil::default),
                 prose: context.keeps_text.then(Prose::default),
                 splice: None,
             }))
@@ -271,6 +277,15 @@ impl Relay {
         self.summary().complete
     }
 
+    /// Whether the answer has begun with thoughts that the client does not get.
+    #[must_use]
+    pub(crate) fn thinks_unseen(&self) -> bool {
+        match &self.way {
+            Way::Translate(translation) => translation.veil.as_ref().is_some_and(Veil::has_hidden),
+            Way::Pass(_) => false,
+        }
+    }
+
     /// Ends a broken stream with the client's own error event and nothing that looks like an end.
     pub(crate) fn fail(&mut self, error: &ClientError, out: &mut Rope) {
         if !self.delivery.is_stream() || self.is_wordless() {
@@ -306,6 +321,7 @@ impl Relay {
         translation.events.clear();
         translation.summary = Summary::default();
         translation.names = context.names.clone();
+        translation.veil = context.hides.then(Veil::default);
         translation.prose = None;
         translation.splice = Some(Splice::new(part));
         self.watch.clone_from(&context.watch);
@@ -400,6 +416,9 @@ impl Translation {
     /// Writes the decoded events; true when one of them is part of the answer itself.
     fn write(&mut self, mut inspector: Option<&mut Inspector>, out: &mut Rope) -> bool {
         let mut semantic = false;
+        if let Some(veil) = &mut self.veil {
+            veil.hide(&mut self.events, &mut |thought| self.summary.learn(thought));
+        }
         self.names.restore(&mut self.events);
         if let Some(splice) = &mut self.splice {
             splice.fit(&mut self.events);

@@ -9,6 +9,7 @@ use crate::continuation;
 use crate::effort::{Override, given_up};
 use crate::makers::{Maker, Watch};
 use crate::media::Files;
+use crate::places::Told;
 use crate::relay::{Before, Bill, RelayContext};
 use crate::state::{Gateway, Generation};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -23,7 +24,7 @@ use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::money::NanoDollars;
-use trunkline_model::request::{OutputFormat, Request, VectorEncoding};
+use trunkline_model::request::{OutputFormat, Reasoning, Request, VectorEncoding};
 use trunkline_model::rerank::DOCUMENTS_PER_SEARCH;
 use trunkline_model::usage::Usage;
 use trunkline_model::warning::Warning;
@@ -41,6 +42,7 @@ use trunkline_wire::relayed::{self, BodyForm};
 use trunkline_wire::responses::Echo;
 use trunkline_wire::sealed;
 use trunkline_wire::source::Source;
+use trunkline_wire::veil;
 
 /// One request, seen from its attempts.
 pub(crate) struct Subject<'a> {
@@ -297,13 +299,15 @@ impl<'a> Subject<'a> {
     #[must_use]
     pub(crate) fn relay_context(&self, index: DeploymentIndex, tier: &str) -> RelayContext {
         let passes = self.passes(index);
+        let hides = self.hides(index, passes);
         let stream_usage =
             self.admitted.envelope.wants_stream_usage || self.admitted.dialect != Dialect::OpenAi;
         RelayContext {
             client: self.admitted.dialect,
             provider: self.dialect(self.upstream(index)),
-            // Who may have to go on with the answer must understand it.
-            passes: passes && !self.continues,
+            // Who may have to go on with the answer must understand it, and so must who leaves something out of it.
+            passes: passes && !self.continues && !hides,
+            hides,
             keeps_text: self.continues,
             inspects: self.inspects(tier),
             watch: self.watch(index),
@@ -332,6 +336,22 @@ impl<'a> Subject<'a> {
                 echo: self.echo(),
             },
         }
+    }
+
+    /// Whether the client asked not to see any reasoning and the answer may hold some all the same.
+    fn hides(&self, index: DeploymentIndex, passes: bool) -> bool {
+        let Admitted { envelope, body, dialect, operation, .. } = self.admitted;
+        if *operation != Operation::Chat {
+            return false;
+        }
+        if passes {
+            return veil::is_needed(*dialect, envelope, body, &self.upstream(index).profile);
+        }
+        let hidden = |request: &Request| match request {
+            Request::Chat(chat) => chat.reasoning.as_ref().is_some_and(Reasoning::is_hidden),
+            Request::Embeddings(_) | Request::Rerank(_) => false,
+        };
+        self.decoded().as_ref().is_ok_and(|request| hidden(request))
     }
 
     /// Where the answer may hold sealed state, whose that is.
@@ -435,7 +455,11 @@ impl<'a> Subject<'a> {
         }
         let supply = self.admitted.supply.get_or_init(Arc::default);
         // Boxed, because few requests need it and every request would carry the room for it.
-        Box::pin(supply.obtain(gateway, self.generation(), &needed, patience)).await.map(Some)
+        let obtained = Box::pin(supply.obtain(gateway, self.generation(), &needed, patience)).await;
+        obtained.map(Some).map_err(|failure| match self.decoded() {
+            Ok(request) => self.told().failure(request, failure),
+            Err(_) => failure,
+        })
     }
 
     /// How deeply an attempt is to reason, where somebody else than the body says so. What the route gave up stays given up.
@@ -535,22 +559,26 @@ impl<'a> Subject<'a> {
             return Err(encode_failure(error));
         }
         let request = self.decoded().as_ref().map_err(|error| {
-            let mut failure = Failure::new(FailureClass::BadRequest, error.message.clone());
-            failure.parameter.clone_from(&error.path);
+            let error = self.told().mistake(error);
+            let mut failure = Failure::new(FailureClass::BadRequest, error.message);
+            failure.parameter = error.path;
             failure
         })?;
+        let as_read = &**request;
         let rest = match so_far {
             None => None,
             Some(text) => Some(continuation::rest(request, text).ok_or_else(not_continuable)?),
         };
         let mut request = Cow::Borrowed(rest.as_ref().unwrap_or(request));
         let upstream = self.upstream(index);
+        // What the client knows by another name, beside what is told in its own words already.
+        let mut translation = Vec::new();
         let mut warnings = Vec::new();
         if stands_in {
             warnings = completions::warnings(&self.admitted.envelope, &self.admitted.body);
         }
         if self.is_foreign(index) {
-            warnings = sealed::strip(request.to_mut(), self.dialect(upstream));
+            translation = sealed::strip(request.to_mut(), self.dialect(upstream));
         }
         for concession in &self.conceded {
             warnings.extend(concede(*concession, request.to_mut(), upstream.profile.max_output_tokens));
@@ -558,7 +586,7 @@ impl<'a> Subject<'a> {
         let dialect = self.dialect(upstream);
         if let Some(files) = files {
             let find = |url: &str, kind| files.get(&(url.to_owned(), kind)).cloned();
-            warnings.extend(media::supply(dialect, request.to_mut(), &upstream.profile, &find));
+            translation.extend(media::supply(dialect, request.to_mut(), &upstream.profile, &find));
         }
         let as_written = effort.map(|_| request.clone().into_owned());
         if let Some(effort) = effort
@@ -575,8 +603,9 @@ impl<'a> Subject<'a> {
             }
             (encoded, _) => encoded,
         };
-        let encoded = encoded.map_err(encode_failure)?;
-        warnings.extend(encoded.warnings);
+        let encoded = encoded.map_err(|error| encode_failure(self.told().error(as_read, error)))?;
+        translation.extend(encoded.warnings);
+        warnings.extend(self.told().warnings(as_read, translation));
         let pieces = std::iter::once(encoded.body).chain(encoded.rest);
         Ok((RequestBody::from(pieces.collect::<Vec<_>>()), warnings))
     }
@@ -587,6 +616,12 @@ impl<'a> Subject<'a> {
             Operation::CountTokens => dispatch::encode_count_request(dialect, request, &upstream.profile),
             _ => dispatch::encode_request(dialect, request, &upstream.profile, self.delivery()),
         }
+    }
+
+    /// What the client is told by the names of its own body.
+    fn told(&self) -> Told<'a> {
+        let Admitted { dialect, body, turn, .. } = self.admitted;
+        Told { dialect: *dialect, body, turn: turn.as_deref() }
     }
 
     fn decoded(&self) -> &Result<Box<Request>, BadRequest> {

@@ -4,6 +4,7 @@
 //! does. It costs an encoding per candidate, so it is done only where support of every parameter is demanded.
 
 use crate::accept::Accepted;
+use crate::places::Told;
 use crate::state::Generation;
 use crate::subject::lost_header;
 use smallvec::SmallVec;
@@ -105,10 +106,17 @@ impl<'a> Probe<'a> {
             _ => dispatch::encode_request(dialect, request, &upstream.profile, delivery),
         };
         match encoded {
-            Ok(Encoded { warnings, .. }) => dropped(&warnings),
-            Err(EncodeError::Unsupported { feature, reason }) => Some(format!("{feature} refused: {reason}")),
-            Err(EncodeError::Invalid { path, reason }) => Some(format!("{path} refused: {reason}")),
+            Ok(Encoded { warnings, .. }) => dropped(&self.told().warnings(request, warnings)),
+            Err(error) => Some(match self.told().error(request, error) {
+                EncodeError::Unsupported { feature, reason } => format!("{feature} refused: {reason}"),
+                EncodeError::Invalid { path, reason } => format!("{path} refused: {reason}"),
+            }),
         }
+    }
+
+    fn told(&self) -> Told<'a> {
+        let Accepted { dialect, body, turn, .. } = self.accepted;
+        Told { dialect: *dialect, body, turn: turn.as_deref() }
     }
 
     fn needs_files(&self, dialect: Dialect, upstream: &Upstream) -> bool {

@@ -154,8 +154,49 @@ pub struct Reasoning {
     pub budget_tokens: Option<u64>,
     /// The model chooses how much (Anthropic `adaptive`, Gemini budget -1).
     pub adaptive: bool,
-    /// Show the reasoning (or its summary) in the answer.
-    pub visible: Option<bool>,
+    /// Whether the reasoning (or its summary) is to stand in the answer.
+    pub visibility: Visibility,
+}
+
+impl Reasoning {
+    /// Whether there may be reasoning, and the client said that its answer is not to show it.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.visibility == Visibility::Hidden && self.effort != Some(Effort::None)
+    }
+
+    /// Whether that is all that the client said.
+    #[must_use]
+    pub fn is_only_hidden(&self) -> bool {
+        *self == Self { visibility: Visibility::Hidden, ..Self::default() }
+    }
+}
+
+/// What a client says of reasoning in its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Visibility {
+    /// Nothing: the target does as it does by default.
+    #[default]
+    Unsaid,
+    /// Nothing, in a dialect that leaves it out of answers unless asked (Gemini). Who has a word for that is told; elsewhere it
+    /// is no wish that could get lost.
+    Unasked,
+    /// Show it.
+    Shown,
+    /// Leave it out.
+    Hidden,
+}
+
+impl Visibility {
+    /// What a target with a word for it is told: to show it or not; nothing where nothing follows from what the client says.
+    #[must_use]
+    pub const fn told(self) -> Option<bool> {
+        match self {
+            Self::Unsaid => None,
+            Self::Unasked | Self::Hidden => Some(false),
+            Self::Shown => Some(true),
+        }
+    }
 }
 
 /// Named levels of reasoning, least first.

@@ -174,6 +174,10 @@ impl Upstream {
             // There is one form of it, whatever the conversations are held in.
             return Dialect::OpenAi;
         }
+        // Chat completions have no words for a count of tokens: who counts at all does it as a response would be asked for.
+        if operation == Operation::CountTokens && self.dialect == Dialect::OpenAi {
+            return Dialect::Responses;
+        }
         let takes_responses = self.addresses.responses.is_some() && operation == Operation::Chat;
         if takes_responses && (self.only_responses || client == Dialect::Responses) {
             return Dialect::Responses;
@@ -184,7 +188,8 @@ impl Upstream {
     /// Where to send an operation in a protocol of [`Upstream::dialect_for`]; `None` when the deployment does not serve it.
     #[must_use]
     pub fn uri(&self, dialect: Dialect, operation: Operation, delivery: Delivery) -> Option<&Uri> {
-        if dialect == Dialect::Responses && self.dialect != Dialect::Responses {
+        let has_own = operation == Operation::CountTokens;
+        if dialect == Dialect::Responses && self.dialect != Dialect::Responses && !has_own {
             return self.addresses.responses.as_ref();
         }
         let endpoints = &self.addresses.endpoints;
@@ -465,6 +470,7 @@ fn profile(preset: &Preset, account: &Account, model: &str, entry: Option<&Model
     };
     profile.prefill = support(Capability::AssistantPrefill);
     profile.reasoning = reasoning_style(preset.dialect, model, &support);
+    profile.reasoning_object = parameters.reasoning_object == Some(true);
     profile.image_urls = parameters.image_urls.into();
     profile.stream_usage = parameters.stream_usage.unwrap_or(true);
     profile.model_in_body = !preset.model_in_path_only;

@@ -140,6 +140,8 @@ pub struct Profile {
     pub prefill: Support,
     /// How reasoning is asked for.
     pub reasoning: ReasoningStyle,
+    /// OpenAI-compatible targets: whether they take OpenRouter's `reasoning` object, which can ask not to see any.
+    pub reasoning_object: bool,
     /// Whether inline pictures may be given as URLs.
     pub image_urls: Support,
     /// OpenAI-compatible targets: whether `stream_options.include_usage` is accepted.
@@ -184,6 +186,7 @@ impl Profile {
             json_schema: Support::Unknown,
             prefill: Support::Unknown,
             reasoning: ReasoningStyle::Unknown,
+            reasoning_object: false,
             image_urls: Support::Unknown,
             stream_usage: true,
             refused: Vec::new(),

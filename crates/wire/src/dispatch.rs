@@ -252,15 +252,14 @@ pub fn encode_count_request(
     profile: &Profile,
 ) -> Result<Encoded, EncodeError> {
     match dialect {
-        Dialect::OpenAi | Dialect::Responses | Dialect::Cohere | Dialect::Mistral => {
-            Err(EncodeError::Unsupported {
-                feature: "count_tokens".to_owned(),
-                reason: "the dialect has no endpoint that counts tokens".to_owned(),
-            })
-        }
+        Dialect::OpenAi | Dialect::Cohere | Dialect::Mistral => Err(EncodeError::Unsupported {
+            feature: "count_tokens".to_owned(),
+            reason: "the dialect has no endpoint that counts tokens".to_owned(),
+        }),
         Dialect::Anthropic => anthropic::encode_count_request(request, profile),
         Dialect::Converse => converse::encode_count_request(request, profile),
         Dialect::Gemini => gemini::encode_count_request(request, profile),
+        Dialect::Responses => responses::encode_count_request(request, profile),
     }
 }
 

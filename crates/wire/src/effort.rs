@@ -31,8 +31,8 @@ pub enum ReasoningPlace {
 
 /// Sets how deeply a conversation asks to reason. What it says of showing the reasoning stays.
 pub fn set_effort(chat: &mut ChatRequest, effort: Effort) {
-    let visible = chat.reasoning.as_ref().and_then(|reasoning| reasoning.visible);
-    chat.reasoning = Some(Reasoning { effort: Some(effort), visible, ..Reasoning::default() });
+    let visibility = chat.reasoning.as_ref().map(|reasoning| reasoning.visibility).unwrap_or_default();
+    chat.reasoning = Some(Reasoning { effort: Some(effort), visibility, ..Reasoning::default() });
 }
 
 /// The changes that make a body ask a target of its own dialect for this effort. `chat` is what the body says. The warnings are

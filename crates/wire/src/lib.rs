@@ -29,6 +29,7 @@ pub mod mistral;
 pub mod names;
 pub mod openai;
 mod pieces;
+pub mod places;
 pub mod relayed;
 mod rerank;
 pub mod responses;
@@ -39,6 +40,7 @@ pub mod splice;
 pub mod tally;
 mod terms;
 mod token_ids;
+pub mod veil;
 
 pub(crate) mod write;
 

@@ -307,17 +307,16 @@ const IN_VAIN: &[(Dialect, &str, &str)] = &[
     (Dialect::Responses, ".stream", SERVED),
     (Dialect::Anthropic, ".ttl=5m", DEFAULT),
     (Dialect::Anthropic, "*](tool_use).caller", OVER),
-    (Dialect::Anthropic, "*.display=", SHOWN),
+    (Dialect::Anthropic, ".display=summarized", DEFAULT),
+    (Dialect::Anthropic, ".display=omitted", DEFAULT),
     (Dialect::Anthropic, ".thinking(disabled)", NOT_ASKED),
     (Dialect::Anthropic, "].type=custom", DEFAULT),
     (Dialect::Anthropic, ".stream", SERVED),
-    (Dialect::Gemini, ".includeThoughts", SHOWN),
 ];
 const DEFAULT: &str = "it is so if nothing is said";
 const NOT_ASKED: &str = "who is not asked to reason need not be told not to";
 const SERVED: &str = "the gateway itself does it";
 const OVER: &str = "it tells of an answer that is over";
-const SHOWN: &str = "the target shows reasoning or not as it does by default, and Gemini's clients ask for the latter without a word";
 
 #[test]
 fn whatever_is_known_of_a_protocol_arrives_or_is_told() {

@@ -7,11 +7,14 @@ use crate::pieces;
 use crate::scan::specials::{STEP, specials_of_step};
 use bytes::BytesMut;
 use std::borrow::Cow;
-use trunkline_model::request::ChatRequest;
+use trunkline_model::request::{ChatRequest, Reasoning, Visibility};
 use trunkline_model::text::Text;
 
 /// Why a request to see the reasoning is not passed on where the protocol has no word for it.
 pub(crate) const SHOWN_BY_DEFAULT: &str = "the target shows reasoning or not as it does by default";
+/// What becomes of a wish not to see it there.
+pub(crate) const HIDDEN_HERE: &str =
+    "the target has no word for it: the gateway leaves reasoning out of its answer";
 /// What becomes of leaving the amount of reasoning to the model where the protocol has no word for it.
 pub(crate) const OWN_DEFAULT: &str = "how much is the model's own default";
 
@@ -22,6 +25,14 @@ pub(crate) const NO_CALLS: &str = "no tool may be called";
 
 /// What an answer's schema is described by, where it has a place apart.
 pub(crate) const SCHEMA_DESCRIPTION: &str = "response_format.json_schema.description";
+
+/// What becomes of a wish to see reasoning, or not to, where the protocol has no word for it.
+pub(crate) fn without_a_word_for(reasoning: &Reasoning) -> Option<&'static str> {
+    if reasoning.is_hidden() {
+        return Some(HIDDEN_HERE);
+    }
+    (reasoning.visibility == Visibility::Shown).then_some(SHOWN_BY_DEFAULT)
+}
 
 /// The parameters by which a request says how tools are to be used.
 pub(crate) fn said_of_tools(chat: &ChatRequest) -> impl Iterator<Item = &'static str> {

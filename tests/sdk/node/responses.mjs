@@ -32,6 +32,12 @@ declare("plain", async (target) => {
   same(response.metadata, { team: "a" });
 });
 
+declare("input_tokens", none("does not count tokens", "mistral", "cohere"), async (target) => {
+  const count = await client(target).responses.inputTokens.count({ model: target.model(), input: "Hello there" });
+  same(count.object, "response.input_tokens");
+  same(count.input_tokens, (await create(target, "Hello there")).usage.input_tokens);
+});
+
 declare("usage", async (target) => {
   const { usage } = await create(target, "Hello there");
   same(usage.total_tokens, usage.input_tokens + usage.output_tokens);

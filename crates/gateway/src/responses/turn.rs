@@ -12,12 +12,13 @@ use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use trunkline_model::dialect::Dialect;
+use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::RequestId;
 use trunkline_store::StoredResponse;
 use trunkline_wire::codec::{BadRequest, Envelope, Profile, ReasoningStyle};
 use trunkline_wire::dispatch;
+use trunkline_wire::places::Earlier;
 use trunkline_wire::responses::{Echo, Patch, input_items, stable_tail};
 use trunkline_wire::splice::{Edits, join_rope};
 
@@ -27,6 +28,8 @@ pub(crate) struct Turn {
     pub owner: String,
     /// The id given out before there is an answer.
     pub id: Option<String>,
+    /// It asks for a count of tokens: there is no response that could be kept or corrected.
+    pub counts: bool,
     /// The response is kept.
     pub store: bool,
     /// It runs on when the client is gone.
@@ -68,8 +71,10 @@ pub(crate) async fn expand(
     let owner = identified.key.as_ref().map(|key| key.name.to_string()).unwrap_or_default();
     let Accepted { envelope, body, .. } = &accepted;
     let flag = |name: &str| raw(envelope, body, name).map(|value| value == b"true");
-    let store = flag("store").unwrap_or(true);
-    let background = flag("background").unwrap_or(false);
+    // Of a count nothing is kept, and it takes no word about that.
+    let counts = accepted.operation == Operation::CountTokens;
+    let store = flag("store").unwrap_or(true) && !counts;
+    let background = flag("background").unwrap_or(false) && !counts;
     let previous = raw(envelope, body, "previous_response_id")
         .map(|value| {
             let wrong = |_| wrong("previous_response_id", "expected the id of a response, as a string");
@@ -92,6 +97,7 @@ pub(crate) async fn expand(
     let mut turn = Turn {
         owner,
         id: id.clone(),
+        counts,
         store,
         background,
         previous,
@@ -288,6 +294,9 @@ impl Turn {
     /// What the client is shown in the place of what a provider of its own dialect says of such a request.
     pub(crate) fn patch(&self, is_passed: bool) -> Patch {
         let mut patch = Patch::default();
+        if self.counts {
+            return patch;
+        }
         if let Some(id) = &self.id {
             patch = patch.text("id", id);
         }
@@ -304,6 +313,21 @@ impl Turn {
             patch = patch.raw("background", "true");
         }
         patch
+    }
+
+    /// What was put before the client's items.
+    pub(crate) fn earlier(&self, body: &[u8]) -> Option<Earlier> {
+        #[derive(serde::Deserialize)]
+        struct Whole<'b> {
+            #[serde(borrow)]
+            input: Vec<&'b RawValue>,
+        }
+        self.previous.as_ref()?;
+        let whole: Whole<'_> = serde_json::from_slice(body).ok()?;
+        let own: Option<Vec<&RawValue>> = serde_json::from_slice(&self.input).ok();
+        let is_text = own.is_none();
+        let items = whole.input.len().checked_sub(own.map_or(1, |own| own.len()))?;
+        Some(Earlier { items, named_by: "previous_response_id", is_text })
     }
 
     /// Whether a deployment's provider cannot read the sealed state in the conversation.

@@ -22,10 +22,10 @@ async fn stage() -> (Vec<Simulator>, Gateway) {
         simulators.push(simulator);
     }
     let routes = format!(
-        "routes:\n  plain: {{ tiers: {{ one: {{ deployments: [oa/{}] }} }} }}\n  \
-         exact: {{ strict: true, tiers: {{ one: {{ deployments: [oa/{}] }} }} }}\n",
-        model(DialectName::OpenAi),
-        model(DialectName::OpenAi)
+        "routes:\n  plain: {{ tiers: {{ one: {{ deployments: [mi/{}] }} }} }}\n  \
+         exact: {{ strict: true, tiers: {{ one: {{ deployments: [mi/{}] }} }} }}\n",
+        model(DialectName::Mistral),
+        model(DialectName::Mistral)
     );
     let gateway = Gateway::start(&(text + &routes)).await;
     (simulators, gateway)
@@ -51,7 +51,7 @@ async fn tokens_are_counted_whoever_is_behind_and_estimates_say_so() {
     let counts = [
         ("an", DialectName::Anthropic, false),
         ("ge", DialectName::Gemini, false),
-        ("oa", DialectName::OpenAi, true),
+        ("oa", DialectName::OpenAi, false),
         ("mi", DialectName::Mistral, true),
     ];
     let mut counted = Vec::new();
@@ -75,7 +75,8 @@ async fn tokens_are_counted_whoever_is_behind_and_estimates_say_so() {
     }
     let (least, most) = (counted.iter().min().unwrap(), counted.iter().max().unwrap());
     assert!(*least > 1_000 && *most < 2 * *least, "the estimates are near the counts: {counted:?}");
-    assert!(simulators[0].requests().is_empty() && simulators[3].requests().is_empty());
+    assert!(simulators[0].requests()[0].path.ends_with("/responses/input_tokens"));
+    assert!(simulators[3].requests().is_empty());
     let google = json!({"contents": [{"role": "user", "parts": [{"text": "Hello there, who is this?"}]}]});
     let answer = gateway.post("/v1beta/models/plain:countTokens", google.to_string()).await;
     assert!(
@@ -83,6 +84,73 @@ async fn tokens_are_counted_whoever_is_behind_and_estimates_say_so() {
         "{}",
         answer.text()
     );
+}
+
+/// The same prompt, as a client of the responses API would have it answered.
+fn turn(model: &str) -> Value {
+    json!({
+        "model": model,
+        "instructions": "Be brief. ".repeat(400),
+        "tools": [{"type": "function", "name": "look", "description": "Looks around. ".repeat(100), "parameters": {"type": "object"}}],
+        "input": [{"role": "user", "content": "Hello"}],
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_responses_prompt_is_counted_whoever_is_behind() {
+    const PATH: &str = "/v1/responses/input_tokens";
+    let (simulators, gateway) = stage().await;
+    let mut counted = Vec::new();
+    for (name, dialect, is_estimate) in [
+        ("oa", DialectName::OpenAi, false),
+        ("an", DialectName::Anthropic, false),
+        ("ge", DialectName::Gemini, false),
+        ("mi", DialectName::Mistral, true),
+    ] {
+        let model = format!("{name}/{}", model(dialect));
+        let answer = gateway.post(PATH, turn(&model).to_string()).await;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        assert_eq!(answer.json()["object"], "response.input_tokens", "{name}");
+        counted.push(answer.json()["input_tokens"].as_u64().unwrap());
+        let warning = answer.headers.get("x-trunkline-warnings").map(|value| value.to_str().unwrap());
+        assert_eq!(
+            warning.is_some_and(|text| text.starts_with("count_tokens emulated")),
+            is_estimate,
+            "{name}: {warning:?}"
+        );
+        let record = gateway.record(answer.id()).await;
+        assert_eq!((record.outcome, record.cost), (Outcome::Served, Cost::NOTHING), "{name}");
+        // A conversation that is named counts with it.
+        let first = gateway
+            .post(
+                "/v1/responses",
+                json!({"model": model, "input": "Tell me a long story. ".repeat(50)}).to_string(),
+            )
+            .await;
+        let mut next = turn(&model);
+        next["previous_response_id"] = first.json()["id"].clone();
+        let longer = gateway.post(PATH, next.to_string()).await;
+        assert_eq!(longer.status, 200, "{name}: {}", longer.text());
+        let (short, long) = (counted.last().unwrap(), longer.json()["input_tokens"].as_u64().unwrap());
+        assert!(long > short + 200, "{name}: {long} after {short}");
+    }
+    let (least, most) = (counted.iter().min().unwrap(), counted.iter().max().unwrap());
+    assert!(*least > 1_000 && *most < 2 * *least, "the estimate is near the counts: {counted:?}");
+    // Who counts is asked for nothing that it does not know.
+    let counts =
+        simulators[0].requests().into_iter().filter(|request| request.path.ends_with("/input_tokens"));
+    for request in counts {
+        let body = request.json();
+        let unknown = ["store", "include", "stream", "previous_response_id"]
+            .iter()
+            .find(|name| !body[**name].is_null());
+        assert_eq!(unknown, None, "{body}");
+    }
+    let wrong =
+        gateway.post(PATH, json!({"model": "plain", "input": [{"role": "oracle"}]}).to_string()).await;
+    assert_eq!((wrong.status, wrong.error_code()), (400, "invalid_request"), "{}", wrong.text());
+    let strict = gateway.post(PATH, turn("exact").to_string()).await;
+    assert_eq!(strict.error_code(), "no_eligible_deployment", "{}", strict.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -257,7 +257,9 @@ async fn state_binds_its_deployment_and_is_left_out_elsewhere() {
     assert_eq!(second.status, 200, "{}", second.text());
     assert_eq!(second.header("x-trunkline-provider"), "two");
     assert!(
-        second.header("x-trunkline-warnings").contains("encrypted_content dropped"),
+        second
+            .header("x-trunkline-warnings")
+            .contains("previous_response_id dropped: 1 pieces made by another provider"),
         "{:?}",
         second.headers
     );

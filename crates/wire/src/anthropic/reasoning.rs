@@ -9,7 +9,7 @@ use crate::json_text::JsonText;
 use bytes::BytesMut;
 use trunkline_model::content::{Content, Message, Role};
 use trunkline_model::dialect::Dialect;
-use trunkline_model::request::{ChatRequest, Effort, Reasoning};
+use trunkline_model::request::{ChatRequest, Effort, Reasoning, Visibility};
 use trunkline_model::warning::Warning;
 
 /// The least budget the API takes, in tokens.
@@ -85,13 +85,13 @@ pub(super) fn plan(
         let mode = if refused { Mode::Unsaid } else { Mode::Disabled };
         return Thinking { mode, ..Thinking::default() };
     }
-    if refused {
+    if refused && !reasoning.is_only_hidden() {
         warnings.push(Warning::dropped("reasoning", "the model does not reason"));
         return Thinking::default();
     }
     let asks = reasoning.effort.is_some() || reasoning.budget_tokens.is_some() || reasoning.adaptive;
     if !asks {
-        if reasoning.visible == Some(true) {
+        if reasoning.visibility == Visibility::Shown {
             warnings.push(Warning::dropped("reasoning visibility", "the model is not asked to reason"));
         }
         return Thinking::default();
@@ -123,7 +123,7 @@ fn adaptive(reasoning: &Reasoning, warnings: &mut Vec<Warning>) -> Thinking {
         }
         (None, None) => None,
     };
-    Thinking { mode: Mode::Adaptive, effort, visible: reasoning.visible }
+    Thinking { mode: Mode::Adaptive, effort, visible: reasoning.visibility.told() }
 }
 
 fn by_tokens(
@@ -163,7 +163,7 @@ fn by_tokens(
     }
     // Effort does not pass to models that think by budget, unless the client gave both.
     let effort = reasoning.budget_tokens.and(reasoning.effort);
-    Thinking { mode: Mode::Budget(budget), effort, visible: reasoning.visible }
+    Thinking { mode: Mode::Budget(budget), effort, visible: reasoning.visibility.told() }
 }
 
 /// Whether the conversation waits for an answer to tool results whose calls do not open with signed thinking of this dialect.

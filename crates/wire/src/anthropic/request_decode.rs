@@ -11,7 +11,7 @@ use crate::source::Source;
 use trunkline_model::content::{Message, Part, Role};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::request::{
-    ChatRequest, Effort, Extra, FunctionTool, OutputFormat, Reasoning, Request, Tool, ToolChoice,
+    ChatRequest, Effort, Extra, FunctionTool, OutputFormat, Reasoning, Request, Tool, ToolChoice, Visibility,
 };
 
 /// Reads a request body.
@@ -243,9 +243,9 @@ fn thinking(value: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest>
         _ => return Err(kind.wrong("expected \"enabled\", \"adaptive\" or \"disabled\"")),
     }
     if let Some(display) = value.optional("display") {
-        reasoning.visible = match &*display.text()? {
-            "summarized" => Some(true),
-            "omitted" => Some(false),
+        reasoning.visibility = match &*display.text()? {
+            "summarized" => Visibility::Shown,
+            "omitted" => Visibility::Hidden,
             _ => return Err(display.wrong("expected \"summarized\" or \"omitted\"")),
         };
     }

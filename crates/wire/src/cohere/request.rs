@@ -224,9 +224,16 @@ impl Parameters<'_, '_> {
     fn reasoning(&mut self, reasoning: &Reasoning, limit: Option<u64>) {
         let is_off = reasoning.effort == Some(Effort::None);
         if self.profile.reasoning == ReasoningStyle::None {
-            if !is_off {
+            if !is_off && !reasoning.is_only_hidden() {
                 self.warnings.dropped("reasoning", "the model cannot reason");
             }
+            return;
+        }
+        if let Some(how) = crate::write::without_a_word_for(reasoning) {
+            self.warnings.emulated("reasoning visibility", how);
+        }
+        // A wish to hide what the model thinks is none that it should.
+        if reasoning.is_only_hidden() {
             return;
         }
         let budget = reasoning.budget_tokens.or_else(|| {

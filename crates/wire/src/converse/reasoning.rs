@@ -12,7 +12,7 @@ use crate::json_text::JsonText;
 use bytes::BytesMut;
 use trunkline_model::content::{Content, Message, Role};
 use trunkline_model::dialect::Dialect;
-use trunkline_model::request::{ChatRequest, Effort, Reasoning};
+use trunkline_model::request::{ChatRequest, Effort, Reasoning, Visibility};
 use trunkline_model::warning::Warning;
 
 /// The least budget Claude takes, in tokens.
@@ -122,8 +122,16 @@ pub(super) fn plan(
     if reasoning.effort == Some(Effort::None) {
         return if family == Family::Claude && !refused { Plan::Disabled } else { Plan::Unsaid };
     }
-    if reasoning.effort.is_none() && reasoning.budget_tokens.is_none() && !reasoning.adaptive {
-        if reasoning.visible == Some(true) {
+    let asks = reasoning.effort.is_some() || reasoning.budget_tokens.is_some() || reasoning.adaptive;
+    if family != Family::Claude
+        && !refused
+        && let Some(how) =
+            crate::write::without_a_word_for(reasoning).filter(|_| asks || reasoning.is_hidden())
+    {
+        warnings.push(Warning::emulated("reasoning visibility", how));
+    }
+    if !asks {
+        if reasoning.visibility == Visibility::Shown {
             warnings.push(Warning::dropped("reasoning visibility", "the model is not asked to reason"));
         }
         return Plan::Unsaid;
@@ -184,7 +192,7 @@ fn adaptive(reasoning: &Reasoning, warnings: &mut Vec<Warning>) -> Plan {
     if effort == Some(Effort::Minimal) {
         warnings.push(Warning::emulated("reasoning_effort", "`minimal` is sent as `low`"));
     }
-    Plan::Adaptive { effort, visible: reasoning.visible }
+    Plan::Adaptive { effort, visible: reasoning.visibility.told() }
 }
 
 fn by_tokens(
@@ -226,7 +234,7 @@ fn by_tokens(
         let reason = format!("changed to {budget} tokens: at least 1024 and less than max_tokens");
         warnings.push(Warning::emulated("reasoning budget", reason));
     }
-    Plan::Budget { tokens: budget, visible: reasoning.visible }
+    Plan::Budget { tokens: budget, visible: reasoning.visibility.told() }
 }
 
 /// Whether the conversation waits for an answer to tool results whose calls do not open with signed thinking of this dialect.

@@ -16,7 +16,7 @@ use trunkline_model::event::{Delta, Event, Finish, PartKind};
 use trunkline_model::json::Json;
 use trunkline_model::request::{
     ChatRequest, Effort, EmbeddingInput, EmbeddingRequest, Extra, FunctionTool, OutputFormat, Reasoning,
-    Sampling, Tool, ToolChoice,
+    Sampling, Tool, ToolChoice, Visibility,
 };
 
 const CLAUDE: &str = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0";
@@ -121,7 +121,7 @@ fn a_request_with_everything() {
         sampling: Sampling { temperature: Some(0.5), top_k: Some(5), seed: Some(1), ..Sampling::default() },
         reasoning: Some(Reasoning {
             budget_tokens: Some(2_000),
-            visible: Some(true),
+            visibility: Visibility::Shown,
             ..Reasoning::default()
         }),
         output: OutputFormat::JsonSchema {

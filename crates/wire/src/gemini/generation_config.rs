@@ -8,7 +8,7 @@ use super::schema;
 use crate::codec::BadRequest;
 use crate::cursor::At;
 use trunkline_model::json::Json;
-use trunkline_model::request::{ChatRequest, Effort, OutputFormat, Reasoning};
+use trunkline_model::request::{ChatRequest, Effort, OutputFormat, Reasoning, Visibility};
 
 /// Where kept fields belong.
 pub(super) const PREFIX: &str = "generationConfig.";
@@ -124,13 +124,16 @@ fn positive(value: &At<'_>) -> Result<u64, BadRequest> {
 
 fn thinking(config: &At<'_>, request: &mut ChatRequest) -> Result<(), BadRequest> {
     // Thoughts are left out of answers unless asked for.
-    let mut reasoning = Reasoning { visible: Some(false), ..Reasoning::default() };
+    let mut reasoning = Reasoning { visibility: Visibility::Unasked, ..Reasoning::default() };
     for (name, value) in config.fields()? {
         if value.is_null() {
             continue;
         }
         match &*camel(name) {
-            "includeThoughts" => reasoning.visible = Some(value.boolean()?),
+            "includeThoughts" => {
+                let is_shown = value.boolean()?;
+                reasoning.visibility = if is_shown { Visibility::Shown } else { Visibility::Hidden };
+            }
             "thinkingBudget" => match value.signed()? {
                 -1 => reasoning.adaptive = true,
                 0 => reasoning.effort = Some(Effort::None),

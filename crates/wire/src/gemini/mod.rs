@@ -35,7 +35,7 @@ pub use error::{decode_error, encode_error, encode_error_frame};
 pub use pass::{may_pass, pass_edits};
 pub use request_decode::decode_request;
 pub use request_encode::{encode_count_request, encode_request};
-pub(crate) use state::unwrapped;
+pub(crate) use state::{opaque, unwrapped};
 
 /// The most parts an answer may have, over all its candidates.
 const MAX_PARTS: u32 = 4_096;

@@ -61,7 +61,10 @@ pub(super) fn plan(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<
     }
     if !off && !asks(reasoning) {
         // Nothing but the wish to see the thoughts, or not to.
-        return Thinking { visible: reasoning.visible.filter(|visible| *visible), ..Thinking::default() };
+        return Thinking {
+            visible: reasoning.visibility.told().filter(|visible| *visible),
+            ..Thinking::default()
+        };
     }
     let by_level = match profile.reasoning {
         ReasoningStyle::Level => true,
@@ -86,7 +89,10 @@ pub(super) fn by_levels(profile: &Profile) -> bool {
 
 /// Whether thoughts are shown: as the client says; where it says nothing, those who ask by budget see them by default.
 fn visible(reasoning: &Reasoning) -> Option<bool> {
-    reasoning.visible.or_else(|| (reasoning.budget_tokens.is_some() || reasoning.adaptive).then_some(true))
+    reasoning
+        .visibility
+        .told()
+        .or_else(|| (reasoning.budget_tokens.is_some() || reasoning.adaptive).then_some(true))
 }
 
 fn by_level_name(reasoning: &Reasoning, profile: &Profile, warnings: &mut Vec<Warning>) -> Thinking {

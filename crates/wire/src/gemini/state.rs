@@ -47,7 +47,7 @@ pub(super) fn signature(opaque: &Opaque, place: Place) -> Cow<'_, str> {
 }
 
 /// The state a client's signature stands for: Gemini's own, or another's that was written there.
-pub(super) fn opaque(signature: String) -> (Opaque, Place) {
+pub(crate) fn opaque(signature: String) -> (Opaque, Place) {
     let carried = unwrapped(&signature).and_then(|text| carried::unpack(&text));
     carried.unwrap_or((Opaque { origin: Dialect::Gemini, value: signature }, Place::Own))
 }

@@ -19,7 +19,7 @@ use trunkline_model::id::RequestId;
 use trunkline_model::json::Json;
 use trunkline_model::request::{
     ChatRequest, Effort, EmbeddingInput, EmbeddingRequest, Extra, FunctionTool, OutputFormat, Reasoning,
-    Request, Sampling, Tool, ToolChoice,
+    Request, Sampling, Tool, ToolChoice, Visibility,
 };
 use trunkline_model::usage::Usage;
 
@@ -335,11 +335,11 @@ fn reasoning_is_asked_for_in_the_targets_way() {
     let cases = [
         Reasoning { effort: Some(Effort::None), ..Reasoning::default() },
         Reasoning { effort: Some(Effort::Minimal), ..Reasoning::default() },
-        Reasoning { effort: Some(Effort::High), visible: Some(true), ..Reasoning::default() },
+        Reasoning { effort: Some(Effort::High), visibility: Visibility::Shown, ..Reasoning::default() },
         Reasoning { effort: Some(Effort::Max), ..Reasoning::default() },
         Reasoning { budget_tokens: Some(6_000), ..Reasoning::default() },
         Reasoning { adaptive: true, ..Reasoning::default() },
-        Reasoning { visible: Some(true), ..Reasoning::default() },
+        Reasoning { visibility: Visibility::Shown, ..Reasoning::default() },
     ];
     let styles = [
         ("gemini-2.5-pro", ReasoningStyle::Budget),

@@ -255,13 +255,13 @@ impl Parameters<'_, '_> {
 
     fn reasoning(&mut self, reasoning: &Reasoning) {
         if self.profile.reasoning == ReasoningStyle::None {
-            if reasoning.effort != Some(Effort::None) {
+            if reasoning.effort != Some(Effort::None) && !reasoning.is_only_hidden() {
                 self.warnings.dropped("reasoning", "the model cannot reason");
             }
             return;
         }
-        if reasoning.visible == Some(true) {
-            self.warnings.emulated("reasoning visibility", crate::write::SHOWN_BY_DEFAULT);
+        if let Some(how) = crate::write::without_a_word_for(reasoning) {
+            self.warnings.emulated("reasoning visibility", how);
         }
         let effort = match (reasoning.effort, reasoning.budget_tokens) {
             (Some(Effort::Max), _) => {

@@ -5,9 +5,11 @@
 use super::request_encode::{IGNORED, NEWER_LIMIT, NO_SAMPLING, REFUSED, limit_name};
 use crate::codec::{Envelope, OutputLimitName, Profile};
 use crate::splice::Edits;
+use crate::veil;
+use crate::write::HIDDEN_HERE;
 use bytes::Bytes;
 use trunkline_model::capability::Support;
-use trunkline_model::dialect::{Delivery, Operation};
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::warning::Warning;
 
 /// Parameters without which the answer would be another one, and the values that say nothing.
@@ -38,6 +40,9 @@ pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, delivery:
         if profile.sampling == Support::No {
             sampling(&mut edits, envelope, body);
         }
+    }
+    if veil::is_needed(Dialect::OpenAi, envelope, body, profile) {
+        edits.warnings.push(Warning::emulated("reasoning.exclude", HIDDEN_HERE));
     }
     if envelope.shape.operation == Operation::Completions {
         // What targets refuse and rename is documented of conversations.

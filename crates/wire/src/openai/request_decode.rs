@@ -11,7 +11,7 @@ use crate::scan::tree::{Node, Place, Value, parse};
 use crate::source::Source;
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::request::{
-    ChatRequest, Effort, Extra, FunctionTool, OutputFormat, Reasoning, Request, Tool, ToolChoice,
+    ChatRequest, Effort, Extra, FunctionTool, OutputFormat, Reasoning, Request, Tool, ToolChoice, Visibility,
 };
 
 /// Values that are carried as text, never entered.
@@ -275,7 +275,8 @@ fn reasoning(
         _ => {}
     }
     if let Some(exclude) = node.field("exclude") {
-        reasoning.visible = Some(!place.key("exclude").boolean(exclude)?);
+        let is_hidden = place.key("exclude").boolean(exclude)?;
+        reasoning.visibility = if is_hidden { Visibility::Hidden } else { Visibility::Shown };
     }
     chat.reasoning = Some(reasoning);
     Ok(())

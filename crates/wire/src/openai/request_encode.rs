@@ -317,12 +317,14 @@ impl Parameters<'_, '_> {
     fn reasoning(&mut self, reasoning: &Reasoning) {
         const NO_REASONING: &str = "the model cannot reason";
         const BY_BUDGET: &str = "the token budget became a level of effort";
-        if reasoning.visible == Some(true) && self.profile.reasoning != ReasoningStyle::None {
-            self.warnings.emulated("reasoning visibility", crate::write::SHOWN_BY_DEFAULT);
+        if self.profile.reasoning != ReasoningStyle::None
+            && let Some(how) = crate::write::without_a_word_for(reasoning)
+        {
+            self.warnings.emulated("reasoning visibility", how);
         }
         match self.profile.reasoning {
             ReasoningStyle::None => {
-                if reasoning.effort != Some(Effort::None) {
+                if reasoning.effort != Some(Effort::None) && !reasoning.is_only_hidden() {
                     self.warnings.dropped("reasoning", NO_REASONING);
                 }
             }

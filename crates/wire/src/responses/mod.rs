@@ -7,6 +7,7 @@
 mod answer_collect;
 mod answer_decode;
 mod answer_encode;
+mod count;
 mod custom;
 mod echo;
 mod error;
@@ -31,6 +32,7 @@ use bytes::{Bytes, BytesMut};
 use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::json::Json;
 
+pub use count::encode_count_request;
 pub use echo::Echo;
 pub use error::{decode_error, encode_error, encode_error_frame};
 pub use pass::{may_pass, pass_edits};
@@ -93,6 +95,7 @@ fn is_item(name: &str, json: &Json) -> bool {
 pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext) -> Box<dyn Encode> {
     match operation {
         Operation::Embeddings | Operation::Rerank => openai::encoder(operation, delivery, context),
+        Operation::CountTokens => Box::new(count::Encoder::new(context)),
         _ => Box::new(answer_encode::Encoder::new(delivery, context)),
     }
 }
@@ -110,6 +113,7 @@ pub fn begun(context: &EncodeContext) -> Bytes {
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match (operation, delivery) {
         (Operation::Embeddings | Operation::Rerank, _) => openai::decoder(operation, delivery),
+        (Operation::CountTokens, _) => Box::new(count::Decoder::default()),
         (_, Delivery::Stream) => Box::new(answer_decode::Decoder::default()),
         (_, Delivery::Plain) => Box::new(answer_collect::Decoder::default()),
     }
@@ -122,6 +126,7 @@ pub fn observer(operation: Operation, delivery: Delivery, client_wants_usage: bo
         Operation::Embeddings | Operation::Rerank => {
             openai::observer(operation, delivery, client_wants_usage)
         }
+        Operation::CountTokens => Box::new(count::Observer::default()),
         _ => Box::new(observe::Observer::new(delivery)),
     }
 }

@@ -14,7 +14,7 @@ use trunkline_model::content::{Message, Role};
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::json::Json;
 use trunkline_model::request::{
-    ChatRequest, Effort, Extra, FunctionTool, OutputFormat, Reasoning, Request, Tool, ToolChoice,
+    ChatRequest, Effort, Extra, FunctionTool, OutputFormat, Reasoning, Request, Tool, ToolChoice, Visibility,
 };
 
 /// Values that are carried as text, never entered.
@@ -287,7 +287,7 @@ fn reasoning(node: &Node<'_>, place: &Place<'_>, chat: &mut ChatRequest) -> Resu
             }
             "summary" | "generate_summary" => {
                 at.text(value)?;
-                reasoning.visible = Some(true);
+                reasoning.visibility = Visibility::Shown;
             }
             _ => chat.extras.push(extra(Dialect::Responses, format!("reasoning.{name}"), value)),
         }

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use trunkline_model::capability::Support;
 use trunkline_model::dialect::{Delivery, Dialect};
 use trunkline_model::request::{
-    ChatRequest, Effort, Extra, OutputFormat, Reasoning, Request, Tool, ToolChoice,
+    ChatRequest, Effort, Extra, OutputFormat, Reasoning, Request, Tool, ToolChoice, Visibility,
 };
 use trunkline_model::warning::Warning;
 
@@ -40,11 +40,7 @@ pub fn encode_request(
 
 fn encode_chat(chat: &ChatRequest, profile: &Profile, delivery: Delivery) -> Result<Encoded, EncodeError> {
     let mut out = Vec::with_capacity(crate::pieces::room(chat));
-    let mut warnings = Vec::new();
-    let mut body = Object::open(&mut out);
-    body.text("model", &profile.model);
-    item_encode::write(body.key("input"), &chat.messages, &mut warnings)?;
-    let mut parameters = Parameters { body, profile, warnings };
+    let mut parameters = Draft::open(&mut out, chat, profile)?;
     parameters.tools(chat)?;
     parameters.limits(chat)?;
     parameters.sampling(chat);
@@ -63,18 +59,47 @@ fn encode_chat(chat: &ChatRequest, profile: &Profile, delivery: Delivery) -> Res
     if delivery.is_stream() {
         parameters.body.boolean("stream", true);
     }
-    let Parameters { body, warnings, .. } = parameters;
-    body.close();
+    let warnings = parameters.close();
     Ok(Encoded::new(Bytes::from(out), warnings))
 }
 
-struct Parameters<'o, 'p> {
+/// A body under way.
+pub(super) struct Draft<'o, 'p> {
     body: Object<'o, Vec<u8>>,
     profile: &'p Profile,
     warnings: Vec<Warning>,
 }
 
-impl Parameters<'_, '_> {
+impl<'o, 'p> Draft<'o, 'p> {
+    /// Begins a body with its conversation.
+    pub(super) fn open(
+        out: &'o mut Vec<u8>,
+        chat: &ChatRequest,
+        profile: &'p Profile,
+    ) -> Result<Self, EncodeError> {
+        let mut warnings = Vec::new();
+        let mut body = Object::open(out);
+        body.text("model", &profile.model);
+        item_encode::write(body.key("input"), &chat.messages, &mut warnings)?;
+        Ok(Self { body, profile, warnings })
+    }
+
+    /// Writes what else counts as a part of the prompt.
+    pub(super) fn prompt(&mut self, chat: &ChatRequest) -> Result<(), EncodeError> {
+        self.tools(chat)?;
+        self.text(chat)?;
+        if let Some(reasoning) = &chat.reasoning {
+            self.reasoning(reasoning);
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    pub(super) fn close(self) -> Vec<Warning> {
+        self.body.close();
+        self.warnings
+    }
+
     fn dropped(&mut self, feature: impl Into<Cow<'static, str>>, reason: &'static str) {
         self.warnings.push(Warning::dropped(feature, reason));
     }
@@ -214,7 +239,7 @@ impl Parameters<'_, '_> {
 
     fn reasoning(&mut self, reasoning: &Reasoning) {
         if self.profile.reasoning == ReasoningStyle::None {
-            if reasoning.effort != Some(Effort::None) {
+            if reasoning.effort != Some(Effort::None) && !reasoning.is_only_hidden() {
                 self.dropped("reasoning", "the model cannot reason");
             }
             return;
@@ -233,7 +258,7 @@ impl Parameters<'_, '_> {
                 None
             }
         };
-        let is_visible = reasoning.visible == Some(true);
+        let is_visible = reasoning.visibility == Visibility::Shown;
         if effort.is_none() && !is_visible {
             return;
         }

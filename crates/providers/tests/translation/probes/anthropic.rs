@@ -182,6 +182,11 @@ fn parameters() -> Vec<Probe> {
             one("thinking", json!({"type": "adaptive"})),
             &["adaptive|\"thinkingBudget\":-1|enabled"],
         ),
+        probe(
+            "`thinking.display: omitted`",
+            one("thinking", json!({"type": "adaptive", "display": "omitted"})),
+            &["omitted|includeThoughts\":false|\"include\""],
+        ),
         quiet("`thinking: disabled`", one("thinking", json!({"type": "disabled"}))),
         probe(
             "`output_config.effort`",

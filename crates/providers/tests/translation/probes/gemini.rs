@@ -1,6 +1,6 @@
 //! Gemini's generateContent.
 
-use super::{Client, Probe, probe};
+use super::{Client, Probe, probe, quiet};
 use serde_json::{Value, json};
 use trunkline_model::dialect::Dialect;
 
@@ -204,6 +204,10 @@ fn parameters() -> Vec<Probe> {
 fn corners() -> Vec<Probe> {
     let odd = json!({"name": "tool_mark", "xUnknown": "UNKNOWN-MARK"});
     vec![
+        quiet(
+            "`thinkingConfig.includeThoughts: false`",
+            json!({"generationConfig": {"thinkingConfig": {"includeThoughts": false}}}),
+        ),
         probe(
             "`functionCallingConfig` without functions",
             json!({"toolConfig": {"functionCallingConfig": {"mode": "ANY"}}}),

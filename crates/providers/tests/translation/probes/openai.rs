@@ -202,6 +202,7 @@ fn parameters() -> Vec<Probe> {
         ),
         probe("`response_format: json_schema`", one("response_format", format), &["schema_mark"]),
         probe("`reasoning_effort`", one("reasoning_effort", json!("low")), &["low|LOW|budget|Budget"]),
+        quiet("`reasoning.exclude`", json!({"reasoning": {"exclude": true}})),
         quiet("`reasoning_effort: none`", one("reasoning_effort", json!("none"))),
         probe("`verbosity`", one("verbosity", json!("low")), &["verbosity"]),
         probe(

@@ -48,6 +48,7 @@ enum Endpoint {
     Hearing,
     Speech,
     Responses,
+    InputTokens,
     StoredResponse,
     Files,
     Batches,
@@ -79,6 +80,8 @@ fn endpoint(inbound: &Inbound) -> Option<Endpoint> {
         Some(Endpoint::Speech)
     } else if path.ends_with("/responses") {
         Some(Endpoint::Responses)
+    } else if path.ends_with("/responses/input_tokens") {
+        Some(Endpoint::InputTokens)
     } else if path.contains("/responses/") {
         Some(Endpoint::StoredResponse)
     } else if batches::rest(path, "/files").is_some() {
@@ -144,6 +147,7 @@ impl Dialect for OpenAi {
         match endpoint {
             Endpoint::Chat => answer::chat(&chat::read(body(inbound)?, context)?, context),
             Endpoint::Responses => responses::answer(body(inbound)?, context),
+            Endpoint::InputTokens => responses::count(body(inbound)?, context),
             Endpoint::StoredResponse | Endpoint::Files | Endpoint::Batches => Err(Refusal::UnknownPath),
             Endpoint::Completions => completions::answer(body(inbound)?, context),
             Endpoint::Embeddings => embeddings::answer(body(inbound)?, context),

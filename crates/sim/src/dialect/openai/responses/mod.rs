@@ -21,6 +21,32 @@ pub(super) fn answer(body: &Map<String, Value>, context: &Context<'_>) -> Result
     Ok(answer::write(&request, body, context))
 }
 
+/// What `TokenCountsBody` knows.
+const COUNTED: [&str; 12] = [
+    "model",
+    "input",
+    "previous_response_id",
+    "tools",
+    "text",
+    "reasoning",
+    "truncation",
+    "instructions",
+    "personality",
+    "conversation",
+    "tool_choice",
+    "parallel_tool_calls",
+];
+
+/// Answers `POST /responses/input_tokens`.
+pub(super) fn count(body: &Map<String, Value>, context: &Context<'_>) -> Result<Output, Refusal> {
+    if let Some(unknown) = body.keys().find(|name| !COUNTED.contains(&name.as_str())) {
+        let message = format!("Unknown parameter: '{unknown}'.");
+        return Err(Refusal::parameter(unknown.as_str(), Some("unknown_parameter"), message));
+    }
+    let tokens = request::read(body, context)?.prompt.tokens();
+    Ok(Output::json(StatusCode::OK, &json!({"object": "response.input_tokens", "input_tokens": tokens}), 0))
+}
+
 /// Answers requests about a stored response.
 pub(super) fn stored(inbound: &Inbound, context: &Context<'_>) -> Result<Output, Refusal> {
     let rest = inbound.path.split("/responses/").nth(1).unwrap_or_default().trim_end_matches('/');
