@@ -256,7 +256,10 @@ async fn what_only_look_alikes_take_does_not_reach_the_vendor() {
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(answer.text().contains("at most 4 stop texts"), "{}", answer.text());
     // Penalties are sampling, and reasoning models take none of it.
-    for path in [Face::OpenAi.path(), "/v1beta/models/vendor%2Fgpt-5:generateContent"] {
+    for (path, named) in [
+        (Face::OpenAi.path(), "frequency_penalty"),
+        ("/v1beta/models/vendor%2Fgpt-5:generateContent", "generationConfig.frequencyPenalty"),
+    ] {
         let body = if path.starts_with("/v1beta") {
             json!({"contents": [{"parts": [{"text": "Hello"}]}], "generationConfig": {"frequencyPenalty": 0.5}})
         } else {
@@ -269,7 +272,7 @@ async fn what_only_look_alikes_take_does_not_reach_the_vendor() {
         assert_eq!(answer.status, 200, "{}", answer.text());
         let warnings = answer.header("x-trunkline-warnings");
         assert!(
-            warnings.contains("frequency_penalty dropped") && !warnings.contains("presence"),
+            warnings.contains(&format!("{named} dropped")) && !warnings.contains("presence"),
             "{warnings}"
         );
         assert!(vendor.last_request().unwrap().json().get("frequency_penalty").is_none());
