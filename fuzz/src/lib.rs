@@ -167,8 +167,11 @@ fn rerank(data: &[u8]) {
         assert_eq!(whole, pieces, "cut every byte");
         write(Dialect::Cohere, Operation::Rerank, Delivery::Plain, &whole, ending.is_ok());
     }
-    let _ = dispatch::envelope(Dialect::Cohere, Operation::Rerank, data, &PathParts::default())
-        .map(|envelope| dispatch::may_pass(Dialect::Cohere, Operation::Rerank, &envelope, data));
+    let _ =
+        dispatch::envelope(Dialect::Cohere, Operation::Rerank, data, &PathParts::default()).map(|envelope| {
+            let profile = Profile::new("m");
+            dispatch::may_pass(Dialect::Cohere, Operation::Rerank, &envelope, data, &profile)
+        });
 }
 
 /// Decodes an answer cut in several ways, which must not show, and writes what it said for every dialect.

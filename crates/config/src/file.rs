@@ -75,8 +75,8 @@ pub struct ServerSettings {
     pub body_limit: Option<String>,
     /// Most requests open at the same time; more are answered 503. Default 20000.
     pub open_requests: Option<u32>,
-    /// How long a client may take to send its request headers, between pieces of its body, and to take anything of an answer that
-    /// waits for it. Default `30s`.
+    /// How long a client may take to send its request headers, between pieces of its body, to take anything of an answer that waits
+    /// for it, to answer a ping of HTTP/2, and until its next request on a connection it keeps. Default `30s`.
     pub client_timeout: Option<String>,
     /// Keep one core awake while requests are open and for this long after the last of them, for example `1ms`: lower latency for a
     /// core's time. Default `0s`, which sleeps.

@@ -55,7 +55,7 @@ pub struct Snapshot {
 pub struct Origin {
     /// Of URL and model.
     pub upstream: Name,
-    /// Of the credential; equal ones are rejected together.
+    /// Of the credential and the host it is shown to; equal ones are rejected together.
     pub credential: Name,
 }
 

@@ -156,8 +156,8 @@ pub(crate) fn admit(
         // What does not reason may answer then.
         accepted.envelope.shape.wants_reasoning = false;
     }
-    if let Some(longest) = accepted.envelope.strings.longest(&accepted.body) {
-        case.note_prompt(accepted.envelope.shape.text_bytes, longest);
+    if let Some(beginning) = accepted.envelope.strings.longest(&accepted.body) {
+        case.note_prompt(accepted.envelope.shape.text_bytes, beginning);
     }
     let strict = accepted.options.strict.unwrap_or(route.strict);
     // Boxed at once: it lives as long as the answer, and every move of it would be a copy.

@@ -473,7 +473,7 @@ impl Drop for Streaming {
             // The client has everything; it left before the upstream's connection ended.
             self.complete();
         } else if self.state == State::Flowing {
-            self.end_attempt(Some(Failure::new(FailureClass::ClientGone, "the client went away")));
+            self.end_attempt(Some(self.case.gone()));
         }
     }
 }

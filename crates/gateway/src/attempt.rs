@@ -157,7 +157,8 @@ pub(crate) async fn open_into(
         Err(failure) => return Err(Box::new(Lost { attempt, failure, facts: Facts::default() })),
     };
     let health = subject.generation().health.deployment(index);
-    let call = match health.begin(subject.worst_case_tokens(), gateway.clock.now()) {
+    let begun = health.begin(subject.worst_case_tokens(), subject.delivery(), gateway.clock.now());
+    let call = match begun {
         Ok(call) => call,
         Err(failure) => return Err(Box::new(Lost { attempt, failure, facts: Facts::default() })),
     };

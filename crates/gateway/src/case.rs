@@ -30,7 +30,7 @@ use trunkline_route::limit::{Reservation, Settlement};
 pub(crate) struct Case {
     gateway: Arc<Gateway>,
     /// Given back when the request is over.
-    _place: Place,
+    place: Place,
     started: Moment,
     /// The record so far.
     pub record: Box<RequestRecord>,
@@ -120,7 +120,7 @@ impl Case {
         let record = Box::new(RequestRecord::new(id, dialect, operation, version));
         Self {
             gateway,
-            _place: place,
+            place,
             started,
             record,
             reservation: None,
@@ -154,6 +154,12 @@ impl Case {
     #[must_use]
     pub(crate) fn id(&self) -> RequestId {
         self.record.id
+    }
+
+    /// Why it ends when nobody waits for it any more.
+    #[must_use]
+    pub(crate) fn gone(&self) -> Failure {
+        self.place.gone()
     }
 
     /// When it arrived.
@@ -248,8 +254,8 @@ impl Case {
     }
 
     /// Keeps what an estimate of the prompt's tokens needs, should a provider not tell them.
-    pub(crate) fn note_prompt(&mut self, bytes: u64, longest: &str) {
-        self.prompt = Prompt { bytes, beginning: longest.into() };
+    pub(crate) fn note_prompt(&mut self, bytes: u64, beginning: Excerpt) {
+        self.prompt = Prompt { bytes, beginning };
     }
 
     /// What a call takes in, estimated from the text of the prompt.
@@ -348,7 +354,7 @@ impl Case {
         self.finished = true;
         while let Some(running) = self.running.last() {
             let number = running.number;
-            self.end(number, abandoned(Failure::new(FailureClass::ClientGone, "the client went away")));
+            self.end(number, abandoned(self.gone()));
         }
         self.record.outcome = outcome;
         self.record.total_us = self.elapsed_us().saturating_add(self.waited_us);
@@ -419,7 +425,8 @@ impl Case {
 impl Drop for Case {
     fn drop(&mut self) {
         if !self.finished {
-            self.record.error_message.get_or_insert_with(|| "the client went away".to_owned());
+            let gone = self.gone();
+            self.record.error_message.get_or_insert(gone.message);
             self.finish(Outcome::ClientGone);
         }
     }

@@ -50,7 +50,7 @@ fn deployments(gateway: &Gateway, text: &mut String) {
     let mut headroom = String::new();
     for (index, deployment) in generation.snapshot.fleet.iter() {
         let view = generation.health.view(index, now);
-        let used = view.latency.is_some() || view.outstanding > 0 || view.failures > 0;
+        let used = view.latency.or(view.whole_latency).is_some() || view.outstanding > 0 || view.failures > 0;
         // A catalogue has thousands of deployments; those nobody uses say nothing.
         if !used && view.availability.is_usable() {
             continue;

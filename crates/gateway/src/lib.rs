@@ -38,6 +38,7 @@ mod makers;
 mod media;
 mod metrics;
 mod models;
+mod multiplex;
 mod options;
 mod passthrough;
 mod patience;
@@ -65,6 +66,7 @@ mod subject;
 mod support;
 mod taker;
 mod tokens;
+mod traffic;
 
 pub use clock::Clock;
 pub use learn::restore_bandits;

@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::FailureClass;
 use trunkline_model::id::Name;
 use trunkline_model::money::{Cost, CostConfidence};
@@ -188,7 +188,7 @@ impl Metrics {
         registry.register("failures", "Failed upstream calls by class", self.failures.clone());
         registry.register(
             "first_token_seconds",
-            "From arrival to the first token sent",
+            "From arrival to the first token sent, of streams",
             self.first_token.clone(),
         );
         registry.register("request_seconds", "From arrival to the last byte sent", self.duration.clone());
@@ -367,9 +367,12 @@ impl Metrics {
         let is_of_batch = record.attempts.iter().any(|attempt| attempt.kind == AttemptKind::Batch);
         if record.outcome == Outcome::Served && !is_of_batch {
             if let Some(first) = record.first_token_us {
-                let series =
-                    served.first_token.get_or_init(|| self.first_token.get_or_create(labels).clone());
-                series.observe(first as f64 / 1e6);
+                // That of a whole answer is the time of the answer, which is told below.
+                if record.delivery == Delivery::Stream {
+                    let series =
+                        served.first_token.get_or_init(|| self.first_token.get_or_create(labels).clone());
+                    series.observe(first as f64 / 1e6);
+                }
                 self.overhead.observe(record.overhead_us as f64 / 1e6);
             }
             let duration = served.duration.get_or_init(|| self.duration.get_or_create(labels).clone());

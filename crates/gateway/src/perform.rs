@@ -167,7 +167,7 @@ impl Performance<'_> {
         let health = self.subject.generation().health.deployment(attempt.leg.deployment.index());
         self.hedge_at = attempt
             .hedge
-            .and_then(|delay| health.hedge_delay(delay))
+            .and_then(|delay| health.hedge_delay(delay, self.subject.delivery()))
             .map(|delay| Instant::now() + delay.max(Duration::from_millis(1)));
     }
 

@@ -4,31 +4,36 @@
 //! mean. HTTP/1.1 and HTTP/2 share one port; a client that sends its head too slowly, or too much of it, is cut off.
 
 use crate::batches;
+use crate::multiplex::{self, Served};
 use crate::patience;
 use crate::polling;
 use crate::service;
 use crate::state::Gateway;
 use crate::stop::Bell;
-use crate::taker::Taker;
+use crate::taker::{Taker, Taking};
+use crate::traffic::Carried;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use trunkline_net::Joined;
 
 /// The largest request head, in bytes.
-const LARGEST_HEAD: usize = 64 * 1024;
+const LARGEST_HEAD: u32 = 64 * 1024;
 /// Most headers of a request.
 const MOST_HEADERS: usize = 128;
-/// Most streams of one HTTP/2 connection.
-const MOST_STREAMS: u32 = 1_000;
+/// What one connection of HTTP/1.1 may hold of a request's head, and of an answer.
+const BUFFER: usize = 256 * 1024;
 /// How long to pause when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long to wait before the first bytes of a connection are looked at again where they are too few.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How often the same trouble with new connections is told at the most.
 const TOLD: Duration = Duration::from_secs(10);
 
@@ -53,7 +58,7 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
     let graceful = GracefulShutdown::new();
     let client_timeout = gateway.generation().snapshot.server.client_timeout;
     let bell = gateway.stop.bell();
-    let builders = Arc::new(Builders::new(client_timeout, &bell));
+    let single = Arc::new(single(client_timeout, &bell));
     // Whoever has not said a word when the stop comes is not waited for: the receivers see the end of the sender.
     let (listening, not_stopped) = tokio::sync::watch::channel(());
     let mut door = Door::new(gateway.room.most());
@@ -68,15 +73,9 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let for_requests = Arc::clone(&gateway);
-        let service = service_fn(move |request| {
-            let gateway = Arc::clone(&for_requests);
-            // Boxed: a connection keeps the room for its request's future as long as it lives, also while an answer streams.
-            Box::pin(async move { Ok::<_, Infallible>(service::answer(gateway, request).await) })
-        });
-        let (builders, watcher, mut not_stopped) =
-            (Arc::clone(&builders), graceful.watcher(), not_stopped.clone());
-        tokio::spawn(bell.waking(async move {
+        let (gateway, single, bell) = (Arc::clone(&gateway), Arc::clone(&single), bell.clone());
+        let (watcher, mut not_stopped) = (graceful.watcher(), not_stopped.clone());
+        tokio::spawn(bell.clone().waking(async move {
             let _place = place;
             let opening = tokio::select! {
                 // Who has said something by now is served.
@@ -84,21 +83,41 @@ pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future
                 opening = patience::during(client_timeout, opening(&stream)) => opening,
                 _ = not_stopped.changed() => return,
             };
-            let Ok(Some(opening)) = opening else { return };
-            drop(not_stopped);
-            // One expression: what is named before it is awaited is held twice for as long as the connection lives.
-            if let Err(error) = watcher
-                .watch(
-                    builders
-                        .for_opening(opening)
-                        .serve_connection(
-                            TokioIo::new(Taker::new(Joined::new(stream), client_timeout)),
-                            service,
-                        )
-                        .into_owned(),
-                )
-                .await
-            {
+            let ended = match opening {
+                Err(_) | Ok(None) => return,
+                Ok(Some(Opening::Two)) => {
+                    // The drain waits for this connection as long as there is a watcher, though it watches by itself.
+                    let _watcher = watcher;
+                    let served =
+                        Served { socket: stream, patience: client_timeout, largest_head: LARGEST_HEAD };
+                    let stopping = async move {
+                        // Whether the sender said so or is gone, it stops.
+                        let _ = not_stopped.changed().await;
+                    };
+                    // Boxed: those of HTTP/1.1 are many, and would carry the room for it.
+                    let ended = Box::pin(multiplex::serve(gateway, served, bell, stopping)).await;
+                    ended.map_err(Into::into)
+                }
+                Ok(Some(Opening::One)) => {
+                    drop((not_stopped, bell));
+                    let taking = Arc::new(Taking::new(client_timeout));
+                    let socket =
+                        Taker::new(Joined::new(stream), Arc::clone(&taking), Arc::clone(&gateway.traffic));
+                    let service = service_fn(move |request| {
+                        let (gateway, taking) = (Arc::clone(&gateway), Arc::clone(&taking));
+                        let underway = gateway.traffic.request();
+                        // Boxed: a connection keeps the room for its request's future as long as it lives, also while an
+                        // answer streams.
+                        Box::pin(async move {
+                            let response = service::answer(gateway, request, taking).await;
+                            Ok::<_, Infallible>(response.map(|body| Carried::new(body, underway)))
+                        })
+                    });
+                    // One expression: what is named before it is awaited is held twice for as long as the connection lives.
+                    watcher.watch(single.serve_connection(TokioIo::new(socket), service).into_owned()).await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended with an error");
             }
         }));
@@ -159,20 +178,28 @@ async fn drain(gateway: &Gateway, graceful: GracefulShutdown) -> Drained {
     gateway.drain();
     let limit = gateway.generation().snapshot.server.drain;
     tracing::info!(open = gateway.open_requests(), limit_s = limit.as_secs(), "draining");
-    let everything =
-        async { tokio::join!(graceful.shutdown(), batches::settled(gateway), gateway.running.settled()) };
+    let (settled, graceful) = (AtomicBool::new(false), graceful.shutdown());
+    let everything = async {
+        let work = async {
+            tokio::join!(batches::settled(gateway), gateway.running.settled());
+            settled.store(true, Ordering::Release);
+        };
+        tokio::join!(graceful, work)
+    };
     tokio::pin!(everything);
-    match tokio::time::timeout(limit, &mut everything).await {
-        Ok(_) => Drained::Completely,
-        Err(_) => {
-            tracing::warn!(open = gateway.open_requests(), "the drain deadline cut off open requests");
-            gateway.stop.come();
-            // Who does not read by now is not told.
-            let _ = tokio::time::timeout(FAREWELL, everything).await;
-            batches::interrupt(gateway).await;
-            Drained::Cut
-        }
+    if tokio::time::timeout(limit, &mut everything).await.is_ok() {
+        return Drained::Completely;
     }
+    if settled.load(Ordering::Acquire) && gateway.traffic.is_over() {
+        tracing::info!("connections without a request were left open by their clients");
+        return Drained::Completely;
+    }
+    tracing::warn!(open = gateway.open_requests(), "the drain deadline cut off open requests");
+    gateway.stop.come();
+    // Who does not read by now is not told.
+    let _ = tokio::time::timeout(FAREWELL, everything).await;
+    batches::interrupt(gateway).await;
+    Drained::Cut
 }
 
 /// What the first bytes of a connection say.
@@ -182,73 +209,47 @@ enum Opening {
     One,
     /// HTTP/2 without negotiation.
     Two,
-    /// Too few bytes to tell.
-    Either,
 }
 
 impl Opening {
     /// HTTP/2 begins with these (RFC 9113, section 3.4), and no HTTP/1.1 method does.
     const PREFACE: [u8; 4] = *b"PRI ";
 
-    fn read(bytes: &[u8]) -> Self {
+    /// `None` when there are too few bytes to tell.
+    fn read(bytes: &[u8]) -> Option<Self> {
         let matching = bytes.iter().zip(&Self::PREFACE).take_while(|(one, other)| one == other).count();
         match matching {
-            4 => Self::Two,
-            matching if matching == bytes.len() => Self::Either,
-            _ => Self::One,
+            4 => Some(Self::Two),
+            matching if matching == bytes.len() => None,
+            _ => Some(Self::One),
         }
     }
 }
 
-/// Looks at the first bytes without taking them; `None` when there will be none. The builder that finds out by itself hands
+/// Looks at the first bytes without taking them; `None` when there will be none. A builder that finds out by itself hands
 /// them to the connection as a read of their own, after which it holds a second buffer for as long as it lives.
 async fn opening(stream: &TcpStream) -> Option<Opening> {
     let mut bytes = [0; Opening::PREFACE.len()];
-    let length = stream.peek(&mut bytes).await.ok().filter(|length| *length > 0)?;
-    Some(Opening::read(&bytes[..length]))
-}
-
-/// A builder for each opening.
-struct Builders {
-    one: Builder<Bell>,
-    two: Builder<Bell>,
-    either: Builder<Bell>,
-}
-
-impl Builders {
-    fn new(client_timeout: Duration, bell: &Bell) -> Self {
-        Self {
-            one: builder(client_timeout, bell).http1_only(),
-            two: builder(client_timeout, bell).http2_only(),
-            either: builder(client_timeout, bell),
+    loop {
+        let length = stream.peek(&mut bytes).await.ok().filter(|length| *length > 0)?;
+        if let Some(opening) = Opening::read(&bytes[..length]) {
+            return Some(opening);
         }
-    }
-
-    const fn for_opening(&self, opening: Opening) -> &Builder<Bell> {
-        match opening {
-            Opening::One => &self.one,
-            Opening::Two => &self.two,
-            Opening::Either => &self.either,
-        }
+        // There is something to read already, so the socket would not wake anybody when there is more.
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-fn builder(client_timeout: Duration, bell: &Bell) -> Builder<Bell> {
-    let mut builder = Builder::new(bell.clone());
+/// What serves connections of HTTP/1.1.
+fn single(client_timeout: Duration, bell: &Bell) -> Builder<Bell> {
+    let mut builder = Builder::new(bell.clone()).http1_only();
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(client_timeout)
-        .max_buf_size(LARGEST_HEAD.max(256 * 1024))
+        .max_buf_size(BUFFER)
         .max_headers(MOST_HEADERS)
         .pipeline_flush(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX))
-        .max_concurrent_streams(MOST_STREAMS)
-        .keep_alive_interval(Duration::from_secs(60))
-        .keep_alive_timeout(Duration::from_secs(20));
     builder
 }
 
@@ -260,7 +261,7 @@ mod tests {
     fn the_first_bytes_tell_the_version() {
         let openings = ["PRI * HTTP/2.0", "PRI ", "POST", "PUT ", "GET /", "P", "PR", "G"]
             .map(|text| Opening::read(text.as_bytes()));
-        let (one, two, either) = (Opening::One, Opening::Two, Opening::Either);
-        assert_eq!(openings, [two, two, one, one, one, either, either, one]);
+        let (one, two) = (Some(Opening::One), Some(Opening::Two));
+        assert_eq!(openings, [two, two, one, one, one, None, None, one]);
     }
 }

@@ -7,11 +7,12 @@ use crate::accept::Arrival;
 use crate::body::AnswerBody;
 use crate::endpoint::{self, Endpoint, NoEndpoint};
 use crate::state::Gateway;
+use crate::taker::Taking;
 use crate::{
     batches, elsewhere, explain, exposition, feedback, models, passthrough, pipeline, respond, responses,
 };
 use futures_util::FutureExt;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -24,8 +25,13 @@ use trunkline_model::error::{ClientError, ErrorCode};
 const DOOR: &str = "Trunkline serves here; GET /v1/models lists what a key may ask for\n";
 
 /// Answers one HTTP request, whatever it is.
-pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<AnswerBody> {
-    let caught = AssertUnwindSafe(dispatch(Arc::clone(&gateway), request)).catch_unwind().await;
+pub(crate) async fn answer(
+    gateway: Arc<Gateway>,
+    request: Request<Incoming>,
+    taking: Arc<Taking>,
+) -> Response<AnswerBody> {
+    let has_one_at_a_time = request.version() < Version::HTTP_2;
+    let caught = AssertUnwindSafe(dispatch(Arc::clone(&gateway), request, taking)).catch_unwind().await;
     let mut response = caught.unwrap_or_else(|_| {
         let id = crate::case::new_id();
         tracing::error!(request_id = %id, "a request ended in a panic; this is a defect in Trunkline");
@@ -38,7 +44,7 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
     if matches!(response.body(), AnswerBody::Known { .. }) {
         step_back().await;
     }
-    if gateway.is_draining() {
+    if has_one_at_a_time && gateway.is_draining() {
         response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     }
     response
@@ -67,11 +73,16 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
 }
 
 /// The pipeline's future is boxed: it is large, and a connection would carry room for it through every idle second.
-async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<AnswerBody> {
+async fn dispatch(
+    gateway: Arc<Gateway>,
+    request: Request<Incoming>,
+    taking: Arc<Taking>,
+) -> Response<AnswerBody> {
     let (parts, body) = request.into_parts();
     if parts.uri.path().starts_with("/passthrough/") {
         let most = gateway.most_open();
         let Some(place) = gateway.enter(most) else { return overloaded(Dialect::OpenAi, most) };
+        let place = place.taken_by(taking);
         return boxed(|| passthrough::serve(gateway, parts, body, place)).await;
     }
     let query = parts.uri.query();
@@ -86,6 +97,7 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
             let query = query.map(ToOwned::to_owned);
             let arrival =
                 Arrival { dialect, operation, path, query, headers: parts.headers, body, dry_run: false };
+            let place = place.taken_by(taking);
             boxed(|| pipeline::serve(gateway, arrival, place)).await
         }
         Endpoint::Explain => {
@@ -97,6 +109,7 @@ async fn dispatch(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response
             let path = trunkline_wire::codec::PathParts::default();
             let arrival =
                 Arrival { dialect, operation, path, query, headers: parts.headers, body, dry_run: true };
+            let place = place.taken_by(taking);
             boxed(|| pipeline::serve(gateway, arrival, place)).await
         }
         Endpoint::Response(id, verb) => {

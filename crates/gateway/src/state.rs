@@ -20,13 +20,15 @@ use crate::responses::Running;
 use crate::room::Room;
 use crate::spend::DaySpend;
 use crate::stop::Stop;
+use crate::taker::Taking;
+use crate::traffic::Traffic;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 use trunkline_config::{KeyLimits, Snapshot};
-use trunkline_model::failure::Failure;
+use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::Name;
 use trunkline_net::{Fetcher, Keeper, Transport};
 use trunkline_route::cascade::AuditBook;
@@ -104,6 +106,7 @@ pub struct Gateway {
     generation: ArcSwap<Generation>,
     open: AtomicU32,
     pub(crate) room: Room,
+    pub(crate) traffic: Arc<Traffic>,
     draining: AtomicBool,
     pub(crate) stop: Stop,
     pub(crate) polling: Polling,
@@ -186,6 +189,7 @@ impl Gateway {
             generation: ArcSwap::from_pointee(generation),
             open: AtomicU32::new(0),
             room: Room::default(),
+            traffic: Arc::default(),
             draining: AtomicBool::new(false),
             stop: Stop::default(),
             polling: Polling::default(),
@@ -250,7 +254,7 @@ impl Gateway {
     pub fn enter(self: &Arc<Self>, most: u32) -> Option<Place> {
         let before = self.open.fetch_add(1, Ordering::Relaxed);
         self.polling.stir();
-        let place = Place { gateway: Arc::clone(self) };
+        let place = Place { gateway: Arc::clone(self), taking: None };
         (before < most).then_some(place)
     }
 
@@ -299,6 +303,22 @@ impl Gateway {
 /// One of the places for open requests; given back when dropped.
 pub struct Place {
     gateway: Arc<Gateway>,
+    /// Of the client, where one waits.
+    taking: Option<Arc<Taking>>,
+}
+
+impl Place {
+    /// The same, for a client.
+    pub(crate) fn taken_by(mut self, taking: Arc<Taking>) -> Self {
+        self.taking = Some(taking);
+        self
+    }
+
+    /// Why the request in it ends when nobody waits for it any more.
+    pub(crate) fn gone(&self) -> Failure {
+        let went_away = || Failure::new(FailureClass::ClientGone, "the client went away");
+        self.taking.as_ref().map_or_else(went_away, |taking| taking.failure())
+    }
 }
 
 impl Drop for Place {

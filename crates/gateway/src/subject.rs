@@ -75,18 +75,35 @@ pub(crate) struct Prepared {
     pub warnings: Vec<Warning>,
 }
 
-/// Whether a client header goes on to the provider: trace headers (W3C Trace Context) to any, those of a dialect to a
-/// provider of the `same`.
-fn is_passed(name: &str, same: bool) -> bool {
+/// How much of a client's request a provider gets as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Likeness {
+    /// The body passes.
+    Body,
+    /// The protocol is the client's, the body is written anew.
+    Protocol,
+    /// Nothing.
+    None,
+}
+
+/// Whether a client header goes on to the provider: trace headers (W3C Trace Context) to any, those of a dialect to whoever speaks
+/// it, and the name of one very body with that body.
+fn is_passed(name: &str, likeness: Likeness) -> bool {
     match name {
         "traceparent" | "tracestate" => true,
-        "anthropic-beta"
-        | "anthropic-version"
-        | "openai-beta"
-        | "x-goog-user-project"
-        | "idempotency-key" => same,
+        BETA | "anthropic-version" | "openai-beta" | "x-goog-user-project" => likeness != Likeness::None,
+        "idempotency-key" => likeness == Likeness::Body,
         _ => false,
     }
+}
+
+/// The header by which clients of Anthropic's protocol ask for what is not in it yet.
+const BETA: &str = "anthropic-beta";
+
+/// What a provider of another protocol does not get of a client's headers, though the answer may depend on it.
+pub(crate) fn lost_header(headers: &HeaderMap, client: Dialect, provider: Dialect) -> Option<Warning> {
+    let asks = client == Dialect::Anthropic && provider != client && headers.contains_key(BETA);
+    asks.then(|| Warning::dropped(BETA, "the target's protocol has no such betas"))
 }
 
 impl<'a> Subject<'a> {
@@ -378,6 +395,9 @@ impl<'a> Subject<'a> {
         } else {
             self.translated(index, so_far, files, effort, &mut set)?
         };
+        let Admitted { headers, dialect: client, .. } = self.admitted;
+        let dialect = self.dialect(upstream);
+        warnings.extend(lost_header(headers, *client, dialect));
         if self.admitted.strict && !warnings.is_empty() {
             let list: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             let message = format!(
@@ -388,7 +408,12 @@ impl<'a> Subject<'a> {
             return Err(Failure::new(FailureClass::Unsupported, message));
         }
         warnings.append(&mut set);
-        Ok(Prepared { body, headers: self.headers(upstream, same), warnings })
+        let likeness = match (same, dialect == *client) {
+            (true, _) => Likeness::Body,
+            (false, true) => Likeness::Protocol,
+            (false, false) => Likeness::None,
+        };
+        Ok(Prepared { body, headers: self.headers(upstream, likeness), warnings })
     }
 
     /// The files that a deployment needs as bytes and the request names by URL. Empty where they are not fetched: then the
@@ -459,7 +484,7 @@ impl<'a> Subject<'a> {
             && self.dialect(self.upstream(index)) == *dialect
             && self.operation(self.upstream(index)) == *operation
             && self.upstream(index).profile.takes_client_form(*operation)
-            && dispatch::may_pass(*dialect, *operation, envelope, body)
+            && dispatch::may_pass(*dialect, *operation, envelope, body, &self.upstream(index).profile)
             && self.needed(index).is_empty()
     }
 
@@ -607,7 +632,7 @@ impl<'a> Subject<'a> {
         })
     }
 
-    fn headers(&self, upstream: &Upstream, same: bool) -> HeaderMap {
+    fn headers(&self, upstream: &Upstream, likeness: Likeness) -> HeaderMap {
         let mut headers = HeaderMap::clone(&upstream.headers);
         if self.admitted.operation.is_relayed()
             && let (BodyForm::Multipart(_), Some(form)) =
@@ -617,7 +642,7 @@ impl<'a> Subject<'a> {
         }
         let mut last: Option<&HeaderName> = None;
         for (name, value) in &self.admitted.headers {
-            if !is_passed(name.as_str(), same) {
+            if !is_passed(name.as_str(), likeness) {
                 continue;
             }
             // The values of a name follow each other. The client's own word replaces ours: its body was written for the

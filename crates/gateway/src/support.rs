@@ -6,6 +6,7 @@
 use crate::accept::Accepted;
 use crate::places::Told;
 use crate::state::Generation;
+use crate::subject::lost_header;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use trunkline_model::capability::Support;
@@ -80,7 +81,11 @@ impl<'a> Probe<'a> {
         let delivery = envelope.shape.delivery;
         // What does not serve the operation at all is rejected for that.
         upstream.uri(dialect, *operation, delivery)?;
-        let is_same = dialect == *client && dispatch::may_pass(*client, *operation, envelope, body);
+        if let Some(lost) = lost_header(&self.accepted.headers, *client, dialect) {
+            return dropped(&[lost]);
+        }
+        let is_same =
+            dialect == *client && dispatch::may_pass(*client, *operation, envelope, body, &upstream.profile);
         let reads_urls = dialect == Dialect::Gemini || upstream.profile.image_urls != Support::No;
         if is_same && (reads_urls || !self.needs_files(dialect, upstream)) {
             return dropped(

@@ -3,7 +3,7 @@
 //! Owns the classes and their sum. Must not know how any provider counts: adapters subtract what their provider counts
 //! twice (cached inside prompt, reasoning inside completion) before a value of this type exists.
 
-use crate::catalogue::TokenCounts;
+use crate::catalogue::{ServiceTier, TokenCounts};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub struct Usage {
     pub output: u64,
     /// Generated tokens spent on reasoning.
     pub reasoning: u64,
-    /// Searches, for what is billed by them; no tokens.
+    /// Searches, where they are billed: in place of tokens where documents are ordered, beside them elsewhere; no tokens.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub searches: u64,
     /// What of it is not plain text.
@@ -31,6 +31,67 @@ pub struct Usage {
     /// What of it the provider says it does not bill.
     #[serde(default, skip_serializing_if = "Unbilled::is_none")]
     pub unbilled: Unbilled,
+    /// At what prices the provider says it served the call.
+    #[serde(default, skip_serializing_if = "Terms::is_usual")]
+    pub terms: Terms,
+}
+
+/// At what prices a call was served. Who asks for `auto` learns it from the answer alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Terms {
+    /// At the usual ones, or the provider says nothing.
+    #[default]
+    Usual,
+    /// At those of batches.
+    Batch,
+    /// At those of the cheaper, slower service.
+    Flex,
+    /// At those of the dearer, faster service.
+    Priority,
+    /// At some that no list of prices states: a commitment, a faster mode, a region, or tools of the provider that cost beside
+    /// tokens. What the lists say is an estimate then.
+    Unlisted,
+}
+
+impl Terms {
+    /// What a word for a service tier means, as the dialects write it: OpenAI's and Bedrock's `flex`, Vertex's
+    /// `ON_DEMAND_FLEX`, Groq's `on_demand`. A word nobody knows is no price anybody knows.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        let is = |known: &str| word.eq_ignore_ascii_case(known);
+        if word.is_empty()
+            || ["default", "auto", "standard", "standard_only", "on_demand"].into_iter().any(is)
+            || word.to_ascii_lowercase().ends_with("_unspecified")
+        {
+            return Self::Usual;
+        }
+        if is("flex") || is("on_demand_flex") {
+            Self::Flex
+        } else if is("priority") || is("on_demand_priority") {
+            Self::Priority
+        } else if is("batch") {
+            Self::Batch
+        } else {
+            Self::Unlisted
+        }
+    }
+
+    /// The prices of the catalogue that come nearest.
+    #[must_use]
+    pub const fn service(self) -> ServiceTier {
+        match self {
+            Self::Usual | Self::Unlisted => ServiceTier::Standard,
+            Self::Batch => ServiceTier::Batch,
+            Self::Flex => ServiceTier::Flex,
+            Self::Priority => ServiceTier::Priority,
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+    fn is_usual(&self) -> bool {
+        *self == Self::Usual
+    }
 }
 
 /// Tokens that went through a model and are not billed: a preamble of the provider's own, for example.
@@ -120,6 +181,9 @@ impl fmt::Debug for Usage {
         if !self.unbilled.is_none() {
             shown.field("unbilled", &self.unbilled);
         }
+        if self.terms != Terms::Usual {
+            shown.field("terms", &self.terms);
+        }
         shown.finish()
     }
 }
@@ -168,7 +232,7 @@ impl Usage {
         }
     }
 
-    /// Class by class sum, for requests that took several attempts.
+    /// Class by class sum, for requests that took several attempts. Such a sum is not priced: each attempt is, by its terms.
     #[must_use]
     pub const fn plus(&self, other: &Self) -> Self {
         Self {
@@ -181,6 +245,10 @@ impl Usage {
             searches: self.searches.saturating_add(other.searches),
             media: self.media.plus(&other.media),
             unbilled: self.unbilled.plus(&other.unbilled),
+            terms: match self.terms {
+                Terms::Usual => other.terms,
+                terms => terms,
+            },
         }
     }
 
@@ -229,6 +297,33 @@ pub enum UsageSource {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn words_for_a_service_tier_are_the_prices_they_stand_for() {
+        for (word, terms) in [
+            ("", Terms::Usual),
+            ("default", Terms::Usual),
+            ("ON_DEMAND", Terms::Usual),
+            ("TRAFFIC_TYPE_UNSPECIFIED", Terms::Usual),
+            ("flex", Terms::Flex),
+            ("ON_DEMAND_FLEX", Terms::Flex),
+            ("priority", Terms::Priority),
+            ("batch", Terms::Batch),
+            ("scale", Terms::Unlisted),
+            ("PROVISIONED_THROUGHPUT", Terms::Unlisted),
+        ] {
+            assert_eq!(Terms::of(word), terms, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_usual_terms_are_not_written() {
+        let usual = serde_json::to_string(&Usage::default()).expect("a usage");
+        assert!(!usual.contains("terms"), "{usual}");
+        let flex = Usage { terms: Terms::Flex, ..Usage::default() };
+        let text = serde_json::to_string(&flex).expect("a usage");
+        assert_eq!(serde_json::from_str::<Usage>(&text).expect("what was written"), flex);
+    }
 
     proptest! {
         #[test]

@@ -468,6 +468,7 @@ fn profile(preset: &Preset, account: &Account, model: &str, entry: Option<&Model
         Support::Unknown => parameters.json_schema.into(),
         known => known,
     };
+    profile.prefill = support(Capability::AssistantPrefill);
     profile.reasoning = reasoning_style(preset.dialect, model, &support);
     profile.reasoning_object = parameters.reasoning_object == Some(true);
     profile.image_urls = parameters.image_urls.into();
@@ -480,6 +481,8 @@ fn profile(preset: &Preset, account: &Account, model: &str, entry: Option<&Model
     };
     profile.fixed = preset.body.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     profile.refused.clone_from(&parameters.refused);
+    profile.ignored.clone_from(&parameters.ignored);
+    profile.most_stops = parameters.stop_texts;
     profile.renamed =
         parameters.renamed.iter().map(|(ours, theirs)| (ours.clone(), theirs.clone())).collect();
     profile

@@ -82,6 +82,7 @@ fn main() {
                 availability: Availability::Open,
                 outstanding: index.0 % 5,
                 latency: Some(Duration::from_millis(200 + u64::from(index.0) * 7)),
+                whole_latency: Some(Duration::from_secs(9)),
                 headroom: 0.9,
                 failures: 0,
             })

@@ -171,7 +171,7 @@ fn filter_sorted(
     for &index in candidates {
         let verdict = checks.static_reason(index).map_or_else(
             || {
-                let view = views.view(index, now);
+                let view = views.view(index, now).seen_for(shape.delivery);
                 check::credentials_reason(&view, now).map_or(Ok(view), Err)
             },
             Err,

@@ -8,6 +8,7 @@ use crate::fleet::DeploymentIndex;
 use crate::steps::ArmView;
 use std::cmp::Ordering;
 use std::time::Duration;
+use trunkline_model::dialect::Delivery;
 use trunkline_model::id::Name;
 use trunkline_model::moment::Moment;
 use trunkline_model::money::NanoDollars;
@@ -19,9 +20,11 @@ pub struct View {
     pub availability: Availability,
     /// Requests it is working on for us.
     pub outstanding: u32,
-    /// Peak-weighted moving average of the time to the first token, penalties for refusals included; `None` before the first
-    /// observation.
+    /// Peak-weighted moving average of the time to the first token of streams, penalties for refusals included; `None` before the
+    /// first observation. In a request's candidates: of answers that come as this one is to come.
     pub latency: Option<Duration>,
+    /// The same of the time to answers that come whole.
+    pub whole_latency: Option<Duration>,
     /// Share of the provider's rate limits that is left, 0 to 1; 1 when nothing is known.
     pub headroom: f32,
     /// Failures in a row.
@@ -30,8 +33,23 @@ pub struct View {
 
 impl View {
     /// A deployment nobody has used yet.
-    pub const FRESH: Self =
-        Self { availability: Availability::Open, outstanding: 0, latency: None, headroom: 1.0, failures: 0 };
+    pub const FRESH: Self = Self {
+        availability: Availability::Open,
+        outstanding: 0,
+        latency: None,
+        whole_latency: None,
+        headroom: 1.0,
+        failures: 0,
+    };
+
+    /// As a request sees it whose answer is to come like this.
+    #[must_use]
+    pub const fn seen_for(self, delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Stream => self,
+            Delivery::Plain => Self { latency: self.whole_latency, ..self },
+        }
+    }
 }
 
 /// Whether a deployment takes requests, and when again if not.

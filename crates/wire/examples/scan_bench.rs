@@ -16,11 +16,15 @@ use trunkline_wire::scan::envelope;
 fn main() {
     let word = "The quick brown fox jumps over the lazy dog. ";
     let line = "The quick brown fox jumps over the lazy dog.\\n";
+    let quoted = r#"The line that carries a call is chosen for each call, and \"why\" is written down.\n"#;
+    let numbers = r"\u6f22\u5b57 and ";
     for (name, text, size) in [
         ("0.5 kB", word, 400),
         ("10 kB", word, 10_000),
         ("100 kB, one line", word, 100_000),
         ("100 kB, a line end every 45 bytes", line, 100_000),
+        ("100 kB, three escapes in 84 bytes", quoted, 100_000),
+        ("100 kB, escapes by number", numbers, 100_000),
         ("100 kB, not ASCII", "Übergrößenträger 漢字 ", 100_000),
     ] {
         let content = text.repeat(size / text.len());

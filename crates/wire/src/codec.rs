@@ -136,6 +136,8 @@ pub struct Profile {
     pub sampling: Support,
     /// Whether a JSON schema for the answer is accepted natively.
     pub json_schema: Support,
+    /// Whether an answer may be begun for the model: a conversation that ends with words of its own.
+    pub prefill: Support,
     /// How reasoning is asked for.
     pub reasoning: ReasoningStyle,
     /// OpenAI-compatible targets: whether they take OpenRouter's `reasoning` object, which can ask not to see any.
@@ -146,6 +148,10 @@ pub struct Profile {
     pub stream_usage: bool,
     /// Parameters (top-level names in the target's dialect) the target refuses: left out with a warning.
     pub refused: Vec<String>,
+    /// Parameters the target takes and does nothing with: sent, with a warning.
+    pub ignored: Vec<String>,
+    /// OpenAI-compatible targets: the most stop texts that are taken, where that is known.
+    pub most_stops: Option<u32>,
     /// Parameters the target spells otherwise: `(ours, theirs)`.
     pub renamed: Vec<(String, String)>,
     /// Anthropic's dialect: whether a conversation's body names the model. Not so where the path does.
@@ -178,11 +184,14 @@ impl Profile {
             output_limit: OutputLimitName::MaxTokens,
             sampling: Support::Unknown,
             json_schema: Support::Unknown,
+            prefill: Support::Unknown,
             reasoning: ReasoningStyle::Unknown,
             reasoning_object: false,
             image_urls: Support::Unknown,
             stream_usage: true,
             refused: Vec::new(),
+            ignored: Vec::new(),
+            most_stops: None,
             renamed: Vec::new(),
             model_in_body: true,
             fixed: Vec::new(),
@@ -200,6 +209,12 @@ impl Profile {
     #[must_use]
     pub fn refuses(&self, name: &str) -> bool {
         self.refused.iter().any(|refused| refused == name)
+    }
+
+    /// Whether the target does nothing with a parameter that it takes.
+    #[must_use]
+    pub fn ignores(&self, name: &str) -> bool {
+        self.ignored.iter().any(|ignored| ignored == name)
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::codec::EncodeError;
 use std::borrow::Cow;
+use trunkline_model::capability::Support;
 use trunkline_model::content::{CacheMark, Content, Message, Part, Role};
 use trunkline_model::dialect::Dialect;
 use trunkline_model::text::Text;
@@ -31,6 +32,45 @@ pub(crate) fn push_user(parts: Vec<Part>, messages: &mut Vec<Message>) {
     if !rest.is_empty() {
         messages.push(Message { role: Role::User, parts: rest, name: None });
     }
+}
+
+/// Refuses a conversation that ends with words of the model where the model does not go on from them. `thinks` says whether it is to
+/// think first, which it cannot do in the middle of an answer.
+///
+/// # Errors
+/// The place of those words, and what to do instead.
+pub(crate) fn check_end(messages: &[Message], prefill: Support, thinks: bool) -> Result<(), EncodeError> {
+    let Some(index) = begun_answer(messages) else { return Ok(()) };
+    let path = format!("messages[{index}]");
+    if prefill == Support::No {
+        let reason = "the model does not go on from words of its own: end with a user message".to_owned();
+        return Err(EncodeError::Unsupported { feature: path, reason });
+    }
+    if thinks {
+        let reason =
+            "Claude does not go on from words of its own while it thinks: end with a user message, or turn \
+                      reasoning off"
+                .to_owned();
+        return Err(EncodeError::Invalid { path, reason });
+    }
+    Ok(())
+}
+
+/// The last message, if it is the beginning of an answer: text of the model, and not a call of a tool, or a turn that the provider's
+/// tools interrupted.
+fn begun_answer(messages: &[Message]) -> Option<usize> {
+    let text = |part: &Part| match &part.content {
+        Content::Text(text) | Content::Refusal(text) => Some(!text.is_blank()),
+        _ => None,
+    };
+    for (index, message) in messages.iter().enumerate().rev() {
+        let last = message.parts.iter().rev().find(|part| text(part) != Some(false));
+        if let Some(last) = last {
+            let begins = message.role == Role::Assistant && text(last) == Some(true);
+            return begins.then_some(index);
+        }
+    }
+    None
 }
 
 /// What a protocol asks of a conversation.
@@ -274,5 +314,45 @@ impl CacheMarks {
         }
         self.left -= 1;
         Some(mark)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trunkline_model::content::ToolCall;
+
+    fn message(role: Role, texts: &[&str]) -> Message {
+        let parts = texts.iter().map(|text| Part::new(Content::Text((*text).into()))).collect();
+        Message { role, parts, name: None }
+    }
+
+    #[test]
+    fn only_words_of_the_model_at_the_end_begin_an_answer() {
+        let user = message(Role::User, &["Hi"]);
+        let begun = message(Role::Assistant, &["{"]);
+        let silent = message(Role::Assistant, &["", " "]);
+        assert_eq!(begun_answer(&[user.clone(), begun.clone()]), Some(1));
+        assert_eq!(begun_answer(&[user.clone(), begun.clone(), silent.clone()]), Some(1));
+        assert_eq!(begun_answer(&[begun.clone(), user.clone()]), None);
+        assert_eq!(begun_answer(&[user.clone(), silent]), None);
+        let mut called = begun.clone();
+        let arguments = trunkline_model::json::Json::empty_object();
+        let call = ToolCall { id: "1".to_owned(), name: "f".to_owned(), arguments };
+        called.parts.push(Part::new(Content::ToolCall(call)));
+        assert_eq!(begun_answer(&[user.clone(), called]), None);
+        let instructed = message(Role::System, &["Be brief"]);
+        assert_eq!(begun_answer(&[user, begun, instructed]), None);
+    }
+
+    #[test]
+    fn whoever_cannot_go_on_from_them_is_not_asked() {
+        let messages = [message(Role::User, &["Hi"]), message(Role::Assistant, &["{"])];
+        assert!(check_end(&messages, Support::Unknown, false).is_ok());
+        assert!(check_end(&messages[..1], Support::No, true).is_ok());
+        let refused = check_end(&messages, Support::No, false).unwrap_err();
+        assert!(matches!(&refused, EncodeError::Unsupported { feature, .. } if feature == "messages[1]"));
+        let thinking = check_end(&messages, Support::Yes, true).unwrap_err();
+        assert!(matches!(&thinking, EncodeError::Invalid { path, .. } if path == "messages[1]"));
     }
 }

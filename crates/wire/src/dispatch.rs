@@ -266,9 +266,15 @@ pub fn encode_count_request(
 /// Whether a body may pass between a client and a provider of that dialect; where not, it is translated, also to its own
 /// dialect (state of another provider must be taken out).
 #[must_use]
-pub fn may_pass(dialect: Dialect, operation: Operation, envelope: &Envelope, body: &[u8]) -> bool {
+pub fn may_pass(
+    dialect: Dialect,
+    operation: Operation,
+    envelope: &Envelope,
+    body: &[u8],
+    profile: &Profile,
+) -> bool {
     match dialect {
-        Dialect::OpenAi => true,
+        Dialect::OpenAi => openai::may_pass(operation, envelope, body, profile),
         Dialect::Anthropic => anthropic::may_pass(operation, envelope, body),
         Dialect::Gemini => gemini::may_pass(operation, envelope, body),
         Dialect::Responses => responses::may_pass(operation, envelope, body),

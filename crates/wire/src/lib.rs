@@ -38,6 +38,7 @@ pub mod sealed;
 pub mod source;
 pub mod splice;
 pub mod tally;
+mod terms;
 mod token_ids;
 pub mod veil;
 

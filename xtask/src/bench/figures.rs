@@ -273,6 +273,7 @@ mod tests {
                 (Subject::Floor, vec![turn(80_000, 100_000), turn(80_000, 120_000)]),
                 (Subject::Gateway, vec![turn(140_000, 165_000)]),
             ]),
+            untranslated: vec![turn(140_000, 150_000)],
         };
         let memory =
             Memory { idle: 20 << 20, after_requests: 40 << 20, per_stream: 30_720.0, picture: [1.1, 2.0] };

@@ -44,6 +44,9 @@ pub(super) struct Turn {
 pub(super) struct Measured {
     pub(super) scenario: Scenario,
     pub(super) turns: BTreeMap<Subject, Vec<Turn>>,
+    /// Of a translated pair: the same untranslated, turn by turn beside it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) untranslated: Vec<Turn>,
 }
 
 impl Measured {
@@ -51,6 +54,17 @@ impl Measured {
     pub(super) fn median(&self, subject: Subject, figure: impl Fn(&Turn) -> Option<f64>) -> Option<f64> {
         let values: Vec<f64> = self.turns.get(&subject)?.iter().filter_map(figure).collect();
         histogram::median(&values)
+    }
+
+    /// The median over the rounds of what `figure` takes from a turn of the gateway, over what it takes from the untranslated one of
+    /// the same round.
+    pub(super) fn median_to_untranslated(&self, figure: impl Fn(&Turn) -> Option<f64>) -> Option<f64> {
+        let turns = self.turns.get(&Subject::Gateway)?.iter().zip(&self.untranslated);
+        let ratios: Vec<f64> = turns
+            .filter_map(|(turn, own)| Some((figure(turn)?, figure(own)?)))
+            .filter_map(|(turn, own)| (own > 0.0).then_some(turn / own))
+            .collect();
+        histogram::median(&ratios)
     }
 }
 
@@ -90,17 +104,20 @@ pub(super) fn run(
     for subject in &subjects {
         turn(setup, &servers[subject], scenario, Duration::from_millis(200))?;
     }
-    let mut order = subjects;
+    let mut untranslated = Vec::new();
+    let mut order: Vec<(Subject, Option<Scenario>)> =
+        subjects.iter().map(|subject| (*subject, None)).collect();
+    order.extend(scenario.untranslated().map(|own| (Subject::Gateway, Some(own))));
     for _ in 0..effort.rounds {
-        for subject in &order {
-            let turn = turn(setup, &servers[subject], scenario, effort.duration)
+        for (subject, own) in &order {
+            let turn = turn(setup, &servers[subject], own.as_ref().unwrap_or(scenario), effort.duration)
                 .with_context(|| format!("failed to measure {} in {}", subject.title(), scenario.name))?;
-            turns.entry(*subject).or_default().push(turn);
+            if own.is_some() { &mut untranslated } else { turns.entry(*subject).or_default() }.push(turn);
         }
         // There and back, so that a drift of the machine favours nobody.
         order.reverse();
     }
-    Ok(Measured { scenario: scenario.clone(), turns })
+    Ok(Measured { scenario: scenario.clone(), turns, untranslated })
 }
 
 fn turn(setup: &Setup, server: &Server, scenario: &Scenario, duration: Duration) -> anyhow::Result<Turn> {
@@ -207,6 +224,7 @@ mod tests {
         let measured = Measured {
             scenario: scenario::all().remove(0),
             turns: BTreeMap::from([(Subject::Floor, turns)]),
+            untranslated: Vec::new(),
         };
         assert_eq!(measured.median(Subject::Floor, Turn::cpu_per_request), Some(20.0));
         assert_eq!(measured.median(Subject::Gateway, Turn::cpu_per_request), None);

@@ -72,7 +72,7 @@ pub(super) struct Pair {
 
 impl Pair {
     /// The pair of that client in which nothing is translated.
-    const fn untranslated(client: Protocol) -> Self {
+    pub(super) const fn untranslated(client: Protocol) -> Self {
         let provider = match client {
             Protocol::Chat => Provider::Compatible,
             Protocol::Responses => Provider::OpenAi,
@@ -148,42 +148,37 @@ fn name(pair: Pair, what: &str) -> String {
     format!("pair-{}-{}", pair.name(), what.replace([' ', ','], "-"))
 }
 
-/// The rows: what each client costs untranslated, then every translated pair as a ratio to it.
+/// The rows: what each client costs untranslated, then every translated pair as a ratio to it. Both take turns, and it is the
+/// ratios of the rounds whose median is told: the machine has other figures a minute later.
 pub(super) fn rows(found: &Found) -> Vec<Row> {
+    let measured = |pair: Pair, what: &str| {
+        let name = name(pair, what);
+        found.scenarios.iter().find(|measured| measured.scenario.name == name)
+    };
     let mut rows = Vec::new();
     for pair in Pair::all() {
-        let own = Pair::untranslated(pair.client);
         for (what, _, chunks) in SHAPES {
-            let Some(used) = used(found, &name(pair, what), chunks) else { continue };
-            if pair == own {
+            let Some(measured) = measured(pair, what) else { continue };
+            if pair.is_untranslated() {
+                let Some(used) = measured.median(Subject::Gateway, Turn::cpu_per_request) else { continue };
                 rows.push(Row {
                     figure: format!("CPU per {what}, {}, same dialect", pair.client.name()),
                     unit: "us",
-                    values: vec![(Subject::Gateway, used)],
+                    values: vec![(Subject::Gateway, used / chunks.max(1) as f64)],
                     goal: None,
                 });
-            } else if let Some(same) = self::used(found, &name(own, what), chunks).filter(|same| *same > 0.0)
-            {
+            } else if let Some(ratio) = measured.median_to_untranslated(Turn::cpu_per_request) {
+                let (client, provider) = (pair.client.name(), pair.provider.name());
                 rows.push(Row {
-                    figure: format!(
-                        "CPU to same dialect, {what}, {} to {}",
-                        pair.client.name(),
-                        pair.provider.name()
-                    ),
+                    figure: format!("CPU to same dialect, {what}, {client} to {provider}"),
                     unit: "x",
-                    values: vec![(Subject::Gateway, used / same)],
+                    values: vec![(Subject::Gateway, ratio)],
                     goal: Some(Goal::AtMost(AT_MOST)),
                 });
             }
         }
     }
     rows
-}
-
-/// Processor time per request, or per chunk of a stream, in microseconds.
-fn used(found: &Found, name: &str, chunks: usize) -> Option<f64> {
-    let measured = found.scenarios.iter().find(|measured| measured.scenario.name == name)?;
-    Some(measured.median(Subject::Gateway, Turn::cpu_per_request)? / chunks.max(1) as f64)
 }
 
 #[cfg(test)]
@@ -213,10 +208,17 @@ mod tests {
     #[test]
     fn a_pair_is_told_as_a_ratio_to_its_clients_own_way() {
         let measured = |scenario: Scenario| {
+            // A machine that grows slower and slower: each round is judged for itself.
+            let turn = |cost: u64| {
+                let report = Report { requests: 10, marks: 10, ..Report::default() };
+                Turn { report, cpu_nanoseconds: Some(cost), threads: BTreeMap::new() }
+            };
             let cost = if scenario.translated { 130_000 } else { 100_000 };
-            let report = Report { requests: 10, marks: 10, ..Report::default() };
-            let turn = Turn { report, cpu_nanoseconds: Some(cost), threads: BTreeMap::new() };
-            Measured { scenario, turns: BTreeMap::from([(Subject::Gateway, vec![turn])]) }
+            let untranslated =
+                scenario.untranslated().map(|_| vec![turn(100_000), turn(200_000), turn(700_000)]);
+            let turns = vec![turn(cost), turn(2 * cost), turn(7 * cost)];
+            let turns = BTreeMap::from([(Subject::Gateway, turns)]);
+            Measured { scenario, turns, untranslated: untranslated.unwrap_or_default() }
         };
         let found = Found { scenarios: scenarios().into_iter().map(measured).collect(), ..Found::default() };
         let rows = rows(&found);

@@ -90,6 +90,12 @@ impl Scenario {
         present.iter().copied().filter(takes_part).collect()
     }
 
+    /// Of a translated pair, the same as its client has it untranslated.
+    pub(super) fn untranslated(&self) -> Option<Self> {
+        let pair = self.pair.filter(|pair| !pair.is_untranslated())?;
+        Some(Self { pair: Some(Pair::untranslated(pair.client)), translated: false, ..self.clone() })
+    }
+
     /// The protocol of the client.
     pub(super) fn client(&self) -> Protocol {
         self.pair.map_or(Protocol::Chat, |pair| pair.client)

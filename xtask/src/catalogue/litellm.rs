@@ -233,6 +233,9 @@ fn read_prices(entry: &mut ModelEntry, fields: &Map<String, Value>) {
             entry.prices.units.push(UnitPrice { unit: *unit, price });
         }
     }
+    if let Some(price) = searches(fields) {
+        entry.prices.units.push(UnitPrice { unit: UnitKind::Query, price });
+    }
     let brackets =
         fields.get("tiered_pricing").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for bracket in brackets.iter().filter_map(Value::as_object) {
@@ -249,6 +252,19 @@ fn read_prices(entry: &mut ModelEntry, fields: &Map<String, Value>) {
             entry.prices.service_mut(*service).above.sort_by_key(|(threshold, _)| *threshold);
         }
     }
+}
+
+/// What a search beside tokens costs, of the vendor whose answers count searches and who has one price for all of them. Elsewhere it
+/// goes by the tool's version, by free numbers a day, or by request: a price taken from the list would be a guess.
+fn searches(fields: &Map<String, Value>) -> Option<PricePerMillion> {
+    let source = fields.get("litellm_provider").and_then(Value::as_str)?;
+    if !matches!(source, "anthropic" | "vertex_ai-anthropic_models") {
+        return None;
+    }
+    let sizes = fields.get("search_context_cost_per_query")?.as_object()?;
+    let mut prices = sizes.values().map(per_unit);
+    let first = prices.next()??;
+    prices.all(|price| price == Some(first)).then_some(first).filter(|price| price.0 > 0)
 }
 
 /// Where a price belongs.

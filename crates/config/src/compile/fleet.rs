@@ -289,13 +289,17 @@ impl Builder {
     }
 }
 
-/// What makes it the same credential after a reload.
+/// What makes it the same credential after a reload. It belongs to the host it is shown to: servers of one's own often share a key or
+/// have none, and one that rejects it says nothing of the others.
 fn credential(account: &Account) -> Name {
     let credential = match &account.signing {
         Some(signing) => signing.source.identity(),
         None => account.key.as_ref().map_or("", Secret::expose),
     };
-    fingerprint(credential).into()
+    let url = account.base_url.to_string();
+    let host =
+        url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).split('/').next().unwrap_or_default();
+    fingerprint(&format!("{host} {credential}")).into()
 }
 
 /// The first eight bytes of the SHA-256, in hexadecimal.

@@ -8,6 +8,7 @@ use crate::attempt::headroom;
 use crate::clock;
 use crate::state::Generation;
 use http::Uri;
+use trunkline_model::dialect::Delivery;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::moment::Moment;
 use trunkline_net::UpstreamResponse;
@@ -44,7 +45,7 @@ pub(super) fn learn(
     let wants_rest =
         |failure: &&Failure| matches!(failure.class, FailureClass::RateLimited | FailureClass::Overloaded);
     if let Some(failure) = failure.filter(wants_rest)
-        && let Ok(call) = health.begin(0, now)
+        && let Ok(call) = health.begin(0, Delivery::Plain, now)
     {
         call.failed(failure, None, now);
     }

@@ -218,7 +218,7 @@ impl Pumping {
 
 impl Drop for Pumping {
     fn drop(&mut self) {
-        self.finish(Some(gone()), Outcome::ClientGone);
+        self.finish(Some(self.case.gone()), Outcome::ClientGone);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::page::words::{count, percent};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use trunkline_config::Snapshot;
+use trunkline_model::dialect::Delivery;
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::record::{Outcome, RequestRecord};
 
@@ -133,7 +134,8 @@ pub(super) fn measures(
         first_token_ms: by(&|record| {
             #[expect(clippy::cast_precision_loss, reason = "a time for readers")]
             let milliseconds = |micros: u64| micros as f64 / 1_000.0;
-            record.first_token_us.filter(|_| record.outcome == Outcome::Served).map(milliseconds)
+            let is_stream = record.delivery == Delivery::Stream;
+            record.first_token_us.filter(|_| is_stream && record.outcome == Outcome::Served).map(milliseconds)
         }),
     }
 }

@@ -6,6 +6,7 @@ use crate::past::answer;
 use std::collections::HashMap;
 use trunkline_config::Snapshot;
 use trunkline_model::catalogue::{ServiceTier, TokenCounts, price};
+use trunkline_model::dialect::Delivery;
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::record::{AttemptKind, RequestRecord};
 
@@ -32,7 +33,9 @@ impl Known {
                 record.attempts.iter().filter(|attempt| attempt.failure.is_none() && !judges(attempt.kind));
             for attempt in answers {
                 let figures = all.entry(attempt.deployment.clone()).or_default();
-                figures.first_token_us.extend(attempt.phases.first_token_us);
+                // That of a whole answer is the time of the answer.
+                let is_stream = record.delivery == Delivery::Stream;
+                figures.first_token_us.extend(attempt.phases.first_token_us.filter(|_| is_stream));
                 figures.answers += 1;
                 figures.output_tokens += attempt.usage.completion();
             }

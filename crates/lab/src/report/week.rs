@@ -6,6 +6,7 @@ use super::Inputs;
 use crate::past::answer;
 use serde::Serialize;
 use std::collections::HashSet;
+use trunkline_model::dialect::Delivery;
 use trunkline_model::record::{AttemptKind, Outcome, RequestRecord};
 use trunkline_model::usage::Usage;
 
@@ -108,7 +109,8 @@ pub(super) fn sum(
         sorted(records.iter().filter(|record| answer(record).is_some()).map(|record| record.overhead_us));
     sums.overhead_p50_us = quantile(&overheads, 50).unwrap_or(0);
     sums.overhead_p99_us = quantile(&overheads, 99).unwrap_or(0);
-    let firsts = sorted(records.iter().filter_map(|record| record.first_token_us));
+    let streams = records.iter().filter(|record| record.delivery == Delivery::Stream);
+    let firsts = sorted(streams.filter_map(|record| record.first_token_us));
     #[expect(clippy::cast_precision_loss, reason = "a time for readers")]
     let milliseconds = |micros: u64| micros as f64 / 1_000.0;
     sums.first_token_p95_ms = quantile(&firsts, 95).map(milliseconds);

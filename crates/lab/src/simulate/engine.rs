@@ -208,7 +208,8 @@ impl<'a> Engine<'a> {
         let worst = request.shape.max_output_tokens.unwrap_or(ASSUMED_OUTPUT)
             + request.shape.estimated_input_tokens();
         let health = self.health.deployment(index);
-        let call = match health.begin(worst, now) {
+        let delivery = request.shape.delivery;
+        let call = match health.begin(worst, delivery, now) {
             Ok(call) => call,
             Err(failure) => return case.drive.failed(attempt.number, failure, case.commit, now),
         };
@@ -221,7 +222,8 @@ impl<'a> Engine<'a> {
         }
         let limit = (now + attempt.first_token).min(attempt.deadline);
         case.running.push(Running::new(attempt, call, limit));
-        if may_hedge && let Some(delay) = attempt.hedge.and_then(|delay| health.hedge_delay(delay)) {
+        if may_hedge && let Some(delay) = attempt.hedge.and_then(|delay| health.hedge_delay(delay, delivery))
+        {
             self.agenda.add(now + delay.max(Duration::from_millis(1)), Event::HedgeDue(key, attempt.number));
         }
         self.send(key, attempt.number, index);

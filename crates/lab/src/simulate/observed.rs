@@ -7,7 +7,7 @@ use super::provider::{Behaviour, Faults, Rest, Slow, Spread};
 use super::scenario::VirtualRequest;
 use crate::past::{caller, shape};
 use std::collections::{BTreeMap, HashMap};
-use trunkline_model::dialect::Operation;
+use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::failure::FailureClass;
 use trunkline_model::id::Name;
 use trunkline_model::record::{AttemptRecord, RequestRecord};
@@ -32,10 +32,16 @@ const MOST_REQUESTS: usize = 20_000;
 
 #[derive(Default)]
 struct Calls {
-    first: Vec<u32>,
-    per_token: Vec<u32>,
+    streamed: Times,
+    whole: Times,
     failures: BTreeMap<FailureClass, u32>,
     cuts: u32,
+}
+
+#[derive(Default)]
+struct Times {
+    first: Vec<u32>,
+    per_token: Vec<u32>,
 }
 
 /// Reads records, in any order.
@@ -50,7 +56,7 @@ pub fn observe(records: &[RequestRecord]) -> Observed {
     let step = chats.len().div_ceil(MOST_REQUESTS).max(1);
     for (number, record) in chats.iter().enumerate() {
         for attempt in &record.attempts {
-            calls.entry(attempt.deployment.clone()).or_default().add(attempt);
+            calls.entry(attempt.deployment.clone()).or_default().add(attempt, record.delivery);
         }
         if number % step == 0 {
             requests.push(request(record));
@@ -65,14 +71,18 @@ pub fn observe(records: &[RequestRecord]) -> Observed {
 }
 
 impl Calls {
-    fn add(&mut self, attempt: &AttemptRecord) {
+    fn add(&mut self, attempt: &AttemptRecord, delivery: Delivery) {
         let micros = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
         match attempt.failure {
             None => {
                 let first = attempt.phases.first_token_us.unwrap_or(attempt.phases.total_us);
-                self.first.push(micros(first));
+                let times = match delivery {
+                    Delivery::Stream => &mut self.streamed,
+                    Delivery::Plain => &mut self.whole,
+                };
+                times.first.push(micros(first));
                 let tokens = attempt.usage.completion().max(1);
-                self.per_token.push(micros(attempt.phases.total_us.saturating_sub(first) / tokens));
+                times.per_token.push(micros(attempt.phases.total_us.saturating_sub(first) / tokens));
             }
             Some(class) if attempt.phases.first_token_us.is_some() && breaks_off(class) => self.cuts += 1,
             Some(class) if is_providers_fault(class) => *self.failures.entry(class).or_default() += 1,
@@ -81,16 +91,23 @@ impl Calls {
     }
 
     fn behaviour(self) -> Option<Behaviour> {
-        if self.first.len() < LEAST_ANSWERS {
+        let begun = self.streamed.first.len() + self.whole.first.len();
+        if begun < LEAST_ANSWERS {
             return None;
+        }
+        // A whole answer hides when its first token came; where enough streams show it, they alone say.
+        let Times { mut first, mut per_token } = self.streamed;
+        if first.len() < LEAST_ANSWERS {
+            first.extend(self.whole.first);
+            per_token.extend(self.whole.per_token);
         }
         let failed: u32 = self.failures.values().sum();
         #[expect(clippy::cast_precision_loss, reason = "counts of calls are far below 2^53")]
-        let begun = self.first.len() as f64 + f64::from(self.cuts);
+        let begun = begun as f64 + f64::from(self.cuts);
         let all = begun + f64::from(failed);
         Some(Behaviour {
-            first_token: Spread::Observed(self.first),
-            rest: Rest::Observed(self.per_token),
+            first_token: Spread::Observed(first),
+            rest: Rest::Observed(per_token),
             slow: Slow::default(),
             faults: Faults {
                 before: self

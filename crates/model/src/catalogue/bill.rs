@@ -1,27 +1,40 @@
 //! What a call cost: its tokens, or whatever else its model is paid by.
 //!
 //! Owns the choice between the two. Must not know providers. Tokens come first, because a provider that reports them bills
-//! them; a price for pictures, seconds, characters or searches counts where there are none. What has no price is unknown and
-//! never free.
+//! them; a price for pictures, seconds, characters or searches counts where there are none. Searches alone come before tokens
+//! where they are what is sold (documents put in order), and beside them everywhere else. What has no price is unknown and never
+//! free.
 
 use super::price::classes;
-use super::{ModelEntry, ServiceTier, TokenClass, UnitKind};
+use super::{Kind, ModelEntry, ServiceTier, TokenClass, UnitKind};
 use crate::money::{Cost, CostConfidence};
-use crate::usage::Usage;
+use crate::usage::{Terms, Usage};
 
 /// Milliseconds in the second that prices are for.
 const MILLISECONDS: u64 = 1_000;
 
-/// What a call with this usage costs at the model's prices.
+/// What a call with this usage costs at the model's prices: those of the `service` it was sent by, or else of the terms on which
+/// the provider says it served it.
 #[must_use]
 pub fn bill(model: &ModelEntry, service: ServiceTier, usage: &Usage) -> Cost {
+    let service = if service == ServiceTier::Standard { usage.terms.service() } else { service };
+    let cost = by_service(model, service, usage);
+    if usage.terms == Terms::Unlisted { cost.no_surer_than(CostConfidence::Estimated) } else { cost }
+}
+
+fn by_service(model: &ModelEntry, service: ServiceTier, usage: &Usage) -> Cost {
     if usage.searches > 0 {
         let cost = units(model, UnitKind::Query, usage.searches, 1);
-        if cost.confidence != CostConfidence::Unknown || usage.total() == 0 {
+        let is_priced = cost.confidence != CostConfidence::Unknown;
+        if usage.total() == 0 || (is_priced && model.kind == Kind::Rerank) {
             return cost;
         }
+        let tokens = tokens(model, service, usage);
+        if is_priced {
+            return tokens.plus(cost);
+        }
         // The tokens have a price and the searches none: they may cost something beside.
-        return tokens(model, service, usage).no_surer_than(CostConfidence::Estimated);
+        return tokens.no_surer_than(CostConfidence::Estimated);
     }
     if usage.total() > 0 {
         // Whoever tells both for texts bills the characters, and tokens are a figure for orientation.
@@ -86,7 +99,7 @@ fn units(model: &ModelEntry, unit: UnitKind, count: u64, parts: u64) -> Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::{Kind, TokenCounts, UnitPrice, price};
+    use crate::catalogue::{TokenCounts, UnitPrice, price};
     use crate::money::{NanoDollars, PricePerMillion};
     use crate::usage::{Media, Unbilled};
     use proptest::prelude::*;
@@ -138,10 +151,37 @@ mod tests {
         let embedded = Usage { input: 3, media: embedded, ..Usage::default() };
         assert_eq!(cost(&model, embedded), Cost::exact(NanoDollars(180_000)));
         let searched = Usage { searches: 1, input: 7, ..Usage::default() };
-        assert_eq!(cost(&model, searched), Cost::exact(NanoDollars(2_000_000)));
+        let mut ranks = model.clone();
+        ranks.kind = Kind::Rerank;
+        assert_eq!(cost(&ranks, searched), Cost::exact(NanoDollars(2_000_000)));
         let by_tokens = self::model(&[(TokenClass::Input, "1")], &[]);
         assert_eq!(cost(&by_tokens, searched), Cost::estimated(NanoDollars(7_000)));
         assert_eq!(cost(&by_tokens, Usage { searches: 1, ..Usage::default() }), Cost::UNKNOWN);
+    }
+
+    #[test]
+    fn searches_cost_beside_the_tokens_of_a_conversation() {
+        let mut model = model(&[(TokenClass::Input, "3")], &[(UnitKind::Query, "10000")]);
+        model.kind = Kind::Chat;
+        let searched = Usage { searches: 2, input: 1_000, ..Usage::default() };
+        assert_eq!(cost(&model, searched), Cost::exact(NanoDollars(23_000_000)));
+        model.prices.units.clear();
+        assert_eq!(cost(&model, searched), Cost::estimated(NanoDollars(3_000_000)));
+    }
+
+    #[test]
+    fn the_terms_an_answer_tells_decide_the_prices() {
+        let mut model = model(&[(TokenClass::Input, "4")], &[]);
+        let cheaper = PricePerMillion::from_decimal_str("2").expect("a price");
+        model.prices.service_mut(ServiceTier::Flex).base.set(TokenClass::Input, Some(cheaper));
+        let on = |terms| cost(&model, Usage { input: 1_000, terms, ..Usage::default() });
+        assert_eq!(on(Terms::Usual), Cost::exact(NanoDollars(4_000_000)));
+        assert_eq!(on(Terms::Flex), Cost::exact(NanoDollars(2_000_000)));
+        assert_eq!(on(Terms::Priority), Cost::estimated(NanoDollars(4_000_000)));
+        assert_eq!(on(Terms::Unlisted), Cost::estimated(NanoDollars(4_000_000)));
+        // What was handed in as a batch is billed as one, whatever its lines say.
+        let line = Usage { input: 1_000, terms: Terms::Flex, ..Usage::default() };
+        assert_eq!(bill(&model, ServiceTier::Batch, &line), Cost::estimated(NanoDollars(4_000_000)));
     }
 
     #[test]

@@ -157,6 +157,8 @@ pub struct Parameters {
     /// Parameters it takes and does nothing with: sent, with a warning.
     #[serde(default)]
     pub ignored: Vec<String>,
+    /// The most texts that `stop` takes.
+    pub stop_texts: Option<u32>,
     /// Parameters it spells otherwise.
     #[serde(default)]
     pub renamed: BTreeMap<String, String>,
@@ -620,7 +622,7 @@ chat = "/chat/completions"
         "[data]\nzdr = true\n[endpoints]": read the preset `acme`: data claims need their source
         "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]": read the preset `acme`: a batch API needs the endpoints batches and, but for the form inline, files
         "[batch]\nform = \"inline\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\nmanner = { window = 48 }\n[endpoints]\nbatches = \"/b\"": read the preset `acme`: batch.manner says how the form files is spoken differently: paths that start with a slash, a window
-        "[parameters]\nrefuse = [\"n\"]\n[endpoints]": unknown field `refuse`, expected one of `output_limit`, `stream_usage`, `json_schema`, `image_urls`, `developer_role`, `reasoning_field`, `reasoning_object`, `refused`, `ignored`, `renamed`
+        "[parameters]\nrefuse = [\"n\"]\n[endpoints]": unknown field `refuse`, expected one of `output_limit`, `stream_usage`, `json_schema`, `image_urls`, `developer_role`, `reasoning_field`, `reasoning_object`, `refused`, `ignored`, `stop_texts`, `renamed`
         "\"telnet\"": unknown variant `telnet`, expected one of `openai`, `anthropic`, `gemini`, `responses`, `converse`, `cohere`, `mistral`
         "[sister_services.rerank]\nhost = \"a\"\nsister_host = \"b\"\nmodel = \"{model}\"\n[endpoints]": read the preset `acme`: a sister service must serve one of the endpoints
         "[sister_services.chat]\nhost = \"a\"\nsister_host = \"b\"\nmodel = \"{model}\"\n[endpoints]": read the preset `acme`: a sister service takes signed requests, and nothing says how they are signed

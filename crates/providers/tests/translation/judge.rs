@@ -86,7 +86,7 @@ fn send(client: &Client, body: &Value, target: &Target) -> Result<(String, Vec<W
     let profile = &target.upstream.profile;
     let envelope = dispatch::envelope(client.dialect, Operation::Chat, &bytes, &path)
         .unwrap_or_else(|error| panic!("{}: {error}: {body}", client.dialect));
-    if dialect == client.dialect && dispatch::may_pass(dialect, Operation::Chat, &envelope, &bytes) {
+    if dialect == client.dialect && dispatch::may_pass(dialect, Operation::Chat, &envelope, &bytes, profile) {
         let edits = dispatch::pass_edits(dialect, &envelope, &bytes, profile, Delivery::Plain);
         let pieces = edits.apply(&bytes.into(), &envelope);
         let text: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();

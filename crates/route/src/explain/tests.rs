@@ -93,7 +93,8 @@ proptest! {
         let (require, fallback) = (case.route.require.clone(), case.route.fallback.clone());
         case.route = Route::new("support".into(), case.route.tiers().to_vec(), steps).expect("a route");
         (case.route.require, case.route.fallback) = (require, fallback);
-        case.views.0[2] = View { latency: Some(std::time::Duration::from_micros(latency)), ..View::FRESH };
+        let latency = Some(std::time::Duration::from_micros(latency));
+        case.views.0[2] = View { latency, whole_latency: latency, ..View::FRESH };
         (case.seed, case.shape.messages) = (seed, messages);
         let line = case.decide().to_json();
         let explanation: Explanation =

@@ -6,6 +6,7 @@
 use super::deployment::{CallFacts, DeploymentHealth};
 use crate::limit::{Hold, Settlement};
 use std::sync::Arc;
+use trunkline_model::dialect::Delivery;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::headroom::Headroom;
 use trunkline_model::moment::Moment;
@@ -17,6 +18,7 @@ use trunkline_model::money::Cost;
 pub struct Call {
     health: Arc<DeploymentHealth>,
     started: Moment,
+    delivery: Delivery,
     probe: bool,
     hold: Option<Hold>,
     settlement: Settlement,
@@ -27,10 +29,11 @@ impl Call {
     pub(super) const fn new(
         health: Arc<DeploymentHealth>,
         started: Moment,
+        delivery: Delivery,
         probe: bool,
         hold: Option<Hold>,
     ) -> Self {
-        Self { health, started, probe, hold, settlement: Settlement::Unknown, answered: false }
+        Self { health, started, delivery, probe, hold, settlement: Settlement::Unknown, answered: false }
     }
 
     /// The deployment it goes to.
@@ -56,7 +59,7 @@ impl Call {
         self.health.observe(headroom, now);
     }
 
-    /// The first semantic event came. Later calls of this change nothing.
+    /// The first semantic event came; of a whole answer, the answer. Later calls of this change nothing.
     pub fn first_token(&mut self, now: Moment) {
         if !self.answered {
             self.answered = true;
@@ -96,7 +99,7 @@ impl Call {
     /// Without a first token so far, the first token takes at least this long.
     fn hide_no_slowness(&self, now: Moment) {
         if !self.answered {
-            self.health.cancelled(now.since(self.started), now);
+            self.health.cancelled(now.since(self.started), self.facts(), now);
         }
     }
 
@@ -107,7 +110,7 @@ impl Call {
     }
 
     const fn facts(&self) -> CallFacts {
-        CallFacts { started: self.started, probe: self.probe }
+        CallFacts { started: self.started, delivery: self.delivery, probe: self.probe }
     }
 }
 

@@ -9,6 +9,7 @@ use super::effect::{Remembered, effect};
 use super::fleet::Identity;
 use super::histogram::Histogram;
 use super::outage::CredentialHealth;
+use super::pace::PerDelivery;
 use super::policy::HealthPolicy;
 use super::snapshot::HealthSnapshot;
 use crate::gauge::{Gauge, Reading, seconds};
@@ -19,6 +20,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+use trunkline_model::dialect::Delivery;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::headroom::Headroom;
 use trunkline_model::moment::Moment;
@@ -35,7 +37,7 @@ pub struct DeploymentHealth {
     /// Of this deployment alone: the key may use other models, but not this one.
     own_credential: CredentialHealth,
     outstanding: AtomicU32,
-    latency: Gauge,
+    latency: PerDelivery<Gauge>,
     penalty: Gauge,
     /// Microseconds of the moment before which the provider does not want to be asked; 0 for none.
     limited_until: AtomicU64,
@@ -56,7 +58,7 @@ pub struct DeploymentHealth {
 #[derive(Debug)]
 struct Finished {
     breaker: Breaker,
-    histogram: Histogram,
+    histogram: PerDelivery<Histogram>,
     /// Rate limits in a row without a waiting time, and when the last was noted.
     unexplained: u32,
     limited_at: Moment,
@@ -79,7 +81,7 @@ impl DeploymentHealth {
             credential,
             own_credential: CredentialHealth::default(),
             outstanding: AtomicU32::new(0),
-            latency: Gauge::unset(),
+            latency: PerDelivery::new(Gauge::unset),
             penalty: Gauge::unset(),
             limited_until: AtomicU64::new(0),
             broken_until: AtomicU64::new(0),
@@ -91,7 +93,7 @@ impl DeploymentHealth {
             has_limits: AtomicBool::new(!limits.is_unlimited()),
             finished: Mutex::new(Finished {
                 breaker: Breaker::new(policy.breaker, seed),
-                histogram: Histogram::new(),
+                histogram: PerDelivery::new(Histogram::new),
                 unexplained: 0,
                 limited_at: Moment::ORIGIN,
                 seed,
@@ -121,11 +123,12 @@ impl DeploymentHealth {
         self.has_limits.store(!limits.is_unlimited(), Ordering::Relaxed);
     }
 
-    /// Starts a call: counts it and, where a probe is due, makes it the probe. `tokens` is the worst case of prompt and answer.
+    /// Starts a call: counts it and, where a probe is due, makes it the probe. `tokens` is the worst case of prompt and answer;
+    /// `delivery` says how the answer is to come.
     ///
     /// # Errors
     /// A [`FailureClass::LocalLimit`] with a true Retry-After when a configured limit of the deployment has no room.
-    pub fn begin(self: &Arc<Self>, tokens: u64, now: Moment) -> Result<Call, Failure> {
+    pub fn begin(self: &Arc<Self>, tokens: u64, delivery: Delivery, now: Moment) -> Result<Call, Failure> {
         let hold = if self.has_limits.load(Ordering::Relaxed) {
             let held = self.limiter.hold(&Estimate::tokens(tokens), now);
             Some(held.map_err(|refused| {
@@ -142,7 +145,7 @@ impl DeploymentHealth {
             && now.as_micros() >= due
             && self.probing.compare_exchange(false, true, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         self.outstanding.fetch_add(1, Ordering::Relaxed);
-        Ok(Call::new(Arc::clone(self), now, probe, hold))
+        Ok(Call::new(Arc::clone(self), now, delivery, probe, hold))
     }
 
     /// How it fares.
@@ -152,7 +155,8 @@ impl DeploymentHealth {
         View {
             availability: self.availability(local, now),
             outstanding: self.outstanding.load(Ordering::Relaxed),
-            latency: self.latency(now),
+            latency: self.latency(Delivery::Stream, now),
+            whole_latency: self.latency(Delivery::Plain, now),
             headroom: self.provider_headroom(now).min(local_headroom),
             failures: self.failures.load(Ordering::Relaxed),
         }
@@ -167,18 +171,19 @@ impl DeploymentHealth {
         }
     }
 
-    /// The time to first token that this share (0 to 1) of recent calls did not exceed; `None` before enough were observed.
+    /// The time that this share (0 to 1) of recent calls did not exceed until their first token or, where answers come whole,
+    /// until their answer; `None` before enough of the kind were observed.
     #[must_use]
-    pub fn first_token_quantile(&self, share: f64) -> Option<Duration> {
-        self.finished.lock().histogram.quantile(share, self.policy.least_observations)
+    pub fn first_token_quantile(&self, share: f64, delivery: Delivery) -> Option<Duration> {
+        self.finished.lock().histogram.of(delivery).quantile(share, self.policy.least_observations)
     }
 
     /// When a hedge beside a call here is due, counted from the start of that call.
     #[must_use]
-    pub fn hedge_delay(&self, delay: HedgeDelay) -> Option<Duration> {
+    pub fn hedge_delay(&self, delay: HedgeDelay, delivery: Delivery) -> Option<Duration> {
         match delay {
             HedgeDelay::Fixed(fixed) => Some(fixed),
-            HedgeDelay::Quantile(share) => self.first_token_quantile(share),
+            HedgeDelay::Quantile(share) => self.first_token_quantile(share, delivery),
         }
     }
 
@@ -200,8 +205,10 @@ impl DeploymentHealth {
             trip: open.map(|open| open.trip),
             trips: finished.breaker.trips(),
             success_rate: finished.breaker.success_rate(now),
-            first_token_median: finished.histogram.quantile(0.5, least),
-            first_token_p95: finished.histogram.quantile(0.95, least),
+            first_token_median: finished.histogram.of(Delivery::Stream).quantile(0.5, least),
+            first_token_p95: finished.histogram.of(Delivery::Stream).quantile(0.95, least),
+            whole_median: finished.histogram.of(Delivery::Plain).quantile(0.5, least),
+            whole_p95: finished.histogram.of(Delivery::Plain).quantile(0.95, least),
             rate_limited_for: until(&self.limited_until, now).map(|until| until.since(now)),
             credentials_out_for: self.credentials_out(now).map(|until| until.since(now)),
             credentials_reason: self.credential.reason().or_else(|| self.own_credential.reason()),
@@ -213,11 +220,11 @@ impl DeploymentHealth {
     /// Answers have begun: enough to close the breaker by a probe and to believe in the credential, since a long answer would
     /// keep other requests away until its end.
     pub(super) fn first_token(&self, elapsed: Duration, call: CallFacts, now: Moment) {
-        self.raise_latency(elapsed, true, now);
+        self.raise_latency(elapsed, call.delivery, true, now);
         self.credential.accept();
         self.own_credential.accept();
         let mut finished = self.finished.lock();
-        finished.histogram.observe(elapsed, now);
+        finished.histogram.of_mut(call.delivery).observe(elapsed, now);
         if call.probe {
             finished.breaker.record(call.report(Ended::Alive), now);
             self.publish(&finished.breaker);
@@ -263,8 +270,8 @@ impl DeploymentHealth {
     }
 
     /// A call that was cancelled before its first token took at least this long.
-    pub(super) fn cancelled(&self, elapsed: Duration, now: Moment) {
-        self.raise_latency(elapsed, false, now);
+    pub(super) fn cancelled(&self, elapsed: Duration, call: CallFacts, now: Moment) {
+        self.raise_latency(elapsed, call.delivery, false, now);
     }
 
     pub(super) fn end(&self, probe: bool, hold: Option<Hold>, settlement: &Settlement) {
@@ -324,9 +331,10 @@ impl DeploymentHealth {
         (availability, self.limiter.standing(now).headroom())
     }
 
-    fn latency(&self, now: Moment) -> Option<Duration> {
+    /// A refusal makes both kinds wait.
+    fn latency(&self, delivery: Delivery, now: Moment) -> Option<Duration> {
         let faded = |gauge: &Gauge, decay| gauge.read(now).map(|reading| reading.faded(seconds(decay)));
-        let latency = faded(&self.latency, self.policy.latency_decay);
+        let latency = faded(self.latency.of(delivery), self.policy.latency_decay);
         let penalty = faded(&self.penalty, self.policy.penalty_decay);
         // A Retry-After of an hour is no reason to panic in a conversion: values are bounded by what is put in.
         match (latency, penalty) {
@@ -344,10 +352,10 @@ impl DeploymentHealth {
     }
 
     /// Moves the average: up at once, down slowly. What is only a lower bound never moves it down.
-    fn raise_latency(&self, elapsed: Duration, exact: bool, now: Moment) {
+    fn raise_latency(&self, elapsed: Duration, delivery: Delivery, exact: bool, now: Moment) {
         let sample = seconds(elapsed);
         let decay = seconds(self.policy.latency_decay);
-        self.latency.update(now, |reading| match reading {
+        self.latency.of(delivery).update(now, |reading| match reading {
             None => exact.then_some(sample),
             Some(reading) if sample >= reading.value => Some(sample),
             Some(_) if !exact => None,
@@ -401,6 +409,7 @@ impl DeploymentHealth {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CallFacts {
     pub(super) started: Moment,
+    pub(super) delivery: Delivery,
     pub(super) probe: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Quantiles of the time to first token in constant memory.
+//! Quantiles of the time to an answer in constant memory.
 //!
 //! Owns a histogram of logarithmic buckets, a fifth wide, whose counts are halved from time to time so that last week does not
 //! outvote the last hour. Must not know what the figures are used for.

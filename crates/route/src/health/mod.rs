@@ -36,6 +36,7 @@ mod effect;
 mod fleet;
 mod histogram;
 mod outage;
+mod pace;
 mod policy;
 mod snapshot;
 

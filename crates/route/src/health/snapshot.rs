@@ -24,10 +24,14 @@ pub struct HealthSnapshot {
     pub trips: u64,
     /// Successes among the calls of the breaker's window, 0 to 1; `None` without calls.
     pub success_rate: Option<f32>,
-    /// Median time to first token of recent calls.
+    /// Median time to first token of recent streams.
     pub first_token_median: Option<Duration>,
-    /// 95 % of recent calls had their first token within this time.
+    /// 95 % of recent streams had their first token within this time.
     pub first_token_p95: Option<Duration>,
+    /// Median time of recent answers that came whole.
+    pub whole_median: Option<Duration>,
+    /// 95 % of recent answers that came whole came within this time.
+    pub whole_p95: Option<Duration>,
     /// How much longer the provider wants to be left alone.
     pub rate_limited_for: Option<Duration>,
     /// How much longer its credentials are left alone.

@@ -8,7 +8,7 @@ use crate::view::{Availability, Views};
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_model::capability::Capabilities;
-use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::facts::DataFacts;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::moment::Moment;
@@ -31,7 +31,7 @@ fn limited(limits: Limits) -> Arc<DeploymentHealth> {
 }
 
 fn call(health: &Arc<DeploymentHealth>, now: Moment) -> Call {
-    health.begin(100, now).expect("there are no limits")
+    health.begin(100, Delivery::Stream, now).expect("there are no limits")
 }
 
 fn fail(health: &Arc<DeploymentHealth>, failure: &Failure, now: Moment) {
@@ -283,13 +283,16 @@ fn a_hedge_is_due_after_the_observed_quantile_or_the_fixed_time() {
     let p95 = HedgeDelay::Quantile(0.95);
     for each in 0..19u64 {
         succeed(&health, at(each * 1_000), 500);
-        assert_eq!(health.hedge_delay(p95), None);
+        assert_eq!(health.hedge_delay(p95, Delivery::Stream), None);
     }
     succeed(&health, at(20_000), 8_000);
-    let delay = health.hedge_delay(p95).expect("enough was observed");
+    let delay = health.hedge_delay(p95, Delivery::Stream).expect("enough was observed");
     assert!(delay >= Duration::from_millis(500) && delay < Duration::from_millis(600));
-    assert!(health.hedge_delay(HedgeDelay::Quantile(1.0)) >= Some(Duration::from_secs(8)));
-    assert_eq!(health.hedge_delay(HedgeDelay::Fixed(Duration::from_secs(1))), Some(Duration::from_secs(1)));
+    assert!(health.hedge_delay(HedgeDelay::Quantile(1.0), Delivery::Stream) >= Some(Duration::from_secs(8)));
+    assert_eq!(
+        health.hedge_delay(HedgeDelay::Fixed(Duration::from_secs(1)), Delivery::Stream),
+        Some(Duration::from_secs(1))
+    );
 }
 
 #[test]
@@ -314,12 +317,12 @@ fn limits_of_ours_refuse_with_a_true_wait_and_show_in_views() {
     let health = limited(limits);
     let running = call(&health, at(0));
     assert_eq!(health.view(at(0)).availability, Availability::Full);
-    let full = health.begin(1, at(0)).expect_err("one runs already");
+    let full = health.begin(1, Delivery::Stream, at(0)).expect_err("one runs already");
     drop(running);
     drop(call(&health, at(0)));
     assert_eq!(health.view(at(0)).availability, Availability::RateLimited { until: at(61_000) });
     assert_eq!(health.view(at(0)).headroom, 0.0);
-    let spent = health.begin(1, at(1_000)).expect_err("two were sent");
+    let spent = health.begin(1, Delivery::Stream, at(1_000)).expect_err("two were sent");
     let words =
         [full, spent].map(|failure| format!("{} (retry after {:?})", failure.message, failure.retry_after));
     insta::assert_snapshot!(words.join("\n"), @r"
@@ -368,4 +371,51 @@ fn fleet(ids: &[&str]) -> Fleet {
         limits: DeploymentLimits::default(),
     };
     Fleet::new(ids.iter().map(deployment).collect())
+}
+
+#[test]
+fn whole_answers_and_streams_are_measured_apart() {
+    let health = health();
+    let p95 = HedgeDelay::Quantile(0.95);
+    let plain = |start: Moment, milliseconds: u64| {
+        let call = health.begin(100, Delivery::Plain, start).expect("there are no limits");
+        call.succeeded(Some(10), start + Duration::from_millis(milliseconds));
+    };
+    for each in 0..40u64 {
+        succeed(&health, at(each * 100), 500);
+        plain(at(each * 100), 30_000);
+    }
+    let now = at(34_000);
+    let delay = |delivery| health.hedge_delay(p95, delivery).expect("enough of both was observed");
+    assert!(delay(Delivery::Stream) < Duration::from_millis(600), "{:?}", delay(Delivery::Stream));
+    assert!(delay(Delivery::Plain) >= Duration::from_secs(30), "{:?}", delay(Delivery::Plain));
+    let view = health.view(now);
+    assert!(view.latency.expect("streams came") < Duration::from_secs(1), "{view:?}");
+    assert!(view.whole_latency.expect("whole answers came") > Duration::from_secs(20), "{view:?}");
+    assert_eq!(view.seen_for(Delivery::Plain).latency, view.whole_latency);
+    assert_eq!(view.seen_for(Delivery::Stream), view);
+    let snapshot = health.snapshot(now);
+    assert!(snapshot.first_token_p95 < snapshot.whole_median);
+    // One that was cancelled is a lower bound for its own kind only.
+    let call = health.begin(100, Delivery::Plain, now).expect("there are no limits");
+    call.cancelled(None, now + Duration::from_secs(90));
+    let view = health.view(now + Duration::from_secs(90));
+    assert_eq!(view.whole_latency, Some(Duration::from_secs(90)));
+    assert!(view.latency < Some(Duration::from_secs(1)));
+    // A refusal makes both wait.
+    fail(&health, &failure(FailureClass::RateLimited), now + Duration::from_secs(90));
+    let view = health.view(now + Duration::from_secs(90));
+    assert!(view.latency >= Some(Duration::from_secs(1)), "{view:?}");
+}
+
+#[test]
+fn enough_of_one_kind_says_nothing_of_the_other() {
+    let health = health();
+    for each in 0..40u64 {
+        succeed(&health, at(each * 100), 500);
+    }
+    let delay = HedgeDelay::Quantile(0.95);
+    assert!(health.hedge_delay(delay, Delivery::Stream).is_some());
+    assert_eq!(health.hedge_delay(delay, Delivery::Plain), None);
+    assert_eq!(health.view(at(4_000)).whole_latency, None);
 }

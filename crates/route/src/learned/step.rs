@@ -316,7 +316,7 @@ impl LearnedStep {
     }
 
     /// Cost and latency of a deployment, in quality. What is unknown weighs nothing: prices are demanded when a configuration
-    /// with `lambda` loads, and a deployment nobody has used yet has no latency.
+    /// with `lambda` loads, and a deployment nobody has used yet has no latency. It is that of answers that come as this one is to.
     fn burden(&self, input: &StepInput<'_>, entry: &EligibleEntry) -> f64 {
         let deployment = input.decide.fleet.deployment(entry.deployment().index());
         let cost = if self.lambda == 0.0 {

@@ -105,6 +105,146 @@ async fn usage_of_zeros_does_not_make_an_answer_free() {
     }
 }
 
+/// An answer as its provider would send it, whole and in pieces; what comes of it must be priced alike.
+async fn costs(
+    provider: &str,
+    model: &str,
+    answers: [(&'static str, String); 2],
+    expected: (i64, CostConfidence),
+) {
+    for (content_type, body) in answers {
+        let address = server(content_type, body.leak()).await;
+        let url = format!("http://{address}");
+        let gateway =
+            Gateway::start(&format!("providers:\n  {provider}: {{ url: \"{url}\", key: k }}\n")).await;
+        // The vendor has an endpoint of its own for responses.
+        let paths = ["/v1/chat/completions", "/v1/messages", "/v1/responses"];
+        for path in &paths[..if provider == "openai" { 2 } else { 3 }] {
+            let mut body =
+                json!({"model": format!("{provider}/{model}"), "stream": content_type != "application/json"});
+            if *path == "/v1/responses" {
+                body["input"] = json!("Hi");
+            } else {
+                body["max_tokens"] = json!(100);
+                body["messages"] = json!([{"role": "user", "content": "Hi"}]);
+            }
+            let answer = gateway.post(path, body.to_string()).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let record = gateway.record(answer.id()).await;
+            let cost = (record.cost.amount.map_or(-1, |amount| amount.0), record.cost.confidence);
+            assert_eq!(cost, expected, "{path} {content_type} {:?}", record.usage);
+        }
+    }
+}
+
+/// An answer of OpenAI's protocol with this at its top and this usage.
+fn completion(more: &str, usage: &str) -> [(&'static str, String); 2] {
+    let head = format!(r#""id":"1","created":1,"model":"m"{more}"#);
+    let whole = format!(
+        r#"{{{head},"object":"chat.completion","choices":[{{"index":0,"message":{{"role":"assistant","content":"Hi"}},"finish_reason":"stop"}}],"usage":{usage}}}"#
+    );
+    let stream = format!(
+        "data: {{{head},\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"Hi\"}},\"finish_reason\":\"stop\"}}]}}\n\n\
+         data: {{{head},\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]\n\n"
+    );
+    [("application/json", whole), ("text/event-stream", stream)]
+}
+
+/// Who asks for no tier, or for `auto`, learns from the answer alone which one it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_tier_that_an_answer_tells_is_the_one_that_is_billed() {
+    let usage = r#"{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100,"prompt_tokens_details":{"cached_tokens":400}}"#;
+    // Dollars for a million tokens: 1.25, 0.125 from the cache, 10; half of that flexible, twice with priority.
+    for (tier, nanos, confidence) in [
+        ("default", 1_800_000, CostConfidence::Exact),
+        ("flex", 900_000, CostConfidence::Exact),
+        ("priority", 3_600_000, CostConfidence::Exact),
+        ("scale", 1_800_000, CostConfidence::Estimated),
+    ] {
+        let answers = completion(&format!(r#","service_tier":"{tier}""#), usage);
+        costs("openai", "gpt-5", answers, (nanos, confidence)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_in_a_conversation_has_its_own_price() {
+    let usage = r#"{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500,"prompt_tokens_details":{"audio_tokens":600},"completion_tokens_details":{"audio_tokens":400}}"#;
+    // 400 x 2.5 + 600 x 32 + 100 x 10 + 400 x 64 millionths of a dollar.
+    costs("openai", "gpt-audio", completion("", usage), (46_800_000, CostConfidence::Exact)).await;
+    let answer = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hi"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":1000,"candidatesTokenCount":100,"totalTokenCount":1100,"promptTokensDetails":[{"modality":"AUDIO","tokenCount":600},{"modality":"TEXT","tokenCount":400}]}}"#;
+    let answers =
+        [("application/json", answer.to_owned()), ("text/event-stream", format!("data: {answer}\n\n"))];
+    // 400 x 0.3 + 600 x 1 + 100 x 2.5 millionths.
+    costs("gemini", "gemini-2.5-flash", answers, (970_000, CostConfidence::Exact)).await;
+}
+
+/// The end of a response says all of it, also what tools ran that are billed beside tokens.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_is_billed_by_its_service_tier_and_never_surely_beside_tools() {
+    let search = r#"{"type":"web_search_call","id":"ws","status":"completed","action":{"type":"search","query":"q"}},"#;
+    for (tier, tool, nanos, confidence) in [
+        ("flex", "", 1_125_000, CostConfidence::Exact),
+        ("priority", "", 4_500_000, CostConfidence::Exact),
+        ("default", search, 2_250_000, CostConfidence::Estimated),
+    ] {
+        let answer = format!(
+            r#"{{"id":"r","object":"response","created_at":1,"status":"completed","model":"gpt-5","service_tier":"{tier}","output":[{tool}{{"type":"message","id":"m","role":"assistant","status":"completed","content":[{{"type":"output_text","text":"Hi","annotations":[]}}]}}],"usage":{{"input_tokens":1000,"output_tokens":100,"total_tokens":1100}}}}"#
+        );
+        let address = server("application/json", answer.leak()).await;
+        let gateway =
+            Gateway::start(&format!("providers:\n  openai: {{ url: \"http://{address}\", key: k }}\n")).await;
+        let body = json!({"model": "openai/gpt-5", "input": "Hi"});
+        let answer = gateway.post("/v1/responses", body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let record = gateway.record(answer.id()).await;
+        let cost = (record.cost.amount.map_or(-1, |amount| amount.0), record.cost.confidence);
+        assert_eq!(cost, (nanos, confidence), "{tier} {:?}", record.usage);
+    }
+}
+
+/// Tools that a provider runs cost beside tokens.
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_of_the_web_are_billed_beside_the_tokens() {
+    let message = |usage: &str| {
+        let head = r#""id":"m","type":"message","role":"assistant","model":"m","stop_sequence":null"#;
+        let whole = format!(
+            r#"{{{head},"content":[{{"type":"text","text":"Hi"}}],"stop_reason":"end_turn","usage":{usage}}}"#
+        );
+        let stream = [
+            (
+                "message_start",
+                format!(
+                    r#""message":{{{head},"content":[],"stop_reason":null,"usage":{{"input_tokens":1000,"output_tokens":1}}}}"#
+                ),
+            ),
+            ("content_block_start", r#""index":0,"content_block":{"type":"text","text":""}"#.to_owned()),
+            ("content_block_delta", r#""index":0,"delta":{"type":"text_delta","text":"Hi"}"#.to_owned()),
+            ("content_block_stop", r#""index":0"#.to_owned()),
+            (
+                "message_delta",
+                format!(r#""delta":{{"stop_reason":"end_turn","stop_sequence":null}},"usage":{usage}"#),
+            ),
+        ];
+        let stream =
+            stream.map(|(name, rest)| format!("event: {name}\ndata: {{\"type\":\"{name}\",{rest}}}\n\n"));
+        let end = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+        [("application/json", whole), ("text/event-stream", stream.concat() + end)]
+    };
+    // 1,000 x 5 + 100 x 25 millionths of a dollar, and ten dollars for a thousand searches.
+    let searched =
+        message(r#"{"input_tokens":1000,"output_tokens":100,"server_tool_use":{"web_search_requests":2}}"#);
+    costs("anthropic", "claude-opus-4-6", searched, (27_500_000, CostConfidence::Exact)).await;
+    // Some regions and the faster mode cost more than any list says.
+    for more in [r#""inference_geo":"us""#, r#""speed":"fast""#] {
+        let apart = message(&format!(r#"{{"input_tokens":1000,"output_tokens":100,{more}}}"#));
+        costs("anthropic", "claude-opus-4-6", apart, (7_500_000, CostConfidence::Estimated)).await;
+    }
+    let usual = message(
+        r#"{"input_tokens":1000,"output_tokens":100,"inference_geo":"global","service_tier":"standard","speed":"standard","server_tool_use":null}"#,
+    );
+    costs("anthropic", "claude-opus-4-6", usual, (7_500_000, CostConfidence::Exact)).await;
+}
+
 /// A zero would read as a price: in the record, in the metrics, and to whatever learns from them.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_prices_is_unknown_everywhere_and_never_zero() {

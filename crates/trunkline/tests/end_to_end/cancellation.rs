@@ -90,6 +90,8 @@ async fn a_client_that_stays_and_takes_nothing_is_not_waited_for() {
     noticed(&simulator, Instant::now()).await;
     let record = gateway.records(1).await.remove(0);
     assert_eq!((record.outcome, record.attempts.len()), (Outcome::ClientGone, 1));
+    let told = "the client took nothing of its answer for 1000 ms";
+    assert_eq!(record.error_message.as_deref(), Some(told));
     assert!(record.usage.completion() > 0, "{:?}", record.usage);
     drop(stream);
 }

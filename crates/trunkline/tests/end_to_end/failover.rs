@@ -231,3 +231,30 @@ async fn an_answer_in_one_piece_has_more_time_than_a_first_token() {
         assert_eq!((streamed.status, streamed.error_code()), (504, "timeout"), "{}", streamed.shown());
     }
 }
+
+/// Servers of one's own often have the same key, or none: what one of them rejects is its own affair.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_rejects_a_key_keeps_nobody_from_others_that_take_it() {
+    let strict = trunkline_sim::SimConfig::new(DialectName::OpenAi).with_keys(&["another"]);
+    let strict = trunkline_sim::Simulator::start(strict).await.unwrap();
+    let open = simulator(DialectName::OpenAi).await;
+    let own = |name: &str, url: &str| {
+        format!("  {name}: {{ preset: openai-compatible, key: shared, url: \"{url}/v1\", models: [mine] }}\n")
+    };
+    let gateway = Gateway::start(&format!(
+        "providers:\n{}{}routes:\n  own:\n    tiers:\n      a: {{ deployments: [strict/mine] }}\n      b: {{ deployments: [open/mine] }}\n    fallback: {{ error: [b] }}\n",
+        own("strict", &strict.base_url()),
+        own("open", &open.base_url()),
+    ))
+    .await;
+    // The second request does not ask the server that rejects the key.
+    for attempts in [2, 1] {
+        let answer = gateway.post(Face::OpenAi.path(), Face::OpenAi.body("own", "Hello", false)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.headers["x-trunkline-provider"], "open");
+        let record = gateway.record(answer.id()).await;
+        assert_eq!(record.attempts.len(), attempts, "{record:?}");
+    }
+    let alone = gateway.post(Face::OpenAi.path(), Face::OpenAi.body("open/mine", "Hello", false)).await;
+    assert_eq!(alone.status, 200, "{}", alone.text());
+}

@@ -66,3 +66,51 @@ async fn a_slow_stream_is_overtaken() {
 async fn a_slow_plain_answer_is_overtaken() {
     the_faster_one_answers(false).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_streams_take_says_nothing_of_whole_answers() {
+    let first = simulator(DialectName::OpenAi).await;
+    let second = simulator(DialectName::Anthropic).await;
+    let providers = provider("first", DialectName::OpenAi, &first.base_url())
+        + &provider("second", DialectName::Anthropic, &second.base_url());
+    let gateway = Gateway::start(&format!(
+        "providers:\n{providers}routes:\n  main:\n    tiers: {{ one: {{ deployments: [first/{}] }}, \
+         two: {{ deployments: [second/{}] }} }}\n    fallback: {{ error: [two] }}\n    \
+         hedge: {{ after: p95, spend_cap: 100% }}\n",
+        model(DialectName::OpenAi),
+        model(DialectName::Anthropic)
+    ))
+    .await;
+    let face = Face::OpenAi;
+    for number in 1..=25 {
+        let answer = gateway.post(face.path(), face.body("main", "[[sim: words=50]]", true)).await;
+        assert_eq!((answer.status, answer.header("x-trunkline-attempts")), (200, "1"), "{}", answer.text());
+        assert_eq!(gateway.records(number).await.len(), number);
+    }
+    // Far longer than the first token of any of those, and nobody overtakes it.
+    first.script(|script| script.first_token = Delay::constant(Duration::from_millis(1_500)));
+    let answer = gateway.post(face.path(), face.body("main", "Anyone?", false)).await;
+    assert_eq!(
+        (answer.header("x-trunkline-provider"), answer.header("x-trunkline-attempts")),
+        ("first", "1"),
+        "{}",
+        answer.text()
+    );
+    first.script(|script| script.first_token = Delay::constant(Duration::from_secs(20)));
+    let answer = gateway.post(face.path(), face.body("main", "Anyone?", true)).await;
+    assert_eq!(
+        (answer.header("x-trunkline-provider"), answer.header("x-trunkline-attempts")),
+        ("second", "2"),
+        "{}",
+        answer.text()
+    );
+    // In the metrics too, a whole answer has no first token.
+    gateway.records(27).await;
+    let metrics = gateway.get("/metrics").await;
+    let count = |name: &str| -> u32 {
+        let counts = metrics.text().lines().filter(|line| line.starts_with(name));
+        counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()).sum()
+    };
+    assert_eq!(count("trunkline_first_token_seconds_count"), 26, "{}", metrics.text());
+    assert_eq!(count("trunkline_request_seconds_count"), 27, "{}", metrics.text());
+}

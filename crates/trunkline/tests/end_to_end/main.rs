@@ -53,6 +53,7 @@ mod record;
 mod relayed;
 mod rerank;
 mod responses;
+mod resting_clients;
 mod sealed_state;
 mod shadow;
 mod stop;

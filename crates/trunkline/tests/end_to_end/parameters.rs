@@ -205,6 +205,169 @@ async fn the_newer_name_of_the_end_user_reaches_a_provider_of_another_protocol()
     assert_eq!(seen["metadata"], json!({"user_id": "ann"}), "{seen}");
 }
 
+/// Newer models of the one vendor refuse a conversation that ends with words of their own, and every one of them does while it thinks.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_cannot_go_on_from_a_begun_answer_is_passed_over_with_the_reason() {
+    let (first, second) = (simulator(DialectName::Anthropic).await, simulator(DialectName::OpenAi).await);
+    let gateway = Gateway::start(&format!(
+        "providers:\n{}{}routes:\n  both:\n    tiers:\n      a: {{ deployments: [first/claude-opus-4-6] }}\n      b: {{ deployments: [second/gpt-4.1-mini] }}\n    fallback: {{ error: [b] }}\n",
+        provider("first", DialectName::Anthropic, &first.base_url()),
+        provider("second", DialectName::OpenAi, &second.base_url()),
+    ))
+    .await;
+    let body = |model: &str, more: serde_json::Value| {
+        let mut body = Face::OpenAi.value(model, "Name a colour as JSON", false);
+        body["messages"].as_array_mut().unwrap().push(json!({"role": "assistant", "content": "{"}));
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let alone = send(&gateway, &body("first/claude-opus-4-6", json!({})), None).await;
+    assert_eq!((alone.status, alone.error_code()), (400, "unsupported_parameter"), "{}", alone.text());
+    assert!(alone.text().contains("end with a user message"), "{}", alone.text());
+    let thinking =
+        send(&gateway, &body("first/claude-sonnet-4-5", json!({"reasoning_effort": "low"})), None).await;
+    assert_eq!(thinking.status, 400, "{}", thinking.text());
+    assert!(thinking.text().contains("turn reasoning off"), "{}", thinking.text());
+    assert!(first.requests().is_empty(), "it is explained before it is sent");
+    let older = send(&gateway, &body("first/claude-sonnet-4-5", json!({})), None).await;
+    assert_eq!(older.status, 200, "{}", older.text());
+    let routed = send(&gateway, &body("both", json!({})), None).await;
+    assert_eq!(routed.status, 200, "{}", routed.text());
+    assert_eq!(routed.headers["x-trunkline-provider"], "second");
+}
+
+/// What OpenAI itself would answer 400 to is not sent there for clients of other protocols.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_look_alikes_take_does_not_reach_the_vendor() {
+    let vendor = simulator(DialectName::OpenAi).await;
+    let gateway = Gateway::start(&format!(
+        "providers:\n{}",
+        provider("vendor", DialectName::OpenAi, &vendor.base_url())
+    ))
+    .await;
+    let mut body = Face::Anthropic.value("vendor/gpt-4.1-mini", "Hello", false);
+    body["top_k"] = json!(5);
+    let answer = gateway.post(Face::Anthropic.path(), body.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.header("x-trunkline-warnings").contains("top_k dropped"), "{:?}", answer.headers);
+    assert!(vendor.last_request().unwrap().json().get("top_k").is_none());
+    body["stop_sequences"] = json!(["a", "b", "c", "d", "e"]);
+    let answer = gateway.post(Face::Anthropic.path(), body.to_string()).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.text().contains("at most 4 stop texts"), "{}", answer.text());
+    // Penalties are sampling, and reasoning models take none of it.
+    for path in [Face::OpenAi.path(), "/v1beta/models/vendor%2Fgpt-5:generateContent"] {
+        let body = if path.starts_with("/v1beta") {
+            json!({"contents": [{"parts": [{"text": "Hello"}]}], "generationConfig": {"frequencyPenalty": 0.5}})
+        } else {
+            let mut body = Face::OpenAi.value("vendor/gpt-5", "Hello", false);
+            body["frequency_penalty"] = json!(0.5);
+            body["presence_penalty"] = json!(0.0);
+            body
+        };
+        let answer = gateway.post(path, body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let warnings = answer.header("x-trunkline-warnings");
+        assert!(
+            warnings.contains("frequency_penalty dropped") && !warnings.contains("presence"),
+            "{warnings}"
+        );
+        assert!(vendor.last_request().unwrap().json().get("frequency_penalty").is_none());
+    }
+}
+
+/// A preset says what its provider refuses and what it takes in vain: the one goes elsewhere, of the other the client is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_preset_knows_of_parameters_holds_where_bodies_pass() {
+    let (first, second) = (simulator(DialectName::OpenAi).await, simulator(DialectName::OpenAi).await);
+    let own = |name: &str, preset: &str, simulator: &trunkline_sim::Simulator| {
+        format!(
+            "  {name}: {{ preset: {preset}, url: \"{}/v1\", key: sim-key-{name}, models: [mine] }}\n",
+            simulator.base_url()
+        )
+    };
+    let gateway = Gateway::start(&format!(
+        "providers:\n{}{}{}routes:\n  both:\n    tiers:\n      a: {{ deployments: [refuses/mine] }}\n      b: {{ deployments: [takes/mine] }}\n    fallback: {{ error: [b] }}\n",
+        own("refuses", "perplexity", &first),
+        own("ignores", "sambanova", &first),
+        own("takes", "openai-compatible", &second),
+    ))
+    .await;
+    let body = |model: &str, name: &str, value: serde_json::Value| {
+        let mut body = Face::OpenAi.value(model, "Hello", false);
+        body[name] = value;
+        body
+    };
+    let stopped = send(&gateway, &body("both", "stop", json!(["END"])), None).await;
+    assert_eq!(stopped.status, 200, "{}", stopped.text());
+    assert_eq!(
+        stopped.headers["x-trunkline-provider"], "takes",
+        "an answer without the stop text is another answer"
+    );
+    assert_eq!(second.last_request().unwrap().json()["stop"], json!(["END"]));
+    let alone = send(&gateway, &body("refuses/mine", "stop", json!(["END"])), None).await;
+    assert_eq!((alone.status, alone.error_code()), (400, "unsupported_parameter"), "{}", alone.text());
+    assert!(first.requests().is_empty());
+    for (face, name) in [(Face::OpenAi, "seed"), (Face::OpenAi, "presence_penalty")] {
+        let told = send(&gateway, &body("ignores/mine", name, json!(1)), None).await;
+        assert_eq!(told.status, 200, "{} {}", face.name(), told.text());
+        let warnings = told.header("x-trunkline-warnings");
+        assert!(
+            warnings.contains(&format!("{name} dropped: the target takes it and does nothing with it")),
+            "{warnings}"
+        );
+        assert_eq!(first.last_request().unwrap().json()[name], 1, "it is sent all the same");
+    }
+    let strict =
+        send(&gateway, &body("ignores/mine", "seed", json!(1)), Some(("x-trunkline-strict", "true"))).await;
+    assert_eq!(strict.status, 400, "{}", strict.text());
+}
+
+/// Betas reach whoever speaks the protocol, also where the body has to be written anew; anybody else's answer lacks them, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn betas_reach_every_provider_of_their_protocol_and_are_told_elsewhere() {
+    const BETA: &str = "anthropic-beta";
+    const ASKED: &str = "context-1m-2025-08-07,interleaved-thinking-2025-05-14";
+    let (first, second) = (simulator(DialectName::Anthropic).await, simulator(DialectName::OpenAi).await);
+    let gateway = Gateway::start(&format!(
+        "providers:\n{}{}",
+        provider("first", DialectName::Anthropic, &first.base_url()),
+        provider("second", DialectName::OpenAi, &second.base_url()),
+    ))
+    .await;
+    let post = async |body: &Value, more: Option<(&str, &str)>| {
+        let mut request = gateway.builder(Face::Anthropic.path()).header(BETA, ASKED);
+        if let Some((name, value)) = more {
+            request = request.header(name, value);
+        }
+        gateway.send(request.body(Full::new(Bytes::from(body.to_string()))).unwrap()).await
+    };
+    let mut body = Face::Anthropic.value(&format!("first/{}", model(DialectName::Anthropic)), "Hello", false);
+    let passed = post(&body, None).await;
+    assert_eq!(passed.status, 200, "{}", passed.text());
+    assert_eq!(first.last_request().unwrap().header(BETA), Some(ASKED));
+    // Thinking that nobody signed is taken out, so that this body does not pass.
+    body["messages"] = json!([
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hmm", "signature": ""}, {"type": "text", "text": "Hi"}]},
+        {"role": "user", "content": "Hello again"},
+    ]);
+    let translated = post(&body, None).await;
+    assert_eq!(translated.status, 200, "{}", translated.text());
+    let seen = first.last_request().unwrap();
+    assert!(!seen.json().to_string().contains("Hmm"), "{}", seen.json());
+    assert_eq!(seen.header(BETA), Some(ASKED));
+    let other = Face::Anthropic.value(&format!("second/{}", model(DialectName::OpenAi)), "Hello", false);
+    let told = post(&other, None).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    assert!(told.header("x-trunkline-warnings").contains("anthropic-beta dropped"), "{:?}", told.headers);
+    assert_eq!(second.last_request().unwrap().header(BETA), None);
+    for header in [("x-trunkline-strict", "true"), ("x-trunkline-require", "parameters")] {
+        let refused = post(&other, Some(header)).await;
+        assert!(refused.status >= 400 && refused.text().contains(BETA), "{header:?} {}", refused.text());
+    }
+}
+
 /// Models that cannot do something, one provider for two protocols.
 async fn limited() -> (trunkline_sim::Simulator, trunkline_sim::Simulator, Gateway) {
     let (plain, claude) = (simulator(DialectName::OpenAi).await, simulator(DialectName::Anthropic).await);

@@ -8,7 +8,7 @@ use super::reasoning::{self, Thinking};
 use super::turns;
 use super::{ANSWER_TOOL, schema};
 use crate::codec::{EncodeError, Encoded, Profile};
-use crate::conversation::CacheMarks;
+use crate::conversation::{CacheMarks, check_end};
 use crate::json_text::JsonText;
 use crate::write::{NO_CALLS, NO_TOOLS, SCHEMA_DESCRIPTION, said_of_tools};
 use bytes::BytesMut;
@@ -38,6 +38,7 @@ pub fn encode_request(
 ) -> Result<Encoded, EncodeError> {
     let chat = chat(request)?;
     let mut draft = Draft::new(chat, profile)?;
+    check_end(&chat.messages, profile.prefill, draft.thinking.is_on())?;
     let mut out = BytesMut::with_capacity(crate::pieces::room(chat));
     out.open_object();
     if profile.model_in_body {

@@ -5,9 +5,10 @@
 //! come in two halves, cumulative, and later ones may leave out what earlier ones said.
 
 use crate::json_text::JsonText;
+use crate::terms::ToldTerms;
 use bytes::BytesMut;
 use serde::Deserialize;
-use trunkline_model::usage::Usage;
+use trunkline_model::usage::{Terms, Usage};
 
 /// The `usage` object; every field may be missing or null somewhere.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -18,6 +19,27 @@ pub(super) struct WireUsage {
     cache_read_input_tokens: Option<u64>,
     cache_creation: Option<CacheCreation>,
     output_tokens_details: Option<OutputDetails>,
+    server_tool_use: Option<ServerTools>,
+    service_tier: Option<ToldTerms>,
+    /// Where the model ran; some places cost more.
+    inference_geo: Option<Place>,
+    /// `fast` costs more.
+    speed: Option<ToldTerms>,
+}
+
+/// Tools that the provider ran and bills beside tokens; what it fetches costs its tokens only.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct ServerTools {
+    web_search_requests: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    Global,
+    NotAvailable,
+    #[serde(other)]
+    Named,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -40,6 +62,8 @@ pub(super) struct Counters {
     cache_write_long: u64,
     output: u64,
     thinking: u64,
+    searches: u64,
+    terms: Terms,
 }
 
 impl Counters {
@@ -55,6 +79,10 @@ impl Counters {
         let sum = short.map(|short| short.saturating_add(long.unwrap_or_default()));
         set(&mut self.cache_write, usage.cache_creation_input_tokens.max(sum));
         set(&mut self.thinking, usage.output_tokens_details.and_then(|details| details.thinking_tokens));
+        set(&mut self.searches, usage.server_tool_use.and_then(|tools| tools.web_search_requests));
+        let apart = matches!(usage.inference_geo, Some(Place::Named)).then_some(Terms::Unlisted);
+        let told = [usage.service_tier, usage.speed].into_iter().flatten().map(|told| told.0);
+        self.terms = told.chain(apart).fold(self.terms, Terms::max);
     }
 
     /// The counts in disjoint classes.
@@ -68,6 +96,8 @@ impl Counters {
             cache_write_long: long,
             output: self.output - reasoning,
             reasoning,
+            searches: self.searches,
+            terms: self.terms,
             ..Usage::default()
         }
     }

@@ -5,7 +5,7 @@
 //! `messageStop`; the usage comes after it, in `metadata`.
 
 use super::error::decode_exception;
-use super::usage::WireUsage;
+use super::usage::{WireTier, WireUsage};
 use crate::anthropic::{ANSWER_TOOL, MAX_PARTS, malformed};
 use crate::codec::{Decode, Frame};
 use serde::Deserialize;
@@ -87,8 +87,10 @@ struct Stop<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
     usage: Option<WireUsage>,
+    service_tier: Option<WireTier>,
     #[serde(borrow)]
     trace: Option<&'a RawValue>,
 }
@@ -310,7 +312,7 @@ impl StreamDecoder {
             events.push(Event::Extra { name: "trace".to_owned(), json: Json::from_raw(trace.to_owned()) });
         }
         if let Some(usage) = metadata.usage {
-            events.push(Event::Usage(usage.usage()));
+            events.push(Event::Usage(usage.usage(metadata.service_tier)));
         }
         if self.finished {
             self.ended = true;

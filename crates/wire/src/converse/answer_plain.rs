@@ -4,7 +4,7 @@
 //! that nothing behind the decoder has a second path.
 
 use super::answer_decode::{finish, opaque, stop_sequence};
-use super::usage::WireUsage;
+use super::usage::{WireTier, WireUsage};
 use crate::anthropic::{ANSWER_TOOL, MAX_PARTS, malformed, whole};
 use crate::codec::{Decode, Frame};
 use serde::Deserialize;
@@ -22,6 +22,7 @@ struct WireAnswer<'a> {
     #[serde(default)]
     stop_reason: String,
     usage: Option<WireUsage>,
+    service_tier: Option<WireTier>,
     #[serde(borrow)]
     additional_model_response_fields: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -118,7 +119,7 @@ impl Decode for PlainDecoder {
             events.push(Event::Extra { name: "trace".to_owned(), json: Json::from_raw(trace.to_owned()) });
         }
         if let Some(usage) = &answer.usage {
-            events.push(Event::Usage(usage.usage()));
+            events.push(Event::Usage(usage.usage(answer.service_tier)));
         }
         let reason = finish(&answer.stop_reason, parts.answered && parts.calls == 0);
         let stop_sequence = stop_sequence(answer.additional_model_response_fields);

@@ -9,7 +9,7 @@ use super::tools::{self, AnswerTool, Choice};
 use super::turns;
 use crate::anthropic::schema;
 use crate::codec::{EncodeError, Encoded, Profile};
-use crate::conversation::{CacheMarks, Conversation};
+use crate::conversation::{CacheMarks, Conversation, check_end};
 use crate::json_text::JsonText;
 use crate::write::{NO_CALLS, NO_TOOLS};
 use bytes::BytesMut;
@@ -25,6 +25,7 @@ use trunkline_model::warning::Warning;
 /// What the dialect cannot express, or refuses in this combination.
 pub(super) fn encode(chat: &ChatRequest, profile: &Profile) -> Result<Encoded, EncodeError> {
     let mut draft = Draft::new(chat, profile)?;
+    check_end(&chat.messages, profile.prefill, draft.plan.is_thinking())?;
     let mut out = BytesMut::with_capacity(crate::pieces::room(chat));
     out.open_object();
     let choice = draft.conversation(&mut out)?;

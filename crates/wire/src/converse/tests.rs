@@ -430,8 +430,10 @@ proptest! {
                 media.media_type = Some("image/png".to_owned());
             }
         }
-        let refused = request.reasoning.is_some()
-            && matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_)));
+        let thinks = request.reasoning.is_some();
+        let refused = thinks
+            && (matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_)))
+                || crate::conversation::check_end(&request.messages, Support::Unknown, thinks).is_err());
         match encoded(&request, &claude()) {
             Err(error) => prop_assert!(refused, "{error}"),
             Ok((body, _)) => check(&body),

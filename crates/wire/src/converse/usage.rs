@@ -3,6 +3,7 @@
 //! Owns the arithmetic. Must not know events. `inputTokens` leaves out what was read from or written to the cache, and
 //! `outputTokens` includes reasoning, which is not counted apart.
 
+use crate::terms::ToldTerms;
 use serde::Deserialize;
 use trunkline_model::usage::Usage;
 
@@ -26,9 +27,16 @@ struct CacheDetail {
     input_tokens: u64,
 }
 
+/// The `serviceTier` object.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(super) struct WireTier {
+    #[serde(rename = "type", default)]
+    kind: ToldTerms,
+}
+
 impl WireUsage {
     /// The counts in disjoint classes.
-    pub(super) fn usage(&self) -> Usage {
+    pub(super) fn usage(&self, tier: Option<WireTier>) -> Usage {
         let written = self.cache_write_input_tokens.unwrap_or_default();
         let details = self.cache_details.as_deref().unwrap_or_default().iter();
         let long: u64 = details
@@ -41,6 +49,7 @@ impl WireUsage {
             cache_write: written - long,
             cache_write_long: long,
             output: self.output_tokens,
+            terms: tier.unwrap_or_default().kind.0,
             ..Usage::default()
         }
     }
@@ -54,7 +63,7 @@ mod tests {
     fn classes_add_up_to_the_total() {
         let text = r#"{"inputTokens":3,"outputTokens":42,"totalTokens":60,"cacheReadInputTokens":5,
             "cacheWriteInputTokens":10,"cacheDetails":[{"ttl":"5m","inputTokens":4},{"ttl":"1h","inputTokens":6}]}"#;
-        let usage = serde_json::from_str::<WireUsage>(text).unwrap().usage();
+        let usage = serde_json::from_str::<WireUsage>(text).unwrap().usage(None);
         let expected = Usage {
             input: 3,
             cache_read: 5,
@@ -72,6 +81,6 @@ mod tests {
     fn details_never_exceed_the_count() {
         let text = r#"{"inputTokens":1,"outputTokens":1,"totalTokens":2,
             "cacheDetails":[{"ttl":"1h","inputTokens":18446744073709551615},{"ttl":"1h","inputTokens":1}]}"#;
-        assert_eq!(serde_json::from_str::<WireUsage>(text).unwrap().usage().total(), 2);
+        assert_eq!(serde_json::from_str::<WireUsage>(text).unwrap().usage(None).total(), 2);
     }
 }

@@ -8,7 +8,7 @@
 use super::error::ErrorObject;
 use super::logprobs;
 use super::state;
-use super::usage::WireUsage;
+use super::usage::{self, WireUsage};
 use super::{MAX_CHOICES, MAX_PARTS};
 use crate::anthropic::malformed;
 use crate::codec::{Decode, Frame};
@@ -142,6 +142,7 @@ pub(super) struct Decoder {
     parts: u32,
     choices: Vec<Choice>,
     usage: Option<Usage>,
+    searched: bool,
 }
 
 impl Decode for Decoder {
@@ -165,6 +166,7 @@ impl Decode for Decoder {
             self.candidate(candidate, events)?;
         }
         let usage = answer.usage_metadata.and_then(|usage| usage.usage());
+        let usage = usage.map(|usage| usage::with_searches(usage, self.searched));
         if let Some(usage) = usage.filter(|usage| self.usage != Some(*usage)) {
             self.usage = Some(usage);
             events.push(Event::Usage(usage));
@@ -205,6 +207,7 @@ impl Decoder {
             parts: 0,
             choices: Vec::new(),
             usage: None,
+            searched: false,
         }
     }
 
@@ -240,6 +243,7 @@ impl Decoder {
         for part in candidate.content.and_then(|content| content.parts).unwrap_or_default() {
             self.part(place, part, events)?;
         }
+        self.searched |= candidate.grounding_metadata.is_some_and(usage::searched);
         let fields =
             [candidate.grounding_metadata, candidate.citation_metadata, candidate.url_context_metadata];
         for (name, value) in CANDIDATE_FIELDS.into_iter().zip(fields) {

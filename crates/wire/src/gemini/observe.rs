@@ -6,7 +6,7 @@
 
 use super::answer_decode::{PromptFeedback, counted, finish, whole};
 use super::error::ErrorObject;
-use super::usage::WireUsage;
+use super::usage::{self, WireUsage};
 use crate::anthropic::malformed;
 use crate::codec::{Frame, Observe, Seen, Summary};
 use serde::Deserialize;
@@ -34,6 +34,8 @@ struct Candidates<'a> {
     finished: u128,
     first_finish: Option<&'a RawValue>,
     content: Content<'a>,
+    /// The provider searched.
+    searched: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -53,6 +55,8 @@ struct Candidate<'a> {
     #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
     index: Option<u32>,
+    #[serde(borrow)]
+    grounding_metadata: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +130,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Candidates<'a> {
                             all.first_finish = Some(reason);
                         }
                     }
+                    all.searched |= candidate.grounding_metadata.is_some_and(usage::searched);
                     if let Some(content) = candidate.content.and_then(|content| content.parts) {
                         all.content.bytes += content.bytes;
                         if all.content.text.is_empty() {
@@ -148,12 +153,20 @@ pub(super) struct ChatObserver {
     seen: u128,
     finished: u128,
     has_calls: bool,
+    searched: bool,
     summary: Summary,
 }
 
 impl ChatObserver {
     pub(super) fn new(delivery: Delivery) -> Self {
-        Self { delivery, seen: 0, finished: 0, has_calls: false, summary: Summary::default() }
+        Self {
+            delivery,
+            seen: 0,
+            finished: 0,
+            has_calls: false,
+            searched: false,
+            summary: Summary::default(),
+        }
     }
 }
 
@@ -179,13 +192,14 @@ impl Observe for ChatObserver {
         self.seen |= candidates.seen;
         self.finished |= candidates.finished;
         self.has_calls |= candidates.content.calls;
+        self.searched |= candidates.searched;
         self.summary.output_bytes += candidates.content.bytes;
         self.summary.beginning.push(candidates.content.text);
         if let Some(reason) = candidates.first_finish {
             self.summary.finish = Some(finish(reason.get().trim_matches('"'), self.has_calls));
         }
         if let Some(usage) = watched.usage_metadata.and_then(|usage| usage.usage()) {
-            self.summary.usage = Some(usage);
+            self.summary.usage = Some(usage::with_searches(usage, self.searched));
         }
         let plain = self.delivery == Delivery::Plain;
         self.summary.complete = plain || (self.seen != 0 && self.seen == self.finished);

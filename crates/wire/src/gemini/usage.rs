@@ -5,9 +5,14 @@
 //! sum of all four.
 
 use crate::json_text::JsonText;
+use crate::terms::ToldTerms;
 use bytes::BytesMut;
 use serde::Deserialize;
-use trunkline_model::usage::Usage;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use trunkline_model::usage::{Terms, Usage};
 
 /// `usageMetadata`; every field may be missing.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -19,6 +24,51 @@ pub(super) struct WireUsage {
     thoughts_token_count: Option<u64>,
     tool_use_prompt_token_count: Option<u64>,
     total_token_count: Option<u64>,
+    prompt_tokens_details: Option<Modalities>,
+    cache_tokens_details: Option<Modalities>,
+    candidates_tokens_details: Option<Modalities>,
+    /// Of Vertex.
+    traffic_type: Option<ToldTerms>,
+    service_tier: Option<ToldTerms>,
+}
+
+/// Tokens of what some models price apart; pictures and films in prompts cost what texts do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Modalities {
+    audio: u64,
+    image: u64,
+}
+
+impl<'de> Deserialize<'de> for Modalities {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Detail<'a> {
+            #[serde(borrow, default)]
+            modality: Option<Cow<'a, str>>,
+            token_count: Option<u64>,
+        }
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Modalities;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an array of counts by modality")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Modalities, A::Error> {
+                let mut all = Modalities::default();
+                while let Some(detail) = list.next_element::<Detail<'_>>()? {
+                    let place = match detail.modality.as_deref() {
+                        Some("AUDIO") => &mut all.audio,
+                        Some("IMAGE") => &mut all.image,
+                        _ => continue,
+                    };
+                    *place = place.saturating_add(detail.token_count.unwrap_or_default());
+                }
+                Ok(all)
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
 }
 
 impl WireUsage {
@@ -35,8 +85,28 @@ impl WireUsage {
             self.total_token_count.unwrap_or_default().saturating_sub(prompt.saturating_add(thoughts))
         });
         let cached = self.cached_content_token_count.unwrap_or_default();
-        Some(Usage::from_inclusive(prompt, cached, candidates.saturating_add(thoughts), thoughts))
+        let mut usage = Usage::from_inclusive(prompt, cached, candidates.saturating_add(thoughts), thoughts);
+        let asked = self.prompt_tokens_details.unwrap_or_default();
+        let kept = self.cache_tokens_details.unwrap_or_default();
+        let made = self.candidates_tokens_details.unwrap_or_default();
+        usage.media.audio_input = asked.audio.saturating_sub(kept.audio).min(usage.input);
+        usage.media.audio_output = made.audio.min(usage.output);
+        usage.media.image_output = made.image.min(usage.output - usage.media.audio_output);
+        let told = [self.traffic_type, self.service_tier].into_iter().flatten().map(|told| told.0);
+        usage.terms = told.max().unwrap_or_default();
+        Some(usage)
     }
+}
+
+/// Whether a `groundingMetadata` tells of searches, which cost beside tokens: by query or by prompt, and not at all up to a number
+/// by day or month.
+pub(super) fn searched(grounding: &RawValue) -> bool {
+    grounding.get().contains("\"webSearchQueries\"") || grounding.get().contains("\"retrievalQueries\"")
+}
+
+/// The usage of an answer for which the provider may have searched.
+pub(super) fn with_searches(usage: Usage, searched: bool) -> Usage {
+    Usage { terms: if searched { Terms::Unlisted } else { usage.terms }, ..usage }
 }
 
 /// Writes a `usageMetadata` object.
@@ -83,6 +153,20 @@ mod tests {
             );
             prop_assert_eq!(read(&text).unwrap().total(), total);
         }
+    }
+
+    #[test]
+    fn sound_pictures_and_the_service_are_told_apart() {
+        let usage = read(
+            r#"{"promptTokenCount":100,"cachedContentTokenCount":30,"candidatesTokenCount":50,"totalTokenCount":150,
+                "promptTokensDetails":[{"modality":"TEXT","tokenCount":20},{"modality":"AUDIO","tokenCount":80}],
+                "cacheTokensDetails":[{"modality":"AUDIO","tokenCount":30}],
+                "candidatesTokensDetails":[{"modality":"IMAGE","tokenCount":40},{"modality":"TEXT"}],"trafficType":"ON_DEMAND_FLEX"}"#,
+        )
+        .unwrap();
+        assert_eq!((usage.input, usage.media.audio_input, usage.media.image_output), (70, 50, 40));
+        assert_eq!(usage.terms, Terms::Flex);
+        assert_eq!(usage.total(), 150);
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl Decode for Decoder {
             self.choice(choice, events)?;
         }
         if let Some(usage) = usage {
-            events.push(Event::Usage(usage.classes()));
+            events.push(Event::Usage(usage.classes(chunk.service_tier)));
         }
         if self.delivery == Delivery::Plain {
             for (index, state) in self.choices.iter_mut().enumerate() {

@@ -69,9 +69,15 @@ pub(crate) fn write_usage(out: &mut BytesMut, usage: &Usage) {
     if written > 0 {
         prompt.whole("cache_write_tokens", written);
     }
+    if usage.media.audio_input > 0 {
+        prompt.whole("audio_tokens", usage.media.audio_input);
+    }
     prompt.close();
     let mut completion = Object::open(object.key("completion_tokens_details"));
     completion.whole("reasoning_tokens", usage.reasoning);
+    if usage.media.audio_output > 0 {
+        completion.whole("audio_tokens", usage.media.audio_output);
+    }
     completion.close();
     object.close();
 }

@@ -4,6 +4,7 @@
 //! sees one form. Must not interpret. Unknown fields are ignored; strings without escapes are not copied.
 
 use crate::scan::reader::{Fault, Kind, Reader};
+use crate::terms::ToldTerms;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -26,6 +27,8 @@ pub(super) struct Chunk<'a> {
     pub(super) choices: Option<Vec<Choice<'a>>>,
     #[serde(default)]
     pub(super) usage: Option<ChunkUsage>,
+    #[serde(default)]
+    pub(super) service_tier: ToldTerms,
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
     /// Groq puts the usage of streams here.
@@ -313,6 +316,9 @@ pub(super) struct ChunkUsage {
     /// Moonshot.
     #[serde(default)]
     cached_tokens: Count,
+    /// Perplexity and xAI: searches and sources, which cost beside tokens.
+    #[serde(default, alias = "num_sources_used")]
+    num_search_queries: Count,
 }
 
 #[derive(Default, Deserialize)]
@@ -321,12 +327,19 @@ struct PromptDetails {
     cached_tokens: Count,
     #[serde(default)]
     cache_write_tokens: Count,
+    #[serde(default)]
+    audio_tokens: Count,
 }
 
 #[derive(Default, Deserialize)]
 struct CompletionDetails {
     #[serde(default)]
     reasoning_tokens: Count,
+    #[serde(default)]
+    audio_tokens: Count,
+    /// `OpenRouter`.
+    #[serde(default)]
+    image_tokens: Count,
 }
 
 impl Count {
@@ -366,12 +379,14 @@ impl ChunkUsage {
                 "total_tokens" => &mut usage.total_tokens,
                 "prompt_cache_hit_tokens" => &mut usage.prompt_cache_hit_tokens,
                 "cached_tokens" => &mut usage.cached_tokens,
+                "num_search_queries" | "num_sources_used" => &mut usage.num_search_queries,
                 "prompt_tokens_details" if details(reader)? => {
                     let mut found = PromptDetails::default();
                     reader.object(|reader, key| {
                         match key.raw {
                             "cached_tokens" => found.cached_tokens = Count::read(reader)?,
                             "cache_write_tokens" => found.cache_write_tokens = Count::read(reader)?,
+                            "audio_tokens" => found.audio_tokens = Count::read(reader)?,
                             _ => drop(reader.skip()?),
                         }
                         Ok(())
@@ -384,6 +399,8 @@ impl ChunkUsage {
                     reader.object(|reader, key| {
                         match key.raw {
                             "reasoning_tokens" => found.reasoning_tokens = Count::read(reader)?,
+                            "audio_tokens" => found.audio_tokens = Count::read(reader)?,
+                            "image_tokens" => found.image_tokens = Count::read(reader)?,
                             _ => drop(reader.skip()?),
                         }
                         Ok(())
@@ -399,8 +416,9 @@ impl ChunkUsage {
         read.is_ok().then_some(usage)
     }
 
-    /// The disjoint classes: the dialect counts cached tokens inside the prompt and reasoning inside the completion.
-    pub(super) fn classes(&self) -> Usage {
+    /// The disjoint classes: the dialect counts cached tokens inside the prompt and reasoning inside the completion. `told` is
+    /// what the answer calls its service tier.
+    pub(super) fn classes(&self, told: ToldTerms) -> Usage {
         let prompt = self.prompt_tokens.or_zero();
         let mut completion = self.completion_tokens.or_zero();
         let details = self.prompt_tokens_details.as_ref();
@@ -422,6 +440,14 @@ impl ChunkUsage {
         let written = details.map_or(0, |details| details.cache_write_tokens.or_zero()).min(usage.input);
         usage.input -= written;
         usage.cache_write = written;
+        let made = self.completion_tokens_details.as_ref();
+        usage.media.audio_input =
+            details.map_or(0, |details| details.audio_tokens.or_zero()).min(usage.input);
+        usage.media.audio_output = made.map_or(0, |made| made.audio_tokens.or_zero()).min(usage.output);
+        usage.media.image_output =
+            made.map_or(0, |made| made.image_tokens.or_zero()).min(usage.output - usage.media.audio_output);
+        usage.searches = self.num_search_queries.or_zero();
+        usage.terms = told.0;
         usage
     }
 }

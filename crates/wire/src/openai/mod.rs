@@ -31,7 +31,7 @@ pub(crate) use answer_encode::write_usage;
 pub(crate) use embeddings::{malformed, not_an_answer};
 pub use error::{decode_error, encode_error, encode_error_frame};
 pub(crate) use finish::finish_word;
-pub use pass::pass_edits;
+pub use pass::{may_pass, pass_edits};
 pub use request_decode::decode_request;
 pub(crate) use request_encode::effort_of;
 pub use request_encode::encode_request;

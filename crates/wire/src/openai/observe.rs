@@ -10,6 +10,7 @@ use super::embeddings::{malformed, not_an_answer};
 use super::finish::finish_of;
 use crate::codec::{Frame, Observe, Seen, Summary};
 use crate::scan::reader::{Fault, Kind, Reader};
+use crate::terms::ToldTerms;
 use smallvec::SmallVec;
 use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::event::Finish;
@@ -28,6 +29,8 @@ pub(super) struct Observer {
     begun: u128,
     finished: u128,
     called: bool,
+    /// The service tier, as far as it was told.
+    told: ToldTerms,
 }
 
 impl Observer {
@@ -40,6 +43,7 @@ impl Observer {
             begun: 0,
             finished: 0,
             called: false,
+            told: ToldTerms::default(),
         }
     }
 
@@ -51,7 +55,7 @@ impl Observer {
             return Err(not_an_answer(text.as_bytes()));
         }
         let usage = vectors.usage.and_then(ChunkUsage::read);
-        self.summary.usage = usage.map(|usage| usage.classes());
+        self.summary.usage = usage.map(|usage| usage.classes(ToldTerms::default()));
         self.summary.complete = true;
         Ok(SEMANTIC)
     }
@@ -67,9 +71,12 @@ impl Observer {
         if is_plain && look.begun == 0 {
             return Err(malformed("the answer has no choices"));
         }
+        if let Some(word) = look.service_tier {
+            self.told = serde_json::from_str(word).unwrap_or_default();
+        }
         let usage = look.usage.and_then(ChunkUsage::read);
         if let Some(usage) = &usage {
-            self.summary.usage = Some(usage.classes());
+            self.summary.usage = Some(usage.classes(self.told));
         }
         self.begun |= look.begun;
         self.finished |= look.finished;
@@ -134,6 +141,7 @@ struct Look<'a> {
     finished: u128,
     finish: Option<&'a str>,
     usage: Option<&'a str>,
+    service_tier: Option<&'a str>,
     output_bytes: u64,
     /// The texts of this chunk, the first few.
     texts: SmallVec<[&'a str; 4]>,
@@ -149,6 +157,10 @@ impl<'a> Look<'a> {
             "choices" if reader.kind() == Kind::Array => reader.array(|reader, _| self.choice(reader)),
             "usage" if reader.kind() == Kind::Object => {
                 self.usage = Some(reader.skip()?);
+                Ok(())
+            }
+            "service_tier" if reader.kind() == Kind::Text => {
+                self.service_tier = Some(reader.skip()?);
                 Ok(())
             }
             // Groq puts the usage of streams here.

@@ -2,7 +2,7 @@
 //!
 //! Owns these edits. Must not rewrite what the target takes as it is.
 
-use super::request_encode::{NEWER_LIMIT, REFUSED, limit_name};
+use super::request_encode::{IGNORED, NEWER_LIMIT, NO_SAMPLING, REFUSED, limit_name};
 use crate::codec::{Envelope, OutputLimitName, Profile};
 use crate::splice::Edits;
 use crate::veil;
@@ -11,6 +11,20 @@ use bytes::Bytes;
 use trunkline_model::capability::Support;
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::warning::Warning;
+
+/// Parameters without which the answer would be another one, and the values that say nothing.
+const NEEDED: [&str; 6] = ["tools", "functions", "n", "stop", "logprobs", "response_format"];
+const SAYS_NOTHING: [&[u8]; 4] = [b"null", b"[]", b"1", b"false"];
+
+/// Whether a request body may pass to a provider as it is. Where the target refuses what cannot be left out, the encoder says so.
+#[must_use]
+pub fn may_pass(operation: Operation, envelope: &Envelope, body: &[u8], profile: &Profile) -> bool {
+    let is_said = |name: &str| {
+        let value = envelope.field(body, name).and_then(|field| body.get(field.value.clone()));
+        value.is_some_and(|value| !SAYS_NOTHING.contains(&value))
+    };
+    operation != Operation::Chat || !NEEDED.iter().any(|name| profile.refuses(name) && is_said(name))
+}
 
 /// What changes of a body on its way to a target of the same dialect.
 #[must_use]
@@ -41,8 +55,17 @@ pub fn pass_edits(envelope: &Envelope, body: &[u8], profile: &Profile, delivery:
         {
             continue;
         }
+        // Left out above, and told.
+        if name == "top_k" && is_chat && profile.sampling == Support::No {
+            continue;
+        }
         if edits.remove(envelope, body, name) {
             edits.warnings.push(Warning::dropped(name.clone(), REFUSED));
+        }
+    }
+    for name in &profile.ignored {
+        if envelope.field(body, name).is_some() {
+            edits.warnings.push(Warning::dropped(name.clone(), IGNORED));
         }
     }
     for (ours, theirs) in &profile.renamed {
@@ -109,14 +132,21 @@ fn with_usage(given: &[u8]) -> Bytes {
 }
 
 fn sampling(edits: &mut Edits, envelope: &Envelope, body: &[u8]) {
-    for name in ["temperature", "top_p", "top_k"] {
+    // What such models do anyway, and accept said.
+    const ONE: &[&[u8]] = &[b"1", b"1.0", b"null"];
+    const ZERO: &[&[u8]] = &[b"0", b"0.0", b"null"];
+    for (name, usual) in [
+        ("temperature", ONE),
+        ("top_p", ONE),
+        ("top_k", &[]),
+        ("frequency_penalty", ZERO),
+        ("presence_penalty", ZERO),
+    ] {
         let Some(field) = envelope.field(body, name) else { continue };
-        // One is what such models do anyway, and they accept it said.
         let given = body.get(field.value.clone()).unwrap_or_default();
-        if name != "top_k" && matches!(given, b"1" | b"1.0" | b"null") {
-            continue;
+        if !usual.contains(&given) {
+            edits.remove(envelope, body, name);
+            edits.warnings.push(Warning::dropped(name, NO_SAMPLING));
         }
-        edits.remove(envelope, body, name);
-        edits.warnings.push(Warning::dropped(name, "the model does not take sampling parameters"));
     }
 }

@@ -20,6 +20,10 @@ use trunkline_model::warning::Warning;
 
 /// Why a refused parameter was left out.
 pub(super) const REFUSED: &str = "the target refuses it";
+/// Why a parameter that is sent counts as left out.
+pub(super) const IGNORED: &str = "the target takes it and does nothing with it";
+/// Why a parameter of sampling is left out.
+pub(super) const NO_SAMPLING: &str = "the model does not take sampling parameters";
 
 /// Why the older name of the output limit was.
 pub(super) const NEWER_LIMIT: &str = "`max_completion_tokens`, its newer name, says something else";
@@ -110,6 +114,9 @@ pub(super) fn write_extras(
         } else if profile.refuses(&extra.name) {
             warnings.dropped(extra.name.clone(), REFUSED);
         } else {
+            if profile.ignores(&extra.name) {
+                warnings.dropped(extra.name.clone(), IGNORED);
+            }
             body.raw(renamed(profile, &extra.name), extra.value.text());
         }
     }
@@ -127,7 +134,15 @@ impl Parameters<'_, '_> {
         if self.profile.refuses(name) {
             self.warnings.dropped(name, REFUSED);
         } else {
+            self.note_ignored(name);
             value(self.body.key(renamed(self.profile, name)));
+        }
+    }
+
+    /// What is taken and has no effect is sent all the same: the target's documentation may be behind.
+    fn note_ignored(&mut self, name: &'static str) {
+        if self.profile.ignores(name) {
+            self.warnings.dropped(name, IGNORED);
         }
     }
 
@@ -141,6 +156,7 @@ impl Parameters<'_, '_> {
             let reason = "the target refuses it; leave it out or choose another model".to_owned();
             return Err(EncodeError::Unsupported { feature: name.to_owned(), reason });
         }
+        self.note_ignored(name);
         value(self.body.key(renamed(self.profile, name)));
         Ok(())
     }
@@ -209,6 +225,12 @@ impl Parameters<'_, '_> {
             let name = limit_name(self.profile);
             self.write(name, |out| crate::write::whole(out, limit));
         }
+        if let Some(most) = self.profile.most_stops
+            && chat.stop.len() > most as usize
+        {
+            let reason = format!("the target takes at most {most} stop texts");
+            return Err(EncodeError::Unsupported { feature: "stop".to_owned(), reason });
+        }
         if !chat.stop.is_empty() {
             self.write_needed("stop", |out| array(out, &chat.stop, string))?;
         }
@@ -235,21 +257,24 @@ impl Parameters<'_, '_> {
                 Some(value) if takes_sampling => self.write(name, |out| float(out, value)),
                 // One is what such models do anyway.
                 Some(1.0) => {}
-                Some(_) => self.warnings.dropped(name, "the model does not take sampling parameters"),
+                Some(_) => self.warnings.dropped(name, NO_SAMPLING),
             }
         }
         match sampling.top_k {
             None => {}
             Some(count) if takes_sampling => self.write("top_k", |out| crate::write::whole(out, count)),
-            Some(_) => self.warnings.dropped("top_k", "the model does not take sampling parameters"),
+            Some(_) => self.warnings.dropped("top_k", NO_SAMPLING),
         }
         let penalties = [
             ("frequency_penalty", sampling.frequency_penalty),
             ("presence_penalty", sampling.presence_penalty),
         ];
         for (name, value) in penalties {
-            if let Some(value) = value {
-                self.write(name, |out| float(out, value));
+            match value {
+                None => {}
+                Some(value) if takes_sampling => self.write(name, |out| float(out, value)),
+                Some(0.0) => {}
+                Some(_) => self.warnings.dropped(name, NO_SAMPLING),
             }
         }
         if let Some(seed) = sampling.seed {

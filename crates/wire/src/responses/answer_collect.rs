@@ -4,7 +4,7 @@
 //! stream would have given, so that nothing behind the decoder has a second path.
 
 use super::answer_decode::{Head, failure_in, start_of};
-use super::usage::WireUsage;
+use super::usage;
 use crate::codec::{Decode, Frame};
 use crate::openai;
 use serde::Deserialize;
@@ -308,8 +308,8 @@ impl Decode for Decoder {
             called |= item.is_call();
             item.events(&mut parts, events)?;
         }
-        if let Some(usage) = head.usage.and_then(|usage| WireUsage::read(usage.get())) {
-            events.push(Event::Usage(usage.classes()));
+        if let Some(usage) = usage::told(&head) {
+            events.push(Event::Usage(usage));
         }
         events.push(parts.finish(false, &head, called));
         events.push(Event::End);

@@ -6,7 +6,7 @@
 
 use super::answer_collect::{Items, Parts, string};
 use super::error::failure_of;
-use super::usage::WireUsage;
+use super::usage;
 use crate::codec::{Decode, Frame};
 use crate::openai;
 use serde::Deserialize;
@@ -66,6 +66,8 @@ pub(super) struct Head<'a> {
     pub(super) incomplete_details: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) service_tier: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) output: Option<&'a RawValue>,
 }
@@ -170,8 +172,8 @@ impl Decoder {
             return Err(failure);
         }
         self.parts.close(events);
-        if let Some(usage) = head.usage.and_then(|usage| WireUsage::read(usage.get())) {
-            events.push(Event::Usage(usage.classes()));
+        if let Some(usage) = usage::told(&head) {
+            events.push(Event::Usage(usage));
         }
         events.push(self.parts.finish(kind == "response.incomplete", &head, self.called));
         self.finish(events);

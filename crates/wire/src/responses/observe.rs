@@ -6,7 +6,7 @@
 use super::answer_collect::string;
 use super::answer_decode::{Head, failure_in};
 use super::error::failure_of;
-use super::usage::WireUsage;
+use super::usage;
 use crate::codec::{Frame, Observe, Seen, Summary};
 use crate::openai;
 use crate::scan::reader::{Fault, Kind, Reader};
@@ -100,8 +100,7 @@ impl Observer {
     }
 
     fn ended(&mut self, kind: &str, head: &Head<'_>) {
-        let usage = head.usage.and_then(|usage| WireUsage::read(usage.get()));
-        self.summary.usage = usage.map(|usage| usage.classes());
+        self.summary.usage = usage::told(head);
         let is_incomplete =
             kind == "response.incomplete" || string(head.status).as_deref() == Some("incomplete");
         let is_filtered =

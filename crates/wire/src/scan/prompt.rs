@@ -6,8 +6,13 @@
 
 use super::reader::{Fault, Kind, Reader};
 use super::string_of;
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::shape::Shape;
+
+/// Made once: making it takes longer than looking through a call.
+static SIGNATURE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"thought_signature\""));
 
 /// What was counted in one section of a request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,8 +80,7 @@ impl Tally {
                     self.text_bytes += value.len() as u64;
                 }
                 // Look-alikes hang thought signatures on tool calls.
-                self.has_opaque_state |=
-                    memchr::memmem::find(value.as_bytes(), b"\"thought_signature\"").is_some();
+                self.has_opaque_state |= SIGNATURE.find(value.as_bytes()).is_some();
             }
             Meaning::Opaque => {
                 self.has_opaque_state |= !matches!(reader.skip()?, "null" | "\"\"" | "[]");

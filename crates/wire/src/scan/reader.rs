@@ -5,7 +5,7 @@
 //! bulk of every prompt: how they are passed over is `specials`' own matter.
 
 use super::keys::{Keys, repeated};
-use super::specials::{STEP, pass_escapes, plain_prefix, specials_of_step};
+use super::specials::{STEP, pass_text, specials_of_step};
 use super::strings::{LongStrings, Strings};
 use super::unescape::unescape;
 use crate::codec::BadRequest;
@@ -61,13 +61,6 @@ pub(crate) enum Escapes {
     Letters,
     /// Some are by number, and may be halves of a character.
     Numbers,
-}
-
-impl Escapes {
-    /// With the escape whose letter follows at an offset.
-    pub(crate) fn and(self, bytes: &[u8], letter: usize) -> Self {
-        if self == Self::Numbers || bytes.get(letter) == Some(&b'u') { Self::Numbers } else { Self::Letters }
-    }
 }
 
 /// A string in place.
@@ -197,19 +190,13 @@ impl<'a> Reader<'a> {
     fn pass_string(&mut self) -> Result<Escapes, Fault> {
         let bytes = self.text.as_bytes();
         let start = self.at + 1;
-        let mut at = start;
-        let mut escapes = Escapes::None;
         // Keys and other short strings end within the first step.
-        if let Some(step) = bytes.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) {
+        if let Some(step) = bytes.get(start..).and_then(|rest| rest.first_chunk::<STEP>()) {
             let specials = specials_of_step(step);
-            if specials == 0 {
-                at += STEP;
-            } else {
-                at += specials.trailing_zeros() as usize;
-                if bytes[at] == b'"' {
-                    self.at = at + 1;
-                    return Ok(escapes);
-                }
+            let end = start + specials.trailing_zeros() as usize;
+            if specials != 0 && bytes[end] == b'"' {
+                self.at = end + 1;
+                return Ok(Escapes::None);
             }
         }
         if let Some((end, escapes)) = self.strings.end_of(start)
@@ -218,39 +205,38 @@ impl<'a> Reader<'a> {
             self.at = end + 1;
             return Ok(escapes);
         }
-        loop {
-            at += plain_prefix(&bytes[at..]);
-            match bytes.get(at) {
-                Some(b'"') => {
-                    self.strings.ended(start, at, escapes);
-                    self.at = at + 1;
-                    return Ok(escapes);
-                }
-                Some(b'\\') => {
-                    let mut check = |found: usize| {
-                        escapes = escapes.and(bytes, found + 1);
-                        self.escape(found)
-                    };
-                    at = check(at)?;
-                    at = pass_escapes(bytes, at, check)?;
-                }
-                Some(_) => {
-                    return Err(syntax_error(self.text, at, "control characters in strings to be escaped"));
-                }
-                None => return Err(syntax_error(self.text, at, "`\"` at the end of a string")),
+        let mut by_numbers = false;
+        let passed = pass_text(bytes, start, |backslash| {
+            by_numbers |= bytes.get(backslash + 1) == Some(&b'u');
+            self.check_escape(backslash)
+        })?;
+        let escapes = match passed.has_escapes {
+            false => Escapes::None,
+            true if by_numbers => Escapes::Numbers,
+            true => Escapes::Letters,
+        };
+        match bytes.get(passed.end) {
+            Some(b'"') => {
+                self.strings.ended(start, passed.end, escapes);
+                self.at = passed.end + 1;
+                Ok(escapes)
             }
+            Some(_) => {
+                Err(syntax_error(self.text, passed.end, "control characters in strings to be escaped"))
+            }
+            None => Err(syntax_error(self.text, passed.end, "`\"` at the end of a string")),
         }
     }
 
-    /// Checks the escape whose backslash is at `at`; gives the offset after it.
-    fn escape(&self, at: usize) -> Result<usize, Fault> {
+    /// Checks the escape whose backslash is at `at`.
+    fn check_escape(&self, at: usize) -> Result<(), Fault> {
         let bytes = self.text.as_bytes();
         match bytes.get(at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
             Some(b'u') => {
                 let digits = bytes.get(at + 2..at + 6).unwrap_or_default();
                 if digits.len() == 4 && digits.iter().all(u8::is_ascii_hexdigit) {
-                    Ok(at + 6)
+                    Ok(())
                 } else {
                     let valid = digits.iter().take_while(|digit| digit.is_ascii_hexdigit()).count();
                     Err(syntax_error(self.text, at + 2 + valid, "four hexadecimal digits after `\\u`"))

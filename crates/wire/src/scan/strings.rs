@@ -6,6 +6,7 @@
 
 use super::reader::Escapes;
 use smallvec::SmallVec;
+use trunkline_model::excerpt::Excerpt;
 
 /// Shorter strings are as soon passed over as looked up, in bytes.
 const LONG: usize = 64;
@@ -42,15 +43,17 @@ impl LongStrings {
         self.length == body.len() && self.address == body.as_ptr().addr()
     }
 
-    /// The longest of them, as it stands in the body; `None` where none is long, or of another body.
+    /// How the longest of them begins, as it stands in the body; `None` where none is long, or of another body.
     #[must_use]
-    pub fn longest<'b>(&self, body: &'b [u8]) -> Option<&'b str> {
+    pub fn longest(&self, body: &[u8]) -> Option<Excerpt> {
         if !self.are_of(body) {
             return None;
         }
         let longest = self.list.iter().max_by_key(|long| long.length)?;
         let start = longest.start as usize;
-        std::str::from_utf8(body.get(start..start + longest.length as usize)?).ok()
+        let kept = body.get(start..start + (longest.length as usize).min(Excerpt::LONGEST))?;
+        // A character that is cut at the end is left out.
+        Some(Excerpt::from(kept.utf8_chunks().next()?.valid()))
     }
 
     /// Notes a string that was read.

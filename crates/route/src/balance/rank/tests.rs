@@ -79,7 +79,8 @@ fn busy(outstanding: u32) -> View {
 }
 
 fn slow(milliseconds: u64, outstanding: u32) -> View {
-    View { latency: Some(Duration::from_millis(milliseconds)), outstanding, ..View::FRESH }
+    let latency = Some(Duration::from_millis(milliseconds));
+    View { latency, whole_latency: latency, outstanding, ..View::FRESH }
 }
 
 fn near(one: f64, other: f64) -> bool {
@@ -207,6 +208,7 @@ fn member() -> impl Strategy<Value = (u32, View)> {
                 availability,
                 outstanding,
                 latency: latency.map(Duration::from_millis),
+                whole_latency: latency.map(Duration::from_millis),
                 headroom: f32::from(headroom) / 4.0,
                 failures: 0,
             };

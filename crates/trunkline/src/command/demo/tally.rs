@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use trunkline_config::Snapshot;
 use trunkline_model::catalogue::{ModelEntry, ServiceTier, TokenCounts, price};
-use trunkline_model::dialect::{Dialect, Operation};
+use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::FailureClass;
 use trunkline_model::id::{Name, RequestId};
 use trunkline_model::money::NanoDollars;
@@ -260,7 +260,7 @@ impl Tally {
         for attempt in &record.attempts {
             if let Some(deployment) = self.deployments.iter_mut().find(|known| known.id == attempt.deployment)
             {
-                deployment.count(attempt);
+                deployment.count(attempt, record.delivery);
             }
         }
         self.choice(record);
@@ -354,12 +354,14 @@ impl DeploymentTally {
         Self { id, calls: 0, failures: 0, tokens: 0, cost: NanoDollars::ZERO, first_tokens: VecDeque::new() }
     }
 
-    fn count(&mut self, attempt: &AttemptRecord) {
+    fn count(&mut self, attempt: &AttemptRecord, delivery: Delivery) {
         self.calls += 1;
         self.failures += u64::from(attempt.failure.is_some_and(is_trouble));
         self.tokens += attempt.usage.total();
         self.cost += attempt.cost.amount.unwrap_or(NanoDollars::ZERO);
-        if let Some(first) = attempt.phases.first_token_us {
+        // That of a whole answer is the time of the answer.
+        let first = attempt.phases.first_token_us.filter(|_| delivery == Delivery::Stream);
+        if let Some(first) = first {
             self.first_tokens.push_front(first);
             self.first_tokens.truncate(SAMPLES);
         }

@@ -1,0 +1,143 @@
+//! One HTTP/2 connection from its first byte to its last.
+//!
+//! Owns its limits and its end: a client that opens no stream for too long, or any when the gateway stops, is told to go
+//! (GOAWAY). Must not know requests. The library waits for the client to confirm that it was told, for as long as the connection
+//! lives; a client that rests does not read, so it confirms nothing, and a rest would outlast a whole drain. Here a short
+//! silence with nothing open is enough.
+
+use super::farewell::Farewell;
+use super::pieces::Pieces;
+use super::presence::Presence;
+use super::stream::{Flow, Streams};
+use crate::body::AnswerBody;
+use crate::service;
+use crate::state::Gateway;
+use crate::stop::Bell;
+use crate::taker::{Taker, Taking};
+use crate::traffic::Carried;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
+use pin_project_lite::pin_project;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::net::TcpStream;
+use tokio::time::{Duration, Instant, Sleep, sleep};
+use trunkline_net::Joined;
+
+/// Most streams of one connection.
+const MOST_STREAMS: u32 = 1_000;
+/// The least time that a client has to answer a ping: one that is short of processor time has not gone.
+const LEAST_PATIENCE_WITH_PONGS: Duration = Duration::from_secs(5);
+/// How long a client that was told to go, has nothing open and says nothing is waited for.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Who is served.
+pub(crate) struct Served {
+    /// The socket.
+    pub socket: TcpStream,
+    /// How long a client may rest, say nothing and take nothing.
+    pub patience: Duration,
+    /// The largest head of a request, in bytes.
+    pub largest_head: u32,
+}
+
+/// Serves a connection to its end. `stopping` resolves when the gateway begins to stop.
+///
+/// # Errors
+/// What the connection broke with.
+pub(crate) async fn serve(
+    gateway: Arc<Gateway>,
+    served: Served,
+    bell: Bell,
+    stopping: impl Future<Output = ()>,
+) -> Result<(), hyper::Error> {
+    let Served { socket, patience, largest_head } = served;
+    let presence = Arc::new(Presence::new());
+    let taking = Arc::new(Taking::new(patience));
+    let taker = Taker::new(Joined::new(socket), Arc::clone(&taking), Arc::clone(&gateway.traffic));
+    let socket = Farewell::new(taker, Arc::clone(&presence));
+    let (streams, for_streams) = (Arc::clone(&presence), Arc::clone(&taking));
+    let service = service_fn(move |request| {
+        let flow = Arc::new(Flow::new(Taking::stream(&for_streams)));
+        streams.announce(Arc::clone(&flow));
+        let (gateway, underway) = (Arc::clone(&gateway), gateway.traffic.request());
+        Box::pin(async move {
+            let response = service::answer(gateway, request, Arc::clone(flow.taking())).await;
+            let body = |body: AnswerBody| Pieces::new(Carried::new(body, underway), flow);
+            Ok::<_, Infallible>(response.map(body))
+        })
+    });
+    let mut builder = Builder::new(Streams::new(bell, Arc::clone(&presence)));
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(largest_head)
+        .max_concurrent_streams(MOST_STREAMS)
+        .keep_alive_interval(patience)
+        .keep_alive_timeout(patience.max(LEAST_PATIENCE_WITH_PONGS));
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
+    Tended { connection, stopping, presence, taking, patience, timer: Box::pin(sleep(patience)), told: None }
+        .await
+}
+
+pin_project! {
+    /// A connection that is told when to go.
+    struct Tended<C, S> {
+        #[pin]
+        connection: C,
+        #[pin]
+        stopping: S,
+        presence: Arc<Presence>,
+        taking: Arc<Taking>,
+        patience: Duration,
+        timer: Pin<Box<Sleep>>,
+        // It was told to go; how often it had been heard when that was last looked at.
+        told: Option<u32>,
+    }
+}
+
+impl<C: GracefulConnection, S: Future<Output = ()>> Future for Tended<C, S> {
+    type Output = C::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
+        let mut this = self.project();
+        if this.told.is_none() && this.stopping.poll(context).is_ready() {
+            this.connection.as_mut().graceful_shutdown();
+            *this.told = Some(this.presence.reads());
+            this.timer.as_mut().reset(Instant::now() + GRACE);
+        }
+        loop {
+            // Asked first: what a stream leaves as it ends is written by the poll that follows.
+            let is_empty = this.presence.is_empty();
+            if let Poll::Ready(ended) = this.connection.as_mut().poll(context) {
+                return Poll::Ready(ended);
+            }
+            if this.timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            let due = if let Some(before) = *this.told {
+                let reads = this.presence.reads();
+                if is_empty && this.presence.is_empty() && !this.taking.is_full() && reads == before {
+                    return Poll::Ready(Ok(()));
+                }
+                *this.told = Some(reads);
+                now + GRACE
+            } else {
+                match this.presence.empty_since().map(|since| since + *this.patience) {
+                    None => now + *this.patience,
+                    Some(due) if due > now => due,
+                    Some(_) => {
+                        this.connection.as_mut().graceful_shutdown();
+                        *this.told = Some(this.presence.reads());
+                        now + GRACE
+                    }
+                }
+            };
+            this.timer.as_mut().reset(due);
+        }
+    }
+}
