@@ -121,11 +121,9 @@ async fn dispatch(
             placed(&gateway, Dialect::Responses, answering).await
         }
         Endpoint::Batches(call) => {
-            let most = gateway.most_open();
             let dialect = call.dialect();
-            let Some(_place) = gateway.enter(most) else { return overloaded(dialect, most) };
-            let answering = Box::pin(batches::answer(Arc::clone(&gateway), call, parts, body));
-            before_stop(&gateway, dialect, answering).await
+            let answering = batches::answer(Arc::clone(&gateway), call, parts, body);
+            placed(&gateway, dialect, answering).await
         }
         Endpoint::Models(dialect) => models::answer(&gateway, dialect, None, &parts.headers, query),
         Endpoint::Model(dialect, name) => {
