@@ -14,6 +14,7 @@ from harness import kept, raises, same
 from processes import KEY
 import openai_cases
 
+NO_COUNT = "the provider does not count tokens"
 NO_REASONING = "chat completions of this vendor show no reasoning"
 
 
@@ -223,7 +224,7 @@ def responses_retrieve_and_delete(target):
     raises(openai.NotFoundError, lambda: client().responses.retrieve(unkept.id), 404)
 
 
-@case("responses", mistral="the provider does not count tokens", cohere="the provider does not count tokens")
+@case("responses", mistral=NO_COUNT, cohere=NO_COUNT, **{"chat-only": NO_COUNT})
 def responses_input_tokens(target):
     model = target.model(target.chat)
     count = client().responses.input_tokens.count(model=model, input="Hello there", instructions="Be kind.")
@@ -232,6 +233,25 @@ def responses_input_tokens(target):
     same(count.input_tokens, made.usage.input_tokens)
     longer = client().responses.input_tokens.count(model=model, input="Go on", previous_response_id=made.id)
     assert longer.input_tokens > count.input_tokens, (longer, count)
+
+
+@case("responses")
+def responses_conversations(target):
+    kept = client().conversations.create(metadata={"topic": "demo"}, items=[{"role": "user", "content": "First"}])
+    same((kept.object, kept.metadata), ("conversation", {"topic": "demo"}))
+    made = create(target, "[[sim: echo]] Second", conversation=kept.id)
+    same(made.conversation.id, kept.id)
+    events = list(create(target, "Third", conversation=kept.id, stream=True))
+    same(events[-1].response.conversation.id, kept.id)
+    items = list(client().conversations.items.list(kept.id, order="asc"))
+    texts = [item.content[0].text for item in items if item.type == "message" and item.role == "user"]
+    same(texts, ["First", "[[sim: echo]] Second", "Third"])
+    same(client().conversations.items.retrieve(items[0].id, conversation_id=kept.id).id, items[0].id)
+    more = client().conversations.items.create(kept.id, items=[{"role": "user", "content": "Fourth"}])
+    same(client().conversations.items.delete(more.first_id, conversation_id=kept.id).id, kept.id)
+    same(client().conversations.update(kept.id, metadata={"topic": "other"}).metadata, {"topic": "other"})
+    same(client().conversations.delete(kept.id).deleted, True)
+    raises(openai.NotFoundError, lambda: client().conversations.retrieve(kept.id), 404)
 
 
 @case("responses")

@@ -1,4 +1,4 @@
-//! What accounts say, across restarts: money spent under daily caps, and how checks fared.
+//! What accounts say, across restarts: money spent under daily caps, how checks fared, and who made the sealed state of conversations.
 //!
 //! Owns gathering what changed, the form in which it is kept, and taking it up again. Must not decide what may be spent: that is
 //! each account's. Non-obvious: calls under way are kept as all they can cost, so that a process that is killed leaves an account
@@ -24,6 +24,9 @@ const CLASSIFIER: &str = "classifier";
 const ROUTE: &str = "route";
 /// How the checks of a route's cascade fared; of every day.
 const AUDIT: &str = "audit";
+
+/// Who made sealed state, page by page.
+const SEALED: &str = "sealed";
 
 /// What was kept last.
 #[derive(Debug, Default)]
@@ -76,6 +79,15 @@ fn all(gateway: &Gateway, generation: &Generation, today: u64) -> Vec<Account> {
             accounts.extend(account(AUDIT, name, today, &saved));
         }
     }
+    for (page, day, state) in generation.makers.saved() {
+        let name = Name::from(page.to_string());
+        let (kind, state) = (SEALED.to_owned(), state.to_string());
+        accounts.push((
+            SEALED,
+            Name::clone(&name),
+            StoredAccount { kind, name: name.to_string(), day, state },
+        ));
+    }
     // Of a day that is over nothing has to be known, and an account nobody used yet is of no day.
     accounts.retain(|(_, _, account)| account.day + 1 >= today);
     accounts
@@ -92,7 +104,8 @@ pub(crate) fn restore(gateway: &Gateway, stored: &[StoredAccount]) {
     let day = today();
     let mut kept = gateway.kept_accounts.0.lock();
     for account in stored {
-        let Some(kind) = [SHADOW, CLASSIFIER, ROUTE, AUDIT].into_iter().find(|kind| *kind == account.kind)
+        let Some(kind) =
+            [SHADOW, CLASSIFIER, ROUTE, AUDIT, SEALED].into_iter().find(|kind| *kind == account.kind)
         else {
             continue;
         };
@@ -108,6 +121,12 @@ pub(crate) fn restore(gateway: &Gateway, stored: &[StoredAccount]) {
             ROUTE if account.day == day => {
                 if let Some(sum) = amount() {
                     gateway.spend.restore(Name::clone(&name), day, sum);
+                }
+            }
+            SEALED => {
+                let page = account.name.parse().unwrap_or(usize::MAX);
+                if !gateway.generation().makers.restore(page, &account.state) {
+                    unusable(SEALED, &name);
                 }
             }
             _ => {}

@@ -14,10 +14,6 @@ const OPENAI: List = &[
         "chat/completions/",
         "stored chat completions stay with the provider that made them; `/v1/responses` keeps answers here",
     ),
-    (
-        "conversations",
-        "stored conversations stay with one provider; chain responses with `previous_response_id`",
-    ),
     ("uploads", "files come in one piece, to `/v1/files`"),
     ("vector_stores", "vector stores stay with one provider"),
     ("assistants", "assistants stay with one provider; `/v1/responses` serves conversations and tools"),
@@ -97,8 +93,8 @@ mod tests {
     fn what_one_provider_keeps_is_told_with_the_way_to_it() {
         let told = |path, dialect| advice(path, dialect).unwrap_or_default();
         insta::assert_snapshot!(
-            told("/v1/conversations/conv_1/items", Dialect::OpenAi),
-            @"stored conversations stay with one provider; chain responses with `previous_response_id`; to ask a provider for it, send it to `/passthrough/PROVIDER/conversations/conv_1/items`"
+            told("/v1/vector_stores/vs_1/files", Dialect::OpenAi),
+            @"vector stores stay with one provider; to ask a provider for it, send it to `/passthrough/PROVIDER/vector_stores/vs_1/files`"
         );
         insta::assert_snapshot!(
             told("/upload/v1beta/files", Dialect::Gemini),

@@ -4,6 +4,7 @@
 //! two of them (`/v1/models`) belong to several protocols, told apart by headers.
 
 use crate::batches::{self, BatchCall};
+use crate::responses::{ConversationCall, find_conversation};
 use http::{HeaderMap, Method};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_wire::codec::PathParts;
@@ -22,6 +23,8 @@ pub(crate) enum Endpoint {
     },
     /// A stored response.
     Response(String, ResponseVerb),
+    /// A stored conversation, or a new one.
+    Conversations(ConversationCall),
     /// A file or a batch, or all of them.
     Batches(BatchCall),
     /// The list of models and routes.
@@ -137,6 +140,9 @@ pub(crate) fn find(
             Some(found) => found,
             None => return Err(NoEndpoint::Path { dialect: Dialect::Responses }),
         },
+        _ if let Some((call, allowed)) = find_conversation(method, path) => {
+            (Endpoint::Conversations(call), allowed)
+        }
         _ if let Some(operation) = relayed(path) => (inference(Dialect::OpenAi, operation), Method::POST),
         _ if batches::is_ours(path, spoken()) => match batches::find(method, path) {
             Some((call, allowed)) => (Endpoint::Batches(call), allowed),
@@ -151,7 +157,7 @@ pub(crate) fn find(
         Endpoint::Inference { dialect, .. } | Endpoint::Models(dialect) | Endpoint::Model(dialect, _) => {
             *dialect
         }
-        Endpoint::Response(..) => Dialect::Responses,
+        Endpoint::Response(..) | Endpoint::Conversations(_) => Dialect::Responses,
         Endpoint::Batches(call) => call.dialect(),
         _ => spoken(),
     };

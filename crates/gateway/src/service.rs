@@ -116,12 +116,14 @@ async fn dispatch(
             let answering = responses::answer(Arc::clone(&gateway), &id, verb, &parts.headers, query);
             before_stop(&gateway, Dialect::Responses, answering).await
         }
+        Endpoint::Conversations(call) => {
+            let answering = responses::answer_conversation(Arc::clone(&gateway), call, parts, body);
+            placed(&gateway, Dialect::Responses, answering).await
+        }
         Endpoint::Batches(call) => {
-            let most = gateway.most_open();
             let dialect = call.dialect();
-            let Some(_place) = gateway.enter(most) else { return overloaded(dialect, most) };
-            let answering = Box::pin(batches::answer(Arc::clone(&gateway), call, parts, body));
-            before_stop(&gateway, dialect, answering).await
+            let answering = batches::answer(Arc::clone(&gateway), call, parts, body);
+            placed(&gateway, dialect, answering).await
         }
         Endpoint::Models(dialect) => models::answer(&gateway, dialect, None, &parts.headers, query),
         Endpoint::Model(dialect, name) => {
@@ -133,11 +135,9 @@ async fn dispatch(
             before_stop(&gateway, Dialect::OpenAi, answering).await
         }
         Endpoint::Feedback => {
-            let most = gateway.most_open();
-            let Some(_place) = gateway.enter(most) else { return overloaded(Dialect::OpenAi, most) };
             let query = query.map(ToOwned::to_owned);
-            let answering = Box::pin(feedback::take(Arc::clone(&gateway), parts.headers, query, body));
-            before_stop(&gateway, Dialect::OpenAi, answering).await
+            let answering = feedback::take(Arc::clone(&gateway), parts.headers, query, body);
+            placed(&gateway, Dialect::OpenAi, answering).await
         }
         Endpoint::Door => respond::text(StatusCode::OK, DOOR),
         Endpoint::Health => respond::text(StatusCode::OK, "ok\n"),
@@ -156,6 +156,17 @@ async fn dispatch(
             response
         }
     }
+}
+
+/// As [`before_stop`], for a request whose body has to be waited for.
+async fn placed(
+    gateway: &Arc<Gateway>,
+    dialect: Dialect,
+    answering: impl Future<Output = Response<AnswerBody>>,
+) -> Response<AnswerBody> {
+    let most = gateway.most_open();
+    let Some(_place) = gateway.enter(most) else { return overloaded(dialect, most) };
+    before_stop(gateway, dialect, Box::pin(answering)).await
 }
 
 /// Waits for an answer of an endpoint without a record of its own, but not past the stop.
@@ -187,7 +198,7 @@ fn no_endpoint(none: &NoEndpoint, path: &str, method: &Method) -> Response<Answe
                 return respond::error(*dialect, id, &ClientError::new(ErrorCode::NotFound, message));
             }
             let message = format!(
-                "there is no endpoint `{path}`; there are /v1/chat/completions, /v1/responses, /v1/messages, /v1/completions, /v1/embeddings, /v1/rerank, /v1/moderations, /v1/images/*, /v1/audio/*, /v1/files, /v1/batches, /v1/messages/batches, /v1/models, the Gemini methods under /v1beta/models and /passthrough/PROVIDER/"
+                "there is no endpoint `{path}`; there are /v1/chat/completions, /v1/responses, /v1/conversations, /v1/messages, /v1/completions, /v1/embeddings, /v1/rerank, /v1/moderations, /v1/images/*, /v1/audio/*, /v1/files, /v1/batches, /v1/messages/batches, /v1/models, the Gemini methods under /v1beta/models and /passthrough/PROVIDER/"
             );
             respond::error(*dialect, id, &ClientError::new(ErrorCode::NotFound, message))
         }

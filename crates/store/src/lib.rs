@@ -30,4 +30,4 @@ pub use learning::{
 };
 pub use query::{Page, Query};
 pub use recorder::{Recorder, RecorderStats, Settings, StoreError, StoreKind, search_file};
-pub use responses::{ResponseSettings, Responses, StoredResponse};
+pub use responses::{Addition, Conversation, MOST_ITEMS, ResponseSettings, Responses, StoredResponse};

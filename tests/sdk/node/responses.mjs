@@ -38,6 +38,17 @@ declare("input_tokens", none("does not count tokens", "mistral", "cohere"), asyn
   same(count.input_tokens, (await create(target, "Hello there")).usage.input_tokens);
 });
 
+declare("conversations", none("the simulator keeps no conversations", "straight"), async (target) => {
+  const { conversations } = client(target);
+  const kept = await conversations.create({ items: [{ role: "user", content: "First" }] });
+  same((await create(target, "Second", { conversation: kept.id })).conversation.id, kept.id);
+  const items = await h.collect(conversations.items.list(kept.id, { order: "asc" }));
+  const texts = items.filter((item) => item.role === "user").map((item) => item.content[0].text);
+  same(texts, ["First", "Second"]);
+  same((await conversations.delete(kept.id)).deleted, true);
+  await raises(OpenAI.NotFoundError, () => conversations.retrieve(kept.id), 404);
+});
+
 declare("usage", async (target) => {
   const { usage } = await create(target, "Hello there");
   same(usage.total_tokens, usage.input_tokens + usage.output_tokens);

@@ -4,17 +4,21 @@
 //! same dialect was asked something else than the client asked us, and kept where the client wants it kept. Must not hold an answer
 //! back: a stream's frames leave as they come.
 
-use super::turn::Turn;
+use super::conversations::is_kept;
+use super::turn::{Turn, outputs};
 use crate::body::{AnswerBody, Pieces, Rope};
 use crate::clock;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::Response;
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use trunkline_store::{Responses, StoredResponse};
+use trunkline_store::{Addition, Responses, StoredResponse};
 use trunkline_wire::frame::{Framer, Framing, RawFrame};
-use trunkline_wire::responses::{Patch, failed, patch_event, patch_response, response_id};
+use trunkline_wire::responses::{
+    Patch, failed, input_items, patch_event, patch_response, response_id, stable_tail,
+};
 
 /// The largest frame looked into.
 const LARGEST_FRAME: usize = 64 * 1024 * 1024;
@@ -52,8 +56,25 @@ impl Keeper {
         Some(found.object.clone())
     }
 
+    /// Adds a complete answer to the conversation that its request names. It is noted here and found from now on; a thread that
+    /// may wait for the database puts it in its place.
+    fn add(&self, object: &[u8], status: &str) {
+        if !matches!(status, "completed" | "incomplete") {
+            return;
+        }
+        let Some(addition) = addition(&self.turn, &self.served, object) else { return };
+        self.responses.add_to_conversation(addition);
+        let responses = self.responses.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = responses.settle(clock::unix_seconds()) {
+                tracing::error!(%error, "an answer waits to be added to its conversation");
+            }
+        });
+    }
+
     /// Keeps an object, if it is to be kept.
     pub(crate) fn put(&self, object: Bytes, status: &str) {
+        self.add(&object, status);
         if !self.turn.store {
             return;
         }
@@ -71,6 +92,17 @@ impl Keeper {
             input: Bytes::copy_from_slice(&self.turn.input),
         });
     }
+}
+
+/// What a conversation has of an answer: what was asked, with ids, and what came.
+fn addition(turn: &Turn, served: &Served, object: &[u8]) -> Option<Addition> {
+    let (id, tail) = (turn.conversation.clone()?, stable_tail(&response_id(object)?));
+    let mut items = input_items(&turn.input, &tail);
+    items.extend(outputs(object).into_iter().filter(is_kept));
+    let is_sealed = |item: &Value| item.get("encrypted_content").is_some_and(Value::is_string);
+    let sealed = items.iter().any(is_sealed);
+    let maker = served.deployment.clone().zip(served.provider.clone()).filter(|_| sealed);
+    Some(Addition { owner: turn.owner.clone(), id, items, maker })
 }
 
 /// Corrects and keeps an answer.

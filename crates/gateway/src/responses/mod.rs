@@ -4,11 +4,13 @@
 //! answer is made: requests are expanded before the pipeline's stages go on, answers are kept as they pass.
 
 mod background;
+mod conversations;
 mod keep;
 mod retrieve;
 mod turn;
 
 pub(crate) use background::{Running, start};
+pub(crate) use conversations::{ConversationCall, answer as answer_conversation, find as find_conversation};
 pub(crate) use keep::{Keeper, Served, keep};
 pub(crate) use retrieve::answer;
 pub(crate) use turn::{Turn, expand};

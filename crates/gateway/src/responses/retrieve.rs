@@ -143,7 +143,7 @@ fn number(query: Option<&str>, name: &str) -> Result<Option<u64>, ClientError> {
 }
 
 /// A page of items, newest first unless the client wants it otherwise.
-fn page(mut items: Vec<Value>, query: Option<&str>) -> Result<Value, ClientError> {
+pub(super) fn page(mut items: Vec<Value>, query: Option<&str>) -> Result<Value, ClientError> {
     let limit =
         number(query, "limit")?.map_or(USUAL_PAGE, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     if !(1..=LONGEST_PAGE).contains(&limit) {

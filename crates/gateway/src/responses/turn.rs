@@ -4,6 +4,7 @@
 //! put into the request, so that any provider can answer it. Must not send anything. A request that names nothing stored keeps its
 //! bytes; what a provider must not do itself (store, run in the background) is edited where the body passes.
 
+use super::conversations;
 use super::look;
 use crate::accept::Accepted;
 use crate::authenticate::Identified;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::id::RequestId;
-use trunkline_store::StoredResponse;
+use trunkline_store::{Conversation, StoredResponse};
 use trunkline_wire::codec::{BadRequest, Envelope, Profile, ReasoningStyle};
 use trunkline_wire::dispatch;
 use trunkline_wire::places::Earlier;
@@ -36,6 +37,8 @@ pub(crate) struct Turn {
     pub background: bool,
     /// The response before it.
     pub previous: Option<String>,
+    /// The stored conversation that it goes on with and adds to.
+    pub conversation: Option<String>,
     /// What the request adds to the conversation.
     pub input: Bytes,
     /// What the answer repeats of the request.
@@ -101,6 +104,7 @@ pub(crate) async fn expand(
         store,
         background,
         previous,
+        conversation: None,
         input: input.unwrap_or_else(|| Bytes::from_static(b"[]")),
         echo: Arc::new(match id {
             Some(id) => echo.with_id(id),
@@ -108,16 +112,27 @@ pub(crate) async fn expand(
         }),
         bound: None,
     };
+    let stored = match raw(envelope, body, "conversation") {
+        Some(value) => conversations::named(gateway, &turn.owner, value).await?,
+        None => None,
+    };
+    turn.conversation = stored.as_ref().map(|stored| stored.id.clone());
     let chain = chain(gateway, &turn).await?;
-    let resolved = references(gateway, &turn, &chain).await?;
-    if turn.previous.is_some() || resolved.is_some() {
-        turn.bound = bound(&chain);
+    let resolved = references(gateway, &turn, &chain, stored.as_ref()).await?;
+    if turn.previous.is_some() || turn.conversation.is_some() || resolved.is_some() {
+        turn.bound = stored.as_ref().map_or_else(|| bound(&chain), sealed_in);
         if let Some(resolved) = resolved {
             turn.input = resolved;
         }
-        let list = conversation(&chain, &turn.input);
+        let list = match &stored {
+            Some(stored) => whole(&stored.items, &turn.input),
+            None => conversation(&chain, &turn.input),
+        };
         let mut edits = Edits::default();
         edits.remove(envelope, body, "previous_response_id");
+        if stored.is_some() {
+            edits.remove(envelope, body, "conversation");
+        }
         edits.set(envelope, body, "input", list);
         let expanded = join_rope(&edits.apply(body, envelope));
         accepted.envelope =
@@ -168,6 +183,7 @@ async fn references(
     gateway: &Gateway,
     turn: &Turn,
     chain: &[Arc<StoredResponse>],
+    stored: Option<&Conversation>,
 ) -> Result<Option<Bytes>, ClientError> {
     if !turn.input.starts_with(b"[") || find(&turn.input, b"item_reference").is_none() {
         return Ok(None);
@@ -180,6 +196,12 @@ async fn references(
         }
         let path = format!("input[{index}]");
         let Some(id) = item.get("id").and_then(Value::as_str).map(str::to_owned) else { continue };
+        let said = stored.and_then(|stored| stored.items.iter().find(|item| item["id"] == *id));
+        if let Some(said) = said {
+            *item = said.clone();
+            found_any = true;
+            continue;
+        }
         let response = match chain.iter().find(|response| find(&response.object, id.as_bytes()).is_some()) {
             Some(response) => Some(Arc::clone(response)),
             None => {
@@ -214,6 +236,11 @@ pub(super) fn outputs(object: &[u8]) -> Vec<Value> {
     object.get("output").and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
+/// Where the newest sealed state in a stored conversation was made.
+fn sealed_in(stored: &Conversation) -> Option<Bound> {
+    Some(Bound { deployment: stored.deployment.clone()?, provider: stored.provider.clone()? })
+}
+
 /// Where the newest sealed state was made.
 fn bound(chain: &[Arc<StoredResponse>]) -> Option<Bound> {
     let sealed =
@@ -235,6 +262,18 @@ fn conversation(chain: &[Arc<StoredResponse>], input: &[u8]) -> Vec<u8> {
                 list.extend_from_slice(item.to_string().as_bytes());
             }
         }
+    }
+    extend(&mut list, input);
+    list.push(b']');
+    list
+}
+
+/// The items of a stored conversation and what is added to them, as one list.
+fn whole(items: &[Value], input: &[u8]) -> Vec<u8> {
+    let mut list = b"[".to_vec();
+    for item in items {
+        separate(&mut list);
+        list.extend_from_slice(item.to_string().as_bytes());
     }
     extend(&mut list, input);
     list.push(b']');
@@ -300,6 +339,9 @@ impl Turn {
         if let Some(id) = &self.id {
             patch = patch.text("id", id);
         }
+        if let Some(conversation) = &self.conversation {
+            patch = patch.raw("conversation", serde_json::json!({"id": conversation}).to_string());
+        }
         if !is_passed {
             return patch;
         }
@@ -322,12 +364,16 @@ impl Turn {
             #[serde(borrow)]
             input: Vec<&'b RawValue>,
         }
-        self.previous.as_ref()?;
+        let named_by = match (&self.previous, &self.conversation) {
+            (Some(_), _) => "previous_response_id",
+            (None, Some(_)) => "conversation",
+            (None, None) => return None,
+        };
         let whole: Whole<'_> = serde_json::from_slice(body).ok()?;
         let own: Option<Vec<&RawValue>> = serde_json::from_slice(&self.input).ok();
         let is_text = own.is_none();
         let items = whole.input.len().checked_sub(own.map_or(1, |own| own.len()))?;
-        Some(Earlier { items, named_by: "previous_response_id", is_text })
+        Some(Earlier { items, named_by, is_text })
     }
 
     /// Whether a deployment's provider cannot read the sealed state in the conversation.

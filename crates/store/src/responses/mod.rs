@@ -4,12 +4,16 @@
 //! not know what is in a response beyond its id, its status and the ids of its items. Writing never waits: what is not written yet
 //! is found in memory, where it stays until the database takes it. Everything belongs to an owner, the virtual key that made it; for others it is not there.
 
+mod conversations;
 mod database;
 mod table;
 mod writer;
 
+pub use conversations::{Addition, Conversation, MOST_ITEMS};
+
 use crate::recorder::{StoreError, StoreKind};
 use bytes::Bytes;
+use conversations::{Additions, STATUS};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,6 +78,7 @@ struct Inner {
     table: Arc<Mutex<Table>>,
     database: Option<Database>,
     keep: Duration,
+    additions: Additions,
 }
 
 #[derive(Debug)]
@@ -92,7 +97,7 @@ impl Responses {
     pub fn in_memory() -> Self {
         let table = Table::new(LARGEST_IN_MEMORY);
         let keep = Duration::from_secs(30 * 86_400);
-        Self { inner: Arc::new(Inner { table: Arc::new(Mutex::new(table)), database: None, keep }) }
+        Self::of(Arc::new(Mutex::new(table)), None, keep)
     }
 
     /// Opens the table. Responses that were under way when the process before this one ended are marked as failed.
@@ -103,7 +108,7 @@ impl Responses {
         let table = |most| Arc::new(Mutex::new(Table::new(most)));
         let StoreKind::Sqlite(log) = &settings.kind else {
             let table = table(settings.max_bytes.min(LARGEST_IN_MEMORY));
-            return Ok(Self { inner: Arc::new(Inner { table, database: None, keep: settings.keep }) });
+            return Ok(Self::of(table, None, settings.keep));
         };
         let mut path = log.as_os_str().to_owned();
         path.push(".responses");
@@ -114,7 +119,11 @@ impl Responses {
         let table = table(LARGEST_IN_MEMORY);
         let writer = Writer::start(connection, Arc::clone(&table), settings).map_err(StoreError::Thread)?;
         let database = Database { path, reader: Mutex::new(reader), writer };
-        Ok(Self { inner: Arc::new(Inner { table, database: Some(database), keep: settings.keep }) })
+        Ok(Self::of(table, Some(database), settings.keep))
+    }
+
+    fn of(table: Arc<Mutex<Table>>, database: Option<Database>, keep: Duration) -> Self {
+        Self { inner: Arc::new(Inner { table, database, keep, additions: Additions::default() }) }
     }
 
     /// How long responses are kept.
@@ -143,6 +152,10 @@ impl Responses {
     /// # Errors
     /// When the database cannot be read.
     pub fn find(&self, owner: &str, id: &str) -> Result<Option<Arc<StoredResponse>>, StoreError> {
+        Ok(self.find_record(owner, id)?.filter(|found| found.status != STATUS))
+    }
+
+    fn find_record(&self, owner: &str, id: &str) -> Result<Option<Arc<StoredResponse>>, StoreError> {
         match self.inner.table.lock().find(owner, id) {
             table::Found::Here(response) => return Ok(Some(response)),
             table::Found::Deleted => return Ok(None),
@@ -161,11 +174,15 @@ impl Responses {
         if self.find(owner, id)?.is_none() {
             return Ok(false);
         }
+        self.forget(owner, id);
+        Ok(true)
+    }
+
+    fn forget(&self, owner: &str, id: &str) {
         self.inner.table.lock().delete(owner, id, self.inner.database.is_some());
         if let Some(database) = &self.inner.database {
             database.writer.delete(owner, id);
         }
-        Ok(true)
     }
 
     /// A response and those before it, oldest first; `None` when one of them is not there. May read the database.

@@ -26,6 +26,7 @@ mod clouds;
 mod command_line;
 mod completions;
 mod continuation;
+mod conversations;
 mod counting;
 mod crash;
 mod decisions;

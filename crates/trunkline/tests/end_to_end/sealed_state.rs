@@ -200,6 +200,35 @@ async fn a_call_sealed_by_gemini_is_answered_by_a_provider_of_another_protocol()
 }
 
 /// Another replica, or this one after a restart, does not remember who made what; the maker is found by asking.
+/// After a restart it is still known whose the state is.
+#[tokio::test(flavor = "multi_thread")]
+async fn state_is_taken_out_after_a_restart_as_before() {
+    let (first, second, providers) = two(DialectName::Anthropic).await;
+    let name = model(DialectName::Anthropic);
+    let mut gateway = Gateway::start(&format!(
+        "{providers}routes:\n  both:\n    tiers: {{ one: {{ deployments: [first/{name}] }}, two: {{ deployments: [second/{name}] }} }}\n    fallback: {{ error: [two] }}\n"
+    ))
+    .await;
+    let body = thinking(Face::Anthropic, "Hello");
+    let opening = gateway.post(Face::Anthropic.path(), body.to_string()).await;
+    assert_eq!(opening.header("x-trunkline-provider"), "first", "{}", opening.text());
+    let next = further(Face::Anthropic, &body, &opening);
+    gateway.signal("TERM");
+    assert!(gateway.ended().await.success());
+    gateway = gateway.again().await;
+    let own = gateway.post(Face::Anthropic.path(), next.to_string()).await;
+    assert_eq!((own.status, own.header("x-trunkline-provider")), (200, "first"), "{}", own.text());
+    drop(first);
+    gateway.signal("TERM");
+    assert!(gateway.ended().await.success());
+    gateway = gateway.again().await;
+    let answer = gateway.post(Face::Anthropic.path(), next.to_string()).await;
+    assert_eq!((answer.status, answer.header("x-trunkline-provider")), (200, "second"), "{}", answer.text());
+    let warnings = answer.header("x-trunkline-warnings");
+    assert!(warnings.contains("made by another provider than the one that answers now"), "{warnings}");
+    assert!(!String::from_utf8_lossy(&second.last_request().unwrap().body).contains("\"signature\""));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_remembers_nothing_finds_the_maker() {
     for (dialect, name) in [
