@@ -55,3 +55,4 @@ mod sealed_state;
 mod shadow;
 mod stop;
 mod stream_costs;
+mod upstream_http2;
