@@ -128,7 +128,8 @@ pub enum SendError {
     Closed {
         /// Scheme, host and port.
         origin: String,
-        /// False when not a byte of the request was sent, so that it cannot have been processed.
+        /// False when not a byte of the request was sent, or when the server said that it has not taken it: it cannot have been
+        /// processed.
         request_sent: bool,
         /// How it ended.
         detail: String,
@@ -236,13 +237,25 @@ fn classify_h2_send(error: &h2::Error, origin: String) -> SendError {
         Some(reason) if error.is_remote() && error.is_reset() => {
             SendError::Reset { origin, code: reason.into(), reason: reason.description().to_owned() }
         }
+        // A farewell fails only the streams that it does not cover, which the server promises not to have processed (RFC 9113,
+        // section 6.8), and those that come after it.
         Some(reason) if error.is_remote() => SendError::Closed {
             origin,
-            request_sent: true,
-            detail: format!("the server is closing the connection ({})", reason.description()),
+            request_sent: false,
+            detail: format!(
+                "the server closed the connection before it took the request ({})",
+                reason.description()
+            ),
         },
         _ => SendError::Protocol { origin, detail: describe(error) },
     }
+}
+
+/// Whether the server said that it has not processed the request.
+pub(crate) fn is_unprocessed(error: &hyper::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|error| {
+        error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+    })
 }
 
 /// Reads an error in the middle of a body.

@@ -99,6 +99,12 @@ impl RequestBody {
         }
     }
 
+    /// The same once more, without copying a byte of it; `None` for one that is read while it is sent.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let pieces = || self.pieces.as_slice().to_vec().into_iter();
+        self.rest.is_none().then(|| Self { pieces: pieces(), remaining: self.remaining, rest: None })
+    }
+
     /// Length in bytes; the largest number when it is not known.
     #[must_use]
     pub fn len(&self) -> u64 {

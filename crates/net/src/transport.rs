@@ -3,7 +3,9 @@
 //! Owns the map of pools and the rewriting of a request for HTTP/1.1 or HTTP/2. Knows no provider.
 //!
 //! The one retry: a connection from the pool may have been closed by the server in the moment it was taken. hyper then
-//! gives the request back, which proves that not a byte of it was sent. Everything else is the caller's to repeat.
+//! gives the request back, which proves that not a byte of it was sent. In HTTP/2 the server says itself which requests it
+//! has not processed: those its farewell does not cover, and streams that it refuses. Everything else is the caller's to
+//! repeat.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -126,10 +128,10 @@ impl Transport {
                         }
                         return accept(response, lease, phases);
                     }
-                    Exchange::Returned(request, error) => {
+                    Exchange::Unprocessed { request, error, was_sent } => {
                         lease.discard();
                         if freshness == Freshness::New {
-                            return Err(self.failure(&error, &pool, true));
+                            return Err(self.failure(&error, &pool, !was_sent));
                         }
                         freshness = Freshness::New;
                         limit = connect_timeout.saturating_sub(now() - start);

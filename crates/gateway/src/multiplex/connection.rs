@@ -3,7 +3,9 @@
 //! Owns its limits and its end: a client that opens no stream for too long, or any when the gateway stops, is told to go
 //! (GOAWAY). Must not know requests. The library waits for the client to confirm that it was told, for as long as the connection
 //! lives; a client that rests does not read, so it confirms nothing, and a rest would outlast a whole drain. Here a short
-//! silence with nothing open is enough.
+//! silence with nothing open is enough. And some clients that do not read while they rest fail their next request when they
+//! then find the library's farewell, which promises to take more; what ends their rest is the ping that they do not answer,
+//! after which the farewell says what was taken, and they ask again elsewhere.
 
 use super::farewell::Farewell;
 use super::pieces::Pieces;
@@ -79,8 +81,17 @@ pub(crate) async fn serve(
         .keep_alive_interval(patience)
         .keep_alive_timeout(patience.max(LEAST_PATIENCE_WITH_PONGS));
     let connection = builder.serve_connection(TokioIo::new(socket), service);
-    Tended { connection, stopping, presence, taking, patience, timer: Box::pin(sleep(patience)), told: None }
-        .await
+    Tended {
+        connection,
+        stopping,
+        presence,
+        taking,
+        patience,
+        timer: Box::pin(sleep(patience)),
+        looked: 0,
+        told: None,
+    }
+    .await
 }
 
 pin_project! {
@@ -94,6 +105,8 @@ pin_project! {
         taking: Arc<Taking>,
         patience: Duration,
         timer: Pin<Box<Sleep>>,
+        // How often it had been heard when that was last looked at.
+        looked: u32,
         // It was told to go; how often it had been heard when that was last looked at.
         told: Option<u32>,
     }
@@ -121,20 +134,27 @@ impl<C: GracefulConnection, S: Future<Output = ()>> Future for Tended<C, S> {
             let now = Instant::now();
             let due = if let Some(before) = *this.told {
                 let reads = this.presence.reads();
-                if is_empty && this.presence.is_empty() && !this.taking.is_full() && reads == before {
+                let empty_since = this.presence.empty_since().filter(|_| is_empty && !this.taking.is_full());
+                // Talk without a request is listened to for a while, not for ever.
+                if empty_since.is_some_and(|since| reads == before || now >= since + *this.patience) {
                     return Poll::Ready(Ok(()));
                 }
                 *this.told = Some(reads);
                 now + GRACE
             } else {
-                match this.presence.empty_since().map(|since| since + *this.patience) {
+                let reads = this.presence.reads();
+                let was_heard = std::mem::replace(this.looked, reads) != reads;
+                let pong = (*this.patience).max(LEAST_PATIENCE_WITH_PONGS);
+                match this.presence.empty_since() {
                     None => now + *this.patience,
-                    Some(due) if due > now => due,
-                    Some(_) => {
+                    Some(since) if since + *this.patience > now => since + *this.patience,
+                    // It reads while it rests, or has not even begun: who never answers a ping is ended before.
+                    Some(since) if was_heard || since + *this.patience + pong * 2 <= now => {
                         this.connection.as_mut().graceful_shutdown();
-                        *this.told = Some(this.presence.reads());
+                        *this.told = Some(reads);
                         now + GRACE
                     }
+                    Some(_) => now + GRACE,
                 }
             };
             this.timer.as_mut().reset(due);

@@ -18,6 +18,7 @@ use super::book::{ConnectionId, Protocol};
 use super::origin_pool::OriginPool;
 use crate::Origin;
 use crate::driver::Nudge;
+use crate::error::is_unprocessed;
 use crate::request::RequestBody;
 
 /// An HTTP/1.1 connection.
@@ -57,8 +58,13 @@ enum Handle {
 /// How an exchange went.
 pub(crate) enum Exchange {
     Response(Response<Incoming>),
-    /// Not a byte was sent; here it is again.
-    Returned(Box<Request<RequestBody>>, hyper::Error),
+    /// It was not processed; here it is again.
+    Unprocessed {
+        request: Box<Request<RequestBody>>,
+        error: hyper::Error,
+        /// It was sent, and the server said that it has not taken it.
+        was_sent: bool,
+    },
     Failed(hyper::Error),
     TimedOut(Duration),
 }
@@ -155,22 +161,43 @@ impl Drop for Lease {
 type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
 async fn shared(handle: &mut Shared, request: Request<RequestBody>, limit: Option<Duration>) -> Exchange {
+    let spare = again(&request);
     let sending = handle.sender.try_send_request(request).map(told);
     let exchange = match limit {
         None => sending.await,
         Some(limit) => tokio::time::timeout(limit, sending).await.unwrap_or(Exchange::TimedOut(limit)),
     };
-    if matches!(exchange, Exchange::Response(_)) {
-        handle.nudge.ask_once().await;
+    match (exchange, spare) {
+        (Exchange::Failed(error), Some(spare)) if is_unprocessed(&error) => {
+            Exchange::Unprocessed { request: Box::new(spare), error, was_sent: true }
+        }
+        (exchange @ Exchange::Response(_), _) => {
+            handle.nudge.ask_once().await;
+            exchange
+        }
+        (exchange, _) => exchange,
     }
-    exchange
+}
+
+/// The same request once more: a server that shares a connection may leave it at any time, with requests on their way to it.
+fn again(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let mut again = Request::new(request.body().again()?);
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.version_mut() = request.version();
+    again.headers_mut().clone_from(request.headers());
+    Some(again)
 }
 
 fn told(sent: Sent) -> Exchange {
     match sent {
         Ok(response) => Exchange::Response(response),
         Err(mut error) => match error.take_message() {
-            Some(request) => Exchange::Returned(Box::new(request), error.into_error()),
+            Some(request) => Exchange::Unprocessed {
+                request: Box::new(request),
+                error: error.into_error(),
+                was_sent: false,
+            },
             None => Exchange::Failed(error.into_error()),
         },
     }

@@ -3,5 +3,7 @@
 mod bodies;
 mod cancellation;
 mod failures;
+mod oddities;
 mod pooling;
 mod support;
+mod unprocessed;

@@ -58,3 +58,4 @@ mod sealed_state;
 mod shadow;
 mod stop;
 mod stream_costs;
+mod upstream_http2;
