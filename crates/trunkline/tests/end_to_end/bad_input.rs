@@ -133,7 +133,7 @@ async fn wrong_methods_and_paths_are_told_in_the_caller_s_form() {
         ("DELETE", "/metrics"),
         ("POST", "/v1/chat/completion"),
         ("GET", "/v2"),
-        ("POST", "/v1/conversations"),
+        ("POST", "/v1/vector_stores"),
         ("POST", "/v1/responses/compact"),
     ] {
         let mut request = gateway.builder(path).body(Full::default()).unwrap();

@@ -83,7 +83,7 @@ async fn state_is_taken_out_with_a_warning_when_its_maker_is_gone() {
             let body = thinking(face, "Hello");
             let opening = gateway.post(face.path(), body.to_string()).await;
             assert_eq!(opening.header("x-trunkline-provider"), "first", "{}", opening.text());
-            drop(first);
+            first.stop().await;
             let answer = gateway.post(face.path(), further(face, &body, &opening).to_string()).await;
             assert_eq!(answer.status, 200, "{dialect:?} {face:?}: {}", answer.text());
             assert_eq!(answer.header("x-trunkline-provider"), "second");
@@ -160,7 +160,7 @@ async fn a_call_sealed_by_one_gemini_account_is_answered_by_another() {
         assert_eq!((own.status, own.header("x-trunkline-provider")), (200, "first"), "{}", own.text());
         let warned = own.headers.get("x-trunkline-warnings").map(|value| value.to_str().unwrap().to_owned());
         assert!(!warned.unwrap_or_default().contains("another provider"), "its own state passes");
-        drop(first);
+        first.stop().await;
         let answer = gateway.post(path, further.to_string()).await;
         assert_eq!(
             (answer.status, answer.header("x-trunkline-provider")),
@@ -191,7 +191,7 @@ async fn a_call_sealed_by_gemini_is_answered_by_a_provider_of_another_protocol()
     let body = gemini_call();
     let opening = gateway.post(GEMINI, body.to_string()).await;
     assert_eq!(opening.header("x-trunkline-provider"), "first", "{}", opening.text());
-    drop(gemini);
+    gemini.stop().await;
     let answer = gateway.post(GEMINI, gemini_result(&body, &opening).to_string()).await;
     assert_eq!((answer.status, answer.header("x-trunkline-provider")), (200, "second"), "{}", answer.text());
     let sent = String::from_utf8(anthropic.last_request().unwrap().body.to_vec()).unwrap();
@@ -218,7 +218,7 @@ async fn state_is_taken_out_after_a_restart_as_before() {
     gateway = gateway.again().await;
     let own = gateway.post(Face::Anthropic.path(), next.to_string()).await;
     assert_eq!((own.status, own.header("x-trunkline-provider")), (200, "first"), "{}", own.text());
-    drop(first);
+    first.stop().await;
     gateway.signal("TERM");
     assert!(gateway.ended().await.success());
     gateway = gateway.again().await;

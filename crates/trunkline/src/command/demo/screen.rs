@@ -366,6 +366,7 @@ mod tests {
     use super::super::scenario::Scenario;
     use super::super::tally::tests::{record, tally};
     use super::*;
+    use trunkline_model::dialect::Delivery;
     use trunkline_model::failure::FailureClass;
     use trunkline_model::money::{Cost, NanoDollars};
     use trunkline_model::record::{AttemptKind, AttemptRecord, PhaseTimes};
@@ -392,6 +393,7 @@ mod tests {
         let mut tally = tally(&["sim-anthropic/claude-sonnet-4-6", "sim-openai/gpt-5"]);
         for number in 0..40 {
             let mut record = record(number, Outcome::Served);
+            record.delivery = Delivery::Stream;
             record.route = Some("support".into());
             record.tier = Some("strong".into());
             record.deployment = Some("sim-openai/gpt-5".into());
