@@ -124,8 +124,15 @@ class PydanticAi:
 
         return Agent(self.make(model), retries=0, **more)
 
+    def run(self, agent, text):
+        # A loop for each run. Where a thread keeps its loop, a connection of an earlier run that is collected without being closed
+        # leaves its number behind there, and the next connection of that number is never read.
+        import asyncio
+
+        return asyncio.run(agent.run(text)).output
+
     def ask(self, model, text):
-        return self.agent(model, instructions=SYSTEM).run_sync(text).output
+        return self.run(self.agent(model, instructions=SYSTEM), text)
 
     def stream(self, model, text):
         import asyncio
@@ -150,11 +157,11 @@ class PydanticAi:
             return call
 
         agent = self.agent(model, tools=[noted(function) for function in TOOLS])
-        output = agent.run_sync(text).output
+        output = self.run(agent, text)
         return sorted(called, reverse=True), output
 
     def structured(self, model, text):
-        return self.agent(model, output_type=Person).run_sync(text).output
+        return self.run(self.agent(model, output_type=Person), text)
 
 
 class Instructor:
