@@ -17,7 +17,7 @@ use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_model::event::{Event, Finish};
 use trunkline_model::excerpt::Excerpt;
-use trunkline_model::failure::Failure;
+use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::RequestId;
 use trunkline_model::request::VectorEncoding;
 use trunkline_model::shape::Shape;
@@ -333,6 +333,14 @@ pub trait Observe: Send {
 
     /// What was learnt so far.
     fn summary(&self) -> &Summary;
+}
+
+/// The end of an answer that is one body: complete when that was read.
+pub(crate) fn whole(is_read: bool) -> Result<(), Failure> {
+    if is_read {
+        return Ok(());
+    }
+    Err(Failure::new(FailureClass::Cut, "the provider's answer ended before its body came"))
 }
 
 /// What an observer tells of one frame.

@@ -17,6 +17,7 @@ mod collected;
 pub mod completions;
 mod conversation;
 pub mod converse;
+mod count;
 mod cursor;
 pub mod dispatch;
 pub mod effort;

@@ -7,7 +7,7 @@ use super::answer_decode::{WireBlock, finish, opaque};
 use super::error::ErrorObject;
 use super::usage::{Counters, WireUsage};
 use super::{ANSWER_TOOL, MAX_PARTS, malformed};
-use crate::codec::{Decode, Frame};
+use crate::codec::{Decode, Frame, whole};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -149,31 +149,4 @@ struct Count {
 pub(super) fn counted(body: &[u8]) -> Result<Usage, Failure> {
     let count: Count = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
     Ok(Usage { input: count.input_tokens, ..Usage::default() })
-}
-
-/// Decodes the answer of `count_tokens`: the count is the usage.
-#[derive(Default)]
-pub(super) struct CountDecoder {
-    seen: bool,
-}
-
-impl Decode for CountDecoder {
-    fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
-        events.push(Event::Usage(counted(frame.data)?));
-        events.push(Event::End);
-        self.seen = true;
-        Ok(())
-    }
-
-    fn end(&mut self, _events: &mut Vec<Event>) -> Result<(), Failure> {
-        whole(self.seen)
-    }
-}
-
-/// A plain answer is complete when its body was read.
-pub(crate) fn whole(seen: bool) -> Result<(), Failure> {
-    if seen {
-        return Ok(());
-    }
-    Err(Failure::new(FailureClass::Cut, "the provider's answer ended before its body came"))
 }

@@ -22,10 +22,10 @@ mod turns;
 mod usage;
 
 use crate::codec::{Decode, Encode, EncodeContext, Observe};
+use crate::count::{CountDecoder, CountObserver};
 use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 
-pub(crate) use answer_plain::whole;
 pub use error::{decode_error, encode_error, encode_error_frame};
 pub use pass::{may_pass, pass_edits};
 pub use request_decode::decode_request;
@@ -53,7 +53,7 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match (operation, delivery) {
-        (Operation::CountTokens, _) => Box::new(answer_plain::CountDecoder::default()),
+        (Operation::CountTokens, _) => Box::new(CountDecoder::new(answer_plain::counted)),
         (Operation::Embeddings, _) => Box::new(embeddings::NoAnswer::default()),
         (Operation::Rerank, _) => Box::new(crate::rerank::Decoder::default()),
         (_, Delivery::Stream) => Box::new(answer_decode::StreamDecoder::default()),
@@ -65,7 +65,7 @@ pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
 #[must_use]
 pub fn observer(operation: Operation, delivery: Delivery, _client_wants_usage: bool) -> Box<dyn Observe> {
     match (operation, delivery) {
-        (Operation::CountTokens, _) => Box::new(observe::CountObserver::default()),
+        (Operation::CountTokens, _) => Box::new(CountObserver::new(answer_plain::counted)),
         (Operation::Embeddings, _) => Box::new(embeddings::NoAnswer::default()),
         (Operation::Rerank, _) => Box::new(crate::rerank::Observer::default()),
         (_, Delivery::Stream) => Box::new(observe::StreamObserver::default()),

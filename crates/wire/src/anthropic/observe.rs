@@ -4,11 +4,10 @@
 //! is nearly every frame, is looked at by its name and its ends only; a few events per answer are parsed.
 
 use super::answer_decode::finish;
-use super::answer_plain::{counted, whole};
 use super::error::ErrorObject;
 use super::malformed;
 use super::usage::{Counters, WireUsage};
-use crate::codec::{Frame, Observe, Seen, Summary};
+use crate::codec::{Frame, Observe, Seen, Summary, whole};
 use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -201,28 +200,6 @@ impl Observe for PlainObserver {
             counters.take(&usage);
             counters.usage()
         });
-        self.summary.complete = true;
-        Ok(Seen { semantic: true, hide: false })
-    }
-
-    fn end(&mut self) -> Result<(), Failure> {
-        whole(self.summary.complete)
-    }
-
-    fn summary(&self) -> &Summary {
-        &self.summary
-    }
-}
-
-/// Observes a token count.
-#[derive(Default)]
-pub(super) struct CountObserver {
-    summary: Summary,
-}
-
-impl Observe for CountObserver {
-    fn frame(&mut self, frame: Frame<'_>) -> Result<Seen, Failure> {
-        self.summary.usage = Some(counted(frame.data)?);
         self.summary.complete = true;
         Ok(Seen { semantic: true, hide: false })
     }

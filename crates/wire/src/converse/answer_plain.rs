@@ -5,8 +5,8 @@
 
 use super::answer_decode::{finish, opaque, stop_sequence};
 use super::usage::{WireTier, WireUsage};
-use crate::anthropic::{ANSWER_TOOL, MAX_PARTS, malformed, whole};
-use crate::codec::{Decode, Frame};
+use crate::anthropic::{ANSWER_TOOL, MAX_PARTS, malformed};
+use crate::codec::{Decode, Frame, whole};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use trunkline_model::event::{Delta, Event, PartKind};
@@ -196,22 +196,8 @@ struct Count {
     input_tokens: u64,
 }
 
-/// Decodes the answer of CountTokens: the count is the usage.
-#[derive(Default)]
-pub(super) struct CountDecoder {
-    seen: bool,
-}
-
-impl Decode for CountDecoder {
-    fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
-        let count: Count = serde_json::from_slice(frame.data).map_err(|error| malformed(&error))?;
-        events.push(Event::Usage(Usage { input: count.input_tokens, ..Usage::default() }));
-        events.push(Event::End);
-        self.seen = true;
-        Ok(())
-    }
-
-    fn end(&mut self, _events: &mut Vec<Event>) -> Result<(), Failure> {
-        whole(self.seen)
-    }
+/// The usage a count object stands for.
+pub(super) fn counted(body: &[u8]) -> Result<Usage, Failure> {
+    let count: Count = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
+    Ok(Usage { input: count.input_tokens, ..Usage::default() })
 }

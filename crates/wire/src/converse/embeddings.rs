@@ -4,8 +4,8 @@
 //! their fields which family they are of.
 
 use super::family::Family;
-use crate::anthropic::{malformed, whole};
-use crate::codec::{Decode, EncodeError, Encoded, Frame, Profile};
+use crate::anthropic::malformed;
+use crate::codec::{Decode, EncodeError, Encoded, Frame, Profile, whole};
 use crate::json_text::JsonText;
 use bytes::BytesMut;
 use serde::Deserialize;

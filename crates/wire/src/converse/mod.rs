@@ -23,6 +23,7 @@ mod usage;
 use crate::codec::{
     BadRequest, Decode, Encode, EncodeContext, EncodeError, Encoded, Envelope, Observe, PathParts, Profile,
 };
+use crate::count::CountDecoder;
 use crate::openai;
 use crate::splice::Edits;
 use trunkline_model::dialect::{Delivery, Operation};
@@ -66,7 +67,7 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match (operation, delivery) {
-        (Operation::CountTokens, _) => Box::new(answer_plain::CountDecoder::default()),
+        (Operation::CountTokens, _) => Box::new(CountDecoder::new(answer_plain::counted)),
         (Operation::Rerank, _) => Box::new(rerank::RerankDecoder::default()),
         (Operation::Embeddings, _) => Box::new(embeddings::VectorDecoder::default()),
         (_, Delivery::Stream) => Box::new(answer_decode::StreamDecoder::default()),

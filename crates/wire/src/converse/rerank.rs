@@ -4,8 +4,8 @@
 //! by its ARN: the profile has it, because only there the region is known. Source: the service's model
 //! (`bedrock-agent-runtime` 2023-07-26) and "Use a reranker model" in the user guide.
 
-use crate::anthropic::{malformed, whole};
-use crate::codec::{Decode, EncodeError, Encoded, Frame, Profile};
+use crate::anthropic::malformed;
+use crate::codec::{Decode, EncodeError, Encoded, Frame, Profile, whole};
 use crate::json_text::JsonText;
 use bytes::BytesMut;
 use serde::Deserialize;

@@ -431,30 +431,3 @@ pub(super) fn counted(body: &[u8]) -> Result<Usage, Failure> {
     let count: Count = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
     Ok(Usage::from_inclusive(count.total_tokens, count.cached_content_token_count, 0, 0))
 }
-
-/// A plain answer is complete when its body was read.
-pub(super) fn whole(seen: bool) -> Result<(), Failure> {
-    if seen {
-        return Ok(());
-    }
-    Err(Failure::new(FailureClass::Cut, "the provider's answer ended before its body came"))
-}
-
-/// Decodes the answer of `countTokens`: the count is the usage.
-#[derive(Default)]
-pub(super) struct CountDecoder {
-    seen: bool,
-}
-
-impl Decode for CountDecoder {
-    fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
-        events.push(Event::Usage(counted(frame.data)?));
-        events.push(Event::End);
-        self.seen = true;
-        Ok(())
-    }
-
-    fn end(&mut self, _events: &mut Vec<Event>) -> Result<(), Failure> {
-        whole(self.seen)
-    }
-}

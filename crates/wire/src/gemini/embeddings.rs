@@ -3,7 +3,6 @@
 //! Owns the dialect's third operation. Providers are asked in batch (older models of Vertex AI by `predict`); a client is answered in the form it asked in,
 //! which only its body tells: one `content`, or a list of `requests`. Must not touch vectors beyond their spelling.
 
-use super::answer_decode::whole;
 use super::error::{self, ErrorObject};
 use super::leftovers;
 use super::predict::{self, Metadata, Prediction};
@@ -12,7 +11,7 @@ use super::usage::{self, WireUsage};
 use crate::anthropic::malformed;
 use crate::codec::{
     BadRequest, Decode, EmbeddingForm, EmbeddingsBy, Encode, EncodeContext, EncodeError, Encoded, Envelope,
-    Frame, PathParts, Profile,
+    Frame, PathParts, Profile, whole,
 };
 use crate::cursor::At;
 use crate::json_text::JsonText;

@@ -28,6 +28,7 @@ mod turns;
 mod usage;
 
 use crate::codec::{Decode, Encode, EncodeContext, Observe};
+use crate::count::{CountDecoder, CountObserver};
 use trunkline_model::dialect::{Delivery, Operation};
 
 pub use embeddings::embedding_form;
@@ -58,7 +59,7 @@ pub fn encoder(operation: Operation, delivery: Delivery, context: EncodeContext)
 #[must_use]
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match operation {
-        Operation::CountTokens => Box::new(answer_decode::CountDecoder::default()),
+        Operation::CountTokens => Box::new(CountDecoder::new(answer_decode::counted)),
         Operation::Embeddings => Box::new(embeddings::Decoder::default()),
         Operation::Rerank => Box::new(crate::rerank::Decoder::default()),
         _ => Box::new(answer_decode::Decoder::new(delivery)),
@@ -69,7 +70,7 @@ pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
 #[must_use]
 pub fn observer(operation: Operation, delivery: Delivery, _client_wants_usage: bool) -> Box<dyn Observe> {
     match operation {
-        Operation::CountTokens => Box::new(observe::CountObserver::default()),
+        Operation::CountTokens => Box::new(CountObserver::new(answer_decode::counted)),
         Operation::Embeddings => Box::new(observe::EmbeddingObserver::default()),
         Operation::Rerank => Box::new(crate::rerank::Observer::default()),
         _ => Box::new(observe::ChatObserver::new(delivery)),

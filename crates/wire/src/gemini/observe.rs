@@ -4,11 +4,11 @@
 //! over where they lie. Chunks are parsed by shape and not searched for words, because a call's arguments are free JSON and
 //! may hold any of these words.
 
-use super::answer_decode::{PromptFeedback, counted, finish, whole};
+use super::answer_decode::{PromptFeedback, finish};
 use super::error::ErrorObject;
 use super::usage::{self, WireUsage};
 use crate::anthropic::malformed;
-use crate::codec::{Frame, Observe, Seen, Summary};
+use crate::codec::{Frame, Observe, Seen, Summary, whole};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -211,28 +211,6 @@ impl Observe for ChatObserver {
             return Ok(());
         }
         Err(Failure::new(FailureClass::Cut, "the provider's stream ended without a finish reason"))
-    }
-
-    fn summary(&self) -> &Summary {
-        &self.summary
-    }
-}
-
-/// Observes a token count.
-#[derive(Default)]
-pub(super) struct CountObserver {
-    summary: Summary,
-}
-
-impl Observe for CountObserver {
-    fn frame(&mut self, frame: Frame<'_>) -> Result<Seen, Failure> {
-        self.summary.usage = Some(counted(frame.data)?);
-        self.summary.complete = true;
-        Ok(Seen { semantic: true, hide: false })
-    }
-
-    fn end(&mut self) -> Result<(), Failure> {
-        whole(self.summary.complete)
     }
 
     fn summary(&self) -> &Summary {

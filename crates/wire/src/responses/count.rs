@@ -5,15 +5,13 @@
 
 use super::error;
 use super::request_encode::Draft;
-use crate::codec::{
-    Decode, Encode, EncodeContext, EncodeError, Encoded, Frame, Observe, Profile, Seen, Summary,
-};
+use crate::codec::{Encode, EncodeContext, EncodeError, Encoded, Profile};
 use crate::openai::not_an_answer;
 use crate::write::Object;
 use bytes::{Bytes, BytesMut};
 use trunkline_model::error::ClientError;
 use trunkline_model::event::Event;
-use trunkline_model::failure::{Failure, FailureClass};
+use trunkline_model::failure::Failure;
 use trunkline_model::request::Request;
 use trunkline_model::usage::Usage;
 
@@ -69,48 +67,8 @@ impl Encode for Encoder {
     }
 }
 
-/// Reads the count.
-#[derive(Default)]
-pub(super) struct Decoder {
-    is_read: bool,
-}
-
-impl Decode for Decoder {
-    fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
-        events.push(Event::Usage(counted(frame.data)?));
-        events.push(Event::End);
-        self.is_read = true;
-        Ok(())
-    }
-
-    fn end(&mut self, _events: &mut Vec<Event>) -> Result<(), Failure> {
-        whole(self.is_read)
-    }
-}
-
-/// Watches a count pass.
-#[derive(Default)]
-pub(super) struct Observer {
-    summary: Summary,
-}
-
-impl Observe for Observer {
-    fn frame(&mut self, frame: Frame<'_>) -> Result<Seen, Failure> {
-        self.summary.usage = Some(counted(frame.data)?);
-        self.summary.complete = true;
-        Ok(Seen { semantic: true, hide: false })
-    }
-
-    fn end(&mut self) -> Result<(), Failure> {
-        whole(self.summary.complete)
-    }
-
-    fn summary(&self) -> &Summary {
-        &self.summary
-    }
-}
-
-fn counted(data: &[u8]) -> Result<Usage, Failure> {
+/// The usage that a count stands for.
+pub(super) fn counted(data: &[u8]) -> Result<Usage, Failure> {
     #[derive(serde::Deserialize)]
     struct Count {
         input_tokens: Option<u64>,
@@ -120,16 +78,10 @@ fn counted(data: &[u8]) -> Result<Usage, Failure> {
     Ok(Usage { input, ..Usage::default() })
 }
 
-fn whole(is_read: bool) -> Result<(), Failure> {
-    if is_read {
-        return Ok(());
-    }
-    Err(Failure::new(FailureClass::Cut, "the provider's answer ended before its body came"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Frame;
     use crate::dispatch;
     use crate::goldens;
     use crate::testing::context;

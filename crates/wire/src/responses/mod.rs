@@ -26,6 +26,7 @@ mod usage;
 mod tests;
 
 use crate::codec::{Decode, Encode, EncodeContext, Observe};
+use crate::count::{CountDecoder, CountObserver};
 use crate::openai;
 use crate::token_ids;
 use bytes::{Bytes, BytesMut};
@@ -113,7 +114,7 @@ pub fn begun(context: &EncodeContext) -> Bytes {
 pub fn decoder(operation: Operation, delivery: Delivery) -> Box<dyn Decode> {
     match (operation, delivery) {
         (Operation::Embeddings | Operation::Rerank, _) => openai::decoder(operation, delivery),
-        (Operation::CountTokens, _) => Box::new(count::Decoder::default()),
+        (Operation::CountTokens, _) => Box::new(CountDecoder::new(count::counted)),
         (_, Delivery::Stream) => Box::new(answer_decode::Decoder::default()),
         (_, Delivery::Plain) => Box::new(answer_collect::Decoder::default()),
     }
@@ -126,7 +127,7 @@ pub fn observer(operation: Operation, delivery: Delivery, client_wants_usage: bo
         Operation::Embeddings | Operation::Rerank => {
             openai::observer(operation, delivery, client_wants_usage)
         }
-        Operation::CountTokens => Box::new(count::Observer::default()),
+        Operation::CountTokens => Box::new(CountObserver::new(count::counted)),
         _ => Box::new(observe::Observer::new(delivery)),
     }
 }
