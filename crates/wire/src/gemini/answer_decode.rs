@@ -7,6 +7,7 @@
 
 use super::error::ErrorObject;
 use super::logprobs;
+use super::plain_chunk;
 use super::state;
 use super::usage::{self, WireUsage};
 use super::{MAX_CHOICES, MAX_PARTS};
@@ -16,6 +17,7 @@ use crate::json_text::JsonText;
 use bytes::BytesMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use trunkline_model::content::Opaque;
 use trunkline_model::dialect::{Delivery, Dialect};
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
@@ -151,6 +153,15 @@ impl Decode for Decoder {
         if self.ended || frame.data.is_empty() || frame.data == b"[DONE]" {
             return Ok(());
         }
+        if self.started
+            && self.delivery == Delivery::Stream
+            && let Some(piece) = plain_chunk::read(frame.data)
+        {
+            let place = self.place(piece.index)?;
+            self.text(place, piece.is_thought, piece.text.resolve(), events)?;
+            self.count_tokens(piece.usage, events);
+            return Ok(());
+        }
         let answer: WireAnswer<'_> = serde_json::from_slice(frame.data).map_err(|error| malformed(&error))?;
         if let Some(error) = answer.error {
             return Err(error.into_failure(None));
@@ -165,12 +176,7 @@ impl Decode for Decoder {
         for candidate in candidates {
             self.candidate(candidate, events)?;
         }
-        let usage = answer.usage_metadata.and_then(|usage| usage.usage());
-        let usage = usage.map(|usage| usage::with_searches(usage, self.searched));
-        if let Some(usage) = usage.filter(|usage| self.usage != Some(*usage)) {
-            self.usage = Some(usage);
-            events.push(Event::Usage(usage));
-        }
+        self.count_tokens(answer.usage_metadata, events);
         if self.delivery == Delivery::Plain {
             if self.choices.is_empty() {
                 let message = "the provider's answer has no candidates";
@@ -226,16 +232,31 @@ impl Decoder {
         events.push(Event::Start { id, model: text(model), created: None });
     }
 
-    fn candidate(&mut self, candidate: WireCandidate<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
-        let index = candidate.index.unwrap_or_default();
-        let place = match self.choices.iter().position(|choice| choice.index == index) {
-            Some(place) => place,
+    /// Tells the counts where they differ from those before.
+    fn count_tokens(&mut self, usage: Option<WireUsage>, events: &mut Vec<Event>) {
+        let usage = usage.and_then(|usage| usage.usage());
+        let usage = usage.map(|usage| usage::with_searches(usage, self.searched));
+        if let Some(usage) = usage.filter(|usage| self.usage != Some(*usage)) {
+            self.usage = Some(usage);
+            events.push(Event::Usage(usage));
+        }
+    }
+
+    /// Where the candidate of that number is kept.
+    fn place(&mut self, index: u32) -> Result<usize, Failure> {
+        match self.choices.iter().position(|choice| choice.index == index) {
+            Some(place) => Ok(place),
             None if self.choices.len() < MAX_CHOICES => {
                 self.choices.push(Choice { index, ..Choice::default() });
-                self.choices.len() - 1
+                Ok(self.choices.len() - 1)
             }
-            None => return Err(Failure::new(FailureClass::Malformed, "the answer has too many candidates")),
-        };
+            None => Err(Failure::new(FailureClass::Malformed, "the answer has too many candidates")),
+        }
+    }
+
+    fn candidate(&mut self, candidate: WireCandidate<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
+        let index = candidate.index.unwrap_or_default();
+        let place = self.place(index)?;
         // Before the text that they are of, so that encoders can send both at once.
         if let Some(json) = candidate.logprobs_result.and_then(logprobs::canonical) {
             events.push(Event::Logprobs { choice: index, json });
@@ -291,6 +312,17 @@ impl Decoder {
             let kind = if thought { PartKind::Thinking } else { PartKind::Text };
             return self.whole(place, kind, Delta::Text(text), signature, events);
         }
+        self.text(place, thought, text.into(), events)
+    }
+
+    /// More of the open part, if it is of that kind; the beginning of one otherwise.
+    fn text(
+        &mut self,
+        place: usize,
+        thought: bool,
+        text: Cow<'_, str>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Failure> {
         if text.is_empty() {
             return Ok(());
         }
@@ -307,7 +339,7 @@ impl Decoder {
             let kind = if thought { PartKind::Thinking } else { PartKind::Text };
             events.push(Event::PartStart { choice: index, part: number, kind });
         }
-        events.push(Event::Delta { choice: index, part: number, delta: Delta::Text(text) });
+        events.push(Event::Delta { choice: index, part: number, delta: Delta::Text(text.into_owned()) });
         Ok(())
     }
 

@@ -18,6 +18,7 @@ mod logprobs;
 mod observe;
 mod part_encode;
 mod pass;
+mod plain_chunk;
 mod predict;
 mod reasoning;
 mod request_decode;

@@ -6,6 +6,7 @@
 
 use super::answer_decode::{PromptFeedback, finish};
 use super::error::ErrorObject;
+use super::plain_chunk::{self, Piece};
 use super::usage::{self, WireUsage};
 use crate::anthropic::malformed;
 use crate::codec::{Frame, Observe, Seen, Summary, whole};
@@ -170,10 +171,33 @@ impl ChatObserver {
     }
 }
 
+impl ChatObserver {
+    /// A piece of text, and counts.
+    fn piece(&mut self, piece: &Piece<'_>) -> Seen {
+        self.seen |= 1 << piece.index.min(127);
+        self.summary.output_bytes += piece.text.raw.len() as u64;
+        self.summary.beginning.push(piece.text.raw);
+        self.count_tokens(piece.usage);
+        self.summary.complete = self.seen == self.finished;
+        Seen { semantic: !piece.text.raw.is_empty(), hide: false }
+    }
+
+    fn count_tokens(&mut self, usage: Option<WireUsage>) {
+        if let Some(usage) = usage.and_then(|usage| usage.usage()) {
+            self.summary.usage = Some(usage::with_searches(usage, self.searched));
+        }
+    }
+}
+
 impl Observe for ChatObserver {
     fn frame(&mut self, frame: Frame<'_>) -> Result<Seen, Failure> {
         if frame.data.is_empty() {
             return Ok(Seen { semantic: false, hide: false });
+        }
+        if self.delivery == Delivery::Stream
+            && let Some(piece) = plain_chunk::read(frame.data)
+        {
+            return Ok(self.piece(&piece));
         }
         let watched: Watched<'_> = serde_json::from_slice(frame.data).map_err(|error| malformed(&error))?;
         if let Some(error) = watched.error {
@@ -198,9 +222,7 @@ impl Observe for ChatObserver {
         if let Some(reason) = candidates.first_finish {
             self.summary.finish = Some(finish(reason.get().trim_matches('"'), self.has_calls));
         }
-        if let Some(usage) = watched.usage_metadata.and_then(|usage| usage.usage()) {
-            self.summary.usage = Some(usage::with_searches(usage, self.searched));
-        }
+        self.count_tokens(watched.usage_metadata);
         let plain = self.delivery == Delivery::Plain;
         self.summary.complete = plain || (self.seen != 0 && self.seen == self.finished);
         Ok(Seen { semantic: plain || candidates.content.semantic || candidates.finished != 0, hide: false })

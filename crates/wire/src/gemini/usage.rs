@@ -5,6 +5,7 @@
 //! sum of all four.
 
 use crate::json_text::JsonText;
+use crate::scan::reader::{Escapes, Fault, Kind, Reader};
 use crate::terms::ToldTerms;
 use bytes::BytesMut;
 use serde::Deserialize;
@@ -57,12 +58,8 @@ impl<'de> Deserialize<'de> for Modalities {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Modalities, A::Error> {
                 let mut all = Modalities::default();
                 while let Some(detail) = list.next_element::<Detail<'_>>()? {
-                    let place = match detail.modality.as_deref() {
-                        Some("AUDIO") => &mut all.audio,
-                        Some("IMAGE") => &mut all.image,
-                        _ => continue,
-                    };
-                    *place = place.saturating_add(detail.token_count.unwrap_or_default());
+                    let modality = detail.modality.as_deref().unwrap_or_default();
+                    all.add(modality, detail.token_count.unwrap_or_default());
                 }
                 Ok(all)
             }
@@ -71,7 +68,97 @@ impl<'de> Deserialize<'de> for Modalities {
     }
 }
 
+impl Modalities {
+    fn add(&mut self, modality: &str, count: u64) {
+        let place = match modality {
+            "AUDIO" => &mut self.audio,
+            "IMAGE" => &mut self.image,
+            _ => return,
+        };
+        *place = place.saturating_add(count);
+    }
+
+    /// Reads a list whose entries have a modality and a count and whatever nobody reads; `None` for another.
+    fn read_plain(reader: &mut Reader<'_>) -> Result<Option<Self>, Fault> {
+        let (mut all, mut is_other) = (Self::default(), false);
+        reader.array(|reader, _| {
+            if reader.kind() != Kind::Object {
+                is_other = true;
+                return reader.skip().map(drop);
+            }
+            let (mut modality, mut count) = (None, None);
+            reader.object(|reader, key| {
+                is_other |= key.escapes != Escapes::None;
+                match key.raw {
+                    "modality" if reader.kind() == Kind::Text && modality.is_none() => {
+                        let word = reader.string()?;
+                        is_other |= word.escapes != Escapes::None;
+                        modality = Some(word.raw);
+                        return Ok(());
+                    }
+                    "tokenCount" if count.is_none() => {
+                        count = reader.skip()?.parse().ok();
+                        is_other |= count.is_none();
+                        return Ok(());
+                    }
+                    "modality" | "tokenCount" => is_other = true,
+                    _ => {}
+                }
+                reader.skip().map(drop)
+            })?;
+            all.add(modality.unwrap_or_default(), count.unwrap_or_default());
+            Ok(())
+        })?;
+        Ok((!is_other).then_some(all))
+    }
+}
+
 impl WireUsage {
+    /// Reads an object that has each field once, counts as numbers and details as lists; `None` for another, which is passed over.
+    ///
+    /// # Errors
+    /// What is no JSON.
+    pub(super) fn read_plain(reader: &mut Reader<'_>) -> Result<Option<Self>, Fault> {
+        if reader.kind() != Kind::Object {
+            return reader.skip().map(|_| None);
+        }
+        let (mut usage, mut is_other) = (Self::default(), false);
+        reader.object(|reader, key| {
+            is_other |= key.escapes != Escapes::None;
+            let count = match key.raw {
+                "promptTokenCount" => &mut usage.prompt_token_count,
+                "cachedContentTokenCount" => &mut usage.cached_content_token_count,
+                "candidatesTokenCount" => &mut usage.candidates_token_count,
+                "thoughtsTokenCount" => &mut usage.thoughts_token_count,
+                "toolUsePromptTokenCount" => &mut usage.tool_use_prompt_token_count,
+                "totalTokenCount" => &mut usage.total_token_count,
+                name => {
+                    let details = match name {
+                        "promptTokensDetails" => &mut usage.prompt_tokens_details,
+                        "cacheTokensDetails" => &mut usage.cache_tokens_details,
+                        "candidatesTokensDetails" => &mut usage.candidates_tokens_details,
+                        _ => {
+                            is_other |= matches!(name, "trafficType" | "serviceTier");
+                            return reader.skip().map(drop);
+                        }
+                    };
+                    is_other |= details.is_some() || reader.kind() != Kind::Array;
+                    if is_other {
+                        return reader.skip().map(drop);
+                    }
+                    *details = Modalities::read_plain(reader)?;
+                    is_other |= details.is_none();
+                    return Ok(());
+                }
+            };
+            is_other |= count.is_some();
+            *count = reader.skip()?.parse().ok();
+            is_other |= count.is_none();
+            Ok(())
+        })?;
+        Ok((!is_other).then_some(usage))
+    }
+
     /// The counts in disjoint classes; `None` when there are none (some targets open a stream with an empty object).
     pub(super) fn usage(&self) -> Option<Usage> {
         if self.prompt_token_count.is_none() && self.total_token_count.is_none() {

@@ -21,18 +21,19 @@ pub(super) struct Keys<'a> {
     mask: u64,
     /// Where they start.
     few: SmallVec<[usize; FEW]>,
-    many: BTreeMap<Cow<'a, str>, usize>,
+    /// Made when there are more.
+    many: Option<BTreeMap<Cow<'a, str>, usize>>,
 }
 
 impl<'a> Keys<'a> {
     pub(super) fn new() -> Self {
-        Self { mask: 0, few: SmallVec::new(), many: BTreeMap::new() }
+        Self { mask: 0, few: SmallVec::new(), many: None }
     }
 
     /// Notes a key of `text`; gives where it stood before, if it did.
     pub(super) fn note(&mut self, text: &'a str, key: Text<'a>) -> Option<usize> {
-        if !self.many.is_empty() {
-            return self.many.insert(key.resolve(), key.start);
+        if let Some(many) = &mut self.many {
+            return many.insert(key.resolve(), key.start);
         }
         let bit = bit_of(key);
         if self.mask & bit != 0
@@ -42,8 +43,9 @@ impl<'a> Keys<'a> {
         }
         self.mask |= bit;
         if self.few.len() == FEW {
-            self.many.extend(self.few.iter().map(|&start| (key_at(text, start).resolve(), start)));
-            self.many.insert(key.resolve(), key.start);
+            let few = self.few.iter().map(|&start| (key_at(text, start).resolve(), start));
+            let all = few.chain(std::iter::once((key.resolve(), key.start)));
+            self.many = Some(all.collect());
         } else {
             self.few.push(key.start);
         }
