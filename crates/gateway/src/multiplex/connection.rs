@@ -5,7 +5,9 @@
 //! lives; a client that rests does not read, so it confirms nothing, and a rest would outlast a whole drain. Here a short
 //! silence with nothing open is enough. And some clients that do not read while they rest fail their next request when they
 //! then find the library's farewell, which promises to take more; what ends their rest is the ping that they do not answer,
-//! after which the farewell says what was taken, and they ask again elsewhere.
+//! after which the farewell says what was taken, and they ask again elsewhere. Others (Python's h2, and so all that is built on
+//! httpx) read nothing more once they were told, not even what came in the same read (<https://github.com/python-hyper/h2/issues/1181>).
+//! So at a stop a client is told a moment after its last stream has ended, or when it opens another: it must learn where not to ask.
 
 use super::farewell::Farewell;
 use super::pieces::Pieces;
@@ -36,6 +38,8 @@ const MOST_STREAMS: u32 = 1_000;
 const LEAST_PATIENCE_WITH_PONGS: Duration = Duration::from_secs(5);
 /// How long a client that was told to go, has nothing open and says nothing is waited for.
 const GRACE: Duration = Duration::from_secs(1);
+/// What comes this long after the end of a stream is not read together with it.
+const APART: Duration = Duration::from_millis(500);
 
 /// Who is served.
 pub(crate) struct Served {
@@ -89,6 +93,7 @@ pub(crate) async fn serve(
         patience,
         timer: Box::pin(sleep(patience)),
         looked: 0,
+        leaving: None,
         told: None,
     }
     .await
@@ -107,6 +112,8 @@ pin_project! {
         timer: Pin<Box<Sleep>>,
         // How often it had been heard when that was last looked at.
         looked: u32,
+        // The gateway stops; how many streams had begun by then.
+        leaving: Option<u32>,
         // It was told to go; how often it had been heard when that was last looked at.
         told: Option<u32>,
     }
@@ -117,16 +124,33 @@ impl<C: GracefulConnection, S: Future<Output = ()>> Future for Tended<C, S> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
         let mut this = self.project();
-        if this.told.is_none() && this.stopping.poll(context).is_ready() {
-            this.connection.as_mut().graceful_shutdown();
-            *this.told = Some(this.presence.reads());
-            this.timer.as_mut().reset(Instant::now() + GRACE);
+        if this.told.is_none() && this.leaving.is_none() && this.stopping.poll(context).is_ready() {
+            *this.leaving = Some(this.presence.begun());
+        }
+        if this.told.is_none() && this.leaving.is_some() {
+            this.presence.wake_when_empty(context.waker());
         }
         loop {
             // Asked first: what a stream leaves as it ends is written by the poll that follows.
             let is_empty = this.presence.is_empty();
             if let Poll::Ready(ended) = this.connection.as_mut().poll(context) {
                 return Poll::Ready(ended);
+            }
+            if this.told.is_none()
+                && let Some(begun) = *this.leaving
+            {
+                let empty_since = this.presence.empty_since().filter(|_| is_empty && !this.taking.is_full());
+                let apart = empty_since.map(|since| since + APART);
+                let now = Instant::now();
+                if this.presence.begun() != begun || apart.is_some_and(|apart| apart <= now) {
+                    this.connection.as_mut().graceful_shutdown();
+                    *this.told = Some(this.presence.reads());
+                    this.timer.as_mut().reset(now + GRACE);
+                    continue;
+                }
+                if let Some(apart) = apart.filter(|apart| *apart < this.timer.deadline()) {
+                    this.timer.as_mut().reset(apart);
+                }
             }
             if this.timer.as_mut().poll(context).is_pending() {
                 return Poll::Pending;

@@ -1,12 +1,14 @@
 //! What goes on on one HTTP/2 connection.
 //!
-//! Owns the number of its open streams, since when there is none, and how much was heard of its client. Must not know frames:
+//! Owns the number of its open streams and of all that began, since when there is none, and how much was heard of its client. Must not know frames:
 //! the library that reads them tells no numbers, so they are counted where streams become tasks and where bytes are read.
 
 use super::stream::Flow;
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::Waker;
 use tokio::time::{Duration, Instant};
 
 /// The state of a connection, shared by its streams.
@@ -14,6 +16,10 @@ use tokio::time::{Duration, Instant};
 pub(super) struct Presence {
     born: Instant,
     open: AtomicU32,
+    /// How many began, around the clock of its number.
+    begun: AtomicU32,
+    /// Who waits for the last to end.
+    leaving: AtomicWaker,
     /// Microseconds from birth to the end of the stream that ended last.
     ended: AtomicU64,
     reads: AtomicU32,
@@ -26,6 +32,8 @@ impl Presence {
         Self {
             born: Instant::now(),
             open: AtomicU32::new(0),
+            begun: AtomicU32::new(0),
+            leaving: AtomicWaker::new(),
             ended: AtomicU64::new(0),
             reads: AtomicU32::new(0),
             coming: Mutex::new(None),
@@ -40,6 +48,7 @@ impl Presence {
     /// The task of the stream announced last is made.
     pub(super) fn begin(self: &Arc<Self>) -> Option<(Arc<Flow>, Visit)> {
         let flow = self.coming.lock().take()?;
+        self.begun.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::AcqRel);
         Some((flow, Visit(Arc::clone(self))))
     }
@@ -47,6 +56,16 @@ impl Presence {
     /// Whether no stream is open.
     pub(super) fn is_empty(&self) -> bool {
         self.open.load(Ordering::Acquire) == 0
+    }
+
+    /// How many streams began, around the clock of its number.
+    pub(super) fn begun(&self) -> u32 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Wakes a task when no stream is open any more.
+    pub(super) fn wake_when_empty(&self, waker: &Waker) {
+        self.leaving.register(waker);
     }
 
     /// Since when no stream is open; `None` while one is.
@@ -75,7 +94,9 @@ impl Drop for Visit {
         // First the time: who sees no open stream must not see an older one.
         let since_birth = u64::try_from(self.0.born.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.0.ended.fetch_max(since_birth, Ordering::AcqRel);
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
+        if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.leaving.wake();
+        }
     }
 }
 

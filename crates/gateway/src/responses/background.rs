@@ -4,6 +4,7 @@
 //! stop. Must not know how an answer is made: it drives the same stages as every request. What becomes of a response is kept in the
 //! store: also that the gateway's stop ended it. What a killed process left unfinished is told as failed by the next one.
 
+use super::events::{Events, behind};
 use super::keep::{Keeper, Served, keep, status_of};
 use super::turn::Turn;
 use crate::admit::Admitted;
@@ -21,6 +22,7 @@ use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
@@ -33,8 +35,6 @@ use trunkline_wire::responses::{begun, failed};
 const AT_ONCE: usize = 256;
 /// Most responses running or waiting for their turn.
 const MOST: usize = 2_048;
-/// Most bytes of events held for those who look at a running stream.
-const MOST_EVENTS: usize = 64 << 20;
 /// How long the events of a finished stream can still be read from where a client left off.
 const AFTERGLOW: Duration = Duration::from_secs(60);
 
@@ -81,19 +81,20 @@ pub(crate) struct Live {
     keeper: Keeper,
     object: Mutex<Bytes>,
     is_streamed: bool,
-}
-
-#[derive(Default)]
-struct Events {
-    pieces: Vec<Bytes>,
-    bytes: usize,
-    is_over: bool,
+    is_cancelled: AtomicBool,
 }
 
 impl Running {
     /// One that runs, or has just stopped.
     pub(crate) fn find(&self, owner: &str, id: &str) -> Option<Arc<Live>> {
         self.live.lock().get(&(owner.to_owned(), id.to_owned())).cloned()
+    }
+
+    /// Forgets one: nobody can look at it any more, and its place is free.
+    pub(crate) fn forget(&self, owner: &str, id: &str) {
+        let Some(live) = self.live.lock().remove(&(owner.to_owned(), id.to_owned())) else { return };
+        // What is left of its task is the time in which it could be looked at.
+        live.abort();
     }
 
     /// Waits until all are over.
@@ -130,6 +131,7 @@ pub(crate) fn start(gateway: &Arc<Gateway>, admitted: Box<Admitted>, case: Case)
         keeper: Keeper::new(gateway.responses.clone(), Arc::clone(&turn), Served::default()),
         object: Mutex::new(object.clone()),
         is_streamed: admitted.envelope.shape.delivery.is_stream(),
+        is_cancelled: AtomicBool::new(false),
     });
     let key = (turn.owner.clone(), id);
     {
@@ -202,9 +204,14 @@ struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        // All else that writes of this response is gone by now: this is the last word.
         if !self.live.is_over() {
-            let message = "the gateway stopped before the response was complete";
-            self.live.became("failed", Some(("server_error", message)));
+            if self.live.is_cancelled.load(Ordering::Acquire) {
+                self.live.end("cancelled", None);
+            } else {
+                let message = "the gateway stopped before the response was complete";
+                self.live.end("failed", Some(("server_error", message)));
+            }
             self.live.over();
         }
         self.gateway.running.live.lock().remove(&self.key);
@@ -227,16 +234,21 @@ impl Live {
         self.is_streamed
     }
 
-    /// Ends it. Tells what became of it: what is over already stays as it ended.
-    pub(crate) fn cancel(&self) -> Bytes {
+    /// Ends it, and waits until its task wrote the last of it. Tells what became of it: what is over already stays as it ended.
+    pub(crate) async fn cancel(&self) -> Bytes {
+        let mut changes = self.changes.subscribe();
         if !self.is_over() {
-            self.over();
-            if let Some(task) = self.task.lock().take() {
-                task.abort();
-            }
-            self.became("cancelled", None);
+            self.is_cancelled.store(true, Ordering::Release);
+            self.abort();
         }
+        while !self.is_over() && changes.changed().await.is_ok() {}
         self.object()
+    }
+
+    fn abort(&self) {
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
+        }
     }
 
     fn became(&self, status: &str, error: Option<(&str, &str)>) {
@@ -255,24 +267,26 @@ impl Live {
             }
             _ => "server_error",
         };
-        self.became("failed", Some((code, &error.message)));
+        self.end("failed", Some((code, &error.message)));
+    }
+
+    /// The last that is told of an answer that tells no end itself.
+    fn end(&self, status: &str, error: Option<(&str, &str)>) {
+        self.became(status, error);
         if self.is_streamed {
             let object = self.object();
             let object = String::from_utf8_lossy(&object);
+            let sequence = self.events.lock().next_sequence();
+            // There is no event for what was cancelled: its status is in the response.
             let event = format!(
-                "event: response.failed\ndata: {{\"type\":\"response.failed\",\"sequence_number\":0,\"response\":{object}}}\n\n"
+                "event: response.failed\ndata: {{\"type\":\"response.failed\",\"sequence_number\":{sequence},\"response\":{object}}}\n\n"
             );
             self.push(Bytes::from(event));
         }
     }
 
     fn push(&self, piece: Bytes) {
-        let mut events = self.events.lock();
-        events.bytes += piece.len();
-        if events.bytes <= MOST_EVENTS {
-            events.pieces.push(piece);
-        }
-        drop(events);
+        self.events.lock().push(piece);
         self.changes.send_modify(|changes| *changes += 1);
     }
 
@@ -354,23 +368,6 @@ pub(crate) fn follow_after(live: Arc<Live>, after: u64) -> Response<AnswerBody> 
         }
     });
     event_stream(AnswerBody::Streamed(Box::pin(pieces)))
-}
-
-/// The events of a piece behind a sequence number. Pieces hold whole events: the keeper cuts them so.
-fn behind(piece: &Bytes, after: u64) -> Bytes {
-    let text = String::from_utf8_lossy(piece);
-    let mut left = String::new();
-    for event in text.split_inclusive("\n\n") {
-        let number = event.split("\"sequence_number\":").nth(1);
-        let digits =
-            number.map(|rest| rest.trim_start().chars().take_while(char::is_ascii_digit).collect::<String>());
-        let is_old =
-            digits.and_then(|digits| digits.parse::<u64>().ok()).is_some_and(|number| number <= after);
-        if !is_old {
-            left.push_str(event);
-        }
-    }
-    Bytes::from(left)
 }
 
 /// An answer that is a stream of events.

@@ -5,6 +5,7 @@
 
 mod background;
 mod conversations;
+mod events;
 mod keep;
 mod retrieve;
 mod turn;

@@ -76,7 +76,9 @@ async fn perform(
         }
         ResponseVerb::Delete => {
             if let Some(live) = live {
-                live.cancel();
+                // What its task would still write must not bring it back.
+                live.cancel().await;
+                gateway.running.forget(&owner, id);
             }
             if !look(move || responses.delete(&whose, &wanted)).await? {
                 return Err(unknown(id));
@@ -85,7 +87,7 @@ async fn perform(
         }
         ResponseVerb::Cancel => {
             if let Some(live) = live {
-                return Ok(object(live.cancel()));
+                return Ok(object(live.cancel().await));
             }
             let found = look(move || responses.find(&whose, &wanted)).await?.ok_or_else(|| unknown(id))?;
             let value: Value = serde_json::from_slice(&found.object).unwrap_or_default();

@@ -101,13 +101,30 @@ fn reserved_v6(address: Ipv6Addr) -> Option<Reserved> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Some(Reserved::Loopback),
         [0xff00..=0xffff, ..] => Some(Reserved::Multicast),
-        // Amazon's metadata service.
-        [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254] | [0xfe80..=0xfebf, ..] => Some(Reserved::Metadata),
+        [0xfe80..=0xfebf, ..] => Some(Reserved::Metadata),
+        _ if is_service_of_a_cloud(address) => Some(Reserved::Metadata),
         [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => Some(Reserved::Private),
         // Protocol assignments (Teredo and ORCHID among them), documentation, segment routing.
         [0x2001, 0..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => Some(Reserved::Special),
         [0x2000..=0x3fff, ..] => None,
         _ => Some(Reserved::Special),
+    }
+}
+
+/// Services of clouds that lie among unique local addresses, where `allow_private` would open them.
+fn is_service_of_a_cloud(address: Ipv6Addr) -> bool {
+    match address.segments() {
+        // Amazon's: metadata at `::254`, credentials of pods at `::23`, and others
+        // (<https://docs.aws.amazon.com/eks/latest/userguide/pod-id-agent-setup.html>).
+        [0xfd00, 0x0ec2, ..] => true,
+        // Google's, Oracle's, Alibaba's, Scaleway's and Akamai's metadata services
+        // (<https://docs.cloud-init.io/en/latest/reference/datasources.html>).
+        [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254]
+        | [0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe]
+        | [0xfd00, 0x0100, 0, 0, 0, 0, 0x0100, 0x0200]
+        | [0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042]
+        | [0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 0x0001] => true,
+        _ => false,
     }
 }
 
@@ -141,11 +158,12 @@ mod tests {
         (
             Reserved::Private,
             "10.0.0.0 10.255.255.255 172.16.0.0 172.31.255.255 192.168.0.1 100.64.0.0 100.127.255.255 fc00::1 fdff::1 \
-             fec0::1 ::ffff:10.1.2.3 64:ff9b::a00:1 2002:c0a8:101::1 ::10.0.0.1 ::ffff:0:10.0.0.1",
+             fd00::1 fd20:ce::253 fd00:ec1::254 fec0::1 ::ffff:10.1.2.3 64:ff9b::a00:1 2002:c0a8:101::1 ::10.0.0.1 ::ffff:0:10.0.0.1",
         ),
         (
             Reserved::Metadata,
-            "169.254.169.254 169.254.0.0 168.63.129.16 100.100.100.200 192.0.0.192 fe80::1 febf::1 fd00:ec2::254 \
+            "169.254.169.254 169.254.0.0 168.63.129.16 100.100.100.200 192.0.0.192 fe80::1 febf::1 fd00:ec2::254 fd00:ec2::23 \
+             fd20:ce::254 fd00:c1::a9fe:a9fe fd00:100::100:200 fd00:42::42 fd00:a9fe:a9fe::1 \
              ::ffff:169.254.169.254 64:ff9b::a9fe:a9fe 2002:a9fe:a9fe::",
         ),
         (Reserved::Multicast, "224.0.0.1 239.255.255.255 255.255.255.255 ff02::1"),

@@ -8,6 +8,7 @@
 mod support;
 
 mod array_streams;
+mod background;
 mod bad_input;
 mod bad_input_elsewhere;
 mod batches;

@@ -179,12 +179,62 @@ async fn a_slow_reader_has_its_answer_to_the_last_byte_though_the_gateway_stops(
 
 /// The type of the next frame, and its payload; `None` at the end of the connection.
 async fn frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+    flagged_frame(stream).await.map(|(kind, _, payload)| (kind, payload))
+}
+
+/// The same with the frame's flags.
+async fn flagged_frame(stream: &mut TcpStream) -> Option<(u8, u8, Vec<u8>)> {
     let mut head = [0; 9];
     timeout(PATIENCE, stream.read_exact(&mut head)).await.unwrap().ok()?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
     let mut payload = vec![0; length];
     timeout(PATIENCE, stream.read_exact(&mut payload)).await.unwrap().ok()?;
-    Some((head[3], payload))
+    Some((head[3], head[4], payload))
+}
+
+/// A streamed request as the first stream of a connection, in frames.
+fn framed(text: &str) -> Vec<u8> {
+    let text_of = |index: &[u8], value: &str| {
+        let length = u8::try_from(value.len()).ok().filter(|length| *length < 127).expect("a short value");
+        [index, &[length], value.as_bytes()].concat()
+    };
+    // Entries of HPACK's static table: the method, the scheme, then names with values of our own.
+    let head = [
+        vec![0x83, 0x86],
+        text_of(&[0x04], Face::OpenAi.path()),
+        text_of(&[0x01], "gateway"),
+        text_of(&[0x0f, 0x08], &format!("Bearer {KEY}")),
+        text_of(&[0x0f, 0x10], "application/json"),
+    ]
+    .concat();
+    let body = Face::OpenAi.body(&format!("only/{}", model(DialectName::OpenAi)), text, true);
+    let framed = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    [PREFACE.to_vec(), framed(1, 4, 1, &head), framed(0, 1, 1, body.as_bytes())].concat()
+}
+
+/// Python's h2 reads nothing more once it was told to go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_told_of_a_stop_behind_the_end_of_its_streams() {
+    const DATA: u8 = 0;
+    const GOAWAY: u8 = 7;
+    let (simulator, mut gateway) = served("drain: 5m").await;
+    simulator.script(|script| script.token_gap = Delay::constant(Duration::from_millis(20)));
+    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+    stream.write_all(&framed("[[sim: words=60]]")).await.unwrap();
+    while flagged_frame(&mut stream).await.expect("a stream").0 != DATA {}
+    gateway.signal("TERM");
+    gateway.logged("draining").await;
+    let (mut has_ended, mut is_told) = (false, false);
+    while let Some((kind, flags, _)) = flagged_frame(&mut stream).await {
+        has_ended |= kind == DATA && flags & 1 == 1;
+        is_told |= kind == GOAWAY;
+        assert!(has_ended || !is_told, "told before the end");
+    }
+    assert!(has_ended && is_told, "ended: {has_ended}, told: {is_told}");
+    assert!(gateway.ended().await.success(), "{}", gateway.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
