@@ -71,6 +71,7 @@ pub(super) const ALL: &[(&str, &str)] = &[
     ("openrouter", include_str!("../../catalogue/openrouter.tsv")),
     ("ovhcloud", include_str!("../../catalogue/ovhcloud.tsv")),
     ("perplexity", include_str!("../../catalogue/perplexity.tsv")),
+    ("perplexity-agent", include_str!("../../catalogue/perplexity-agent.tsv")),
     ("poolside", include_str!("../../catalogue/poolside.tsv")),
     ("publicai", include_str!("../../catalogue/publicai.tsv")),
     ("qihang-ai", include_str!("../../catalogue/qihang-ai.tsv")),

@@ -92,7 +92,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::preset::KeyScheme;
+    use crate::preset::{Endpoint, KeyScheme};
 
     fn folder_ids() -> Vec<String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("presets");
@@ -207,8 +207,42 @@ mod tests {
         togather: ["together"]
         lmstudio: ["lm-studio"]
         llamacpp: ["llama-cpp"]
-        fireworks-ai: ["fireworks"]
+        fireworks-ai: ["fireworks", "fireworks-audio"]
         qqqq: []
         "#);
+    }
+
+    #[test]
+    fn services_that_moved_are_reached_where_they_are() {
+        for (id, endpoint, expected) in [
+            ("crusoe", Endpoint::Chat, "https://api.inference.crusoecloud.com/v1/chat/completions"),
+            ("inference", Endpoint::Chat, "https://api.inference.net/v1/chat/completions"),
+            ("lemonade", Endpoint::Speech, "http://127.0.0.1:13305/api/v1/audio/speech"),
+            ("xai", Endpoint::ImageEdits, "https://api.x.ai/v1/images/edits"),
+            (
+                "fireworks-audio",
+                Endpoint::Transcriptions,
+                "https://audio-prod.api.fireworks.ai/v1/audio/transcriptions",
+            ),
+            (
+                "fireworks-audio-turbo",
+                Endpoint::Translations,
+                "https://audio-turbo.api.fireworks.ai/v1/audio/translations",
+            ),
+            ("novita", Endpoint::Rerank, "https://api.novita.ai/openai/v1/rerank"),
+            ("perplexity-agent", Endpoint::Responses, "https://api.perplexity.ai/v1/responses"),
+        ] {
+            let preset = find(id).expect(id);
+            let base = preset.resolved_base_url(|_| None).expect(id);
+            let path = preset.path(endpoint).unwrap_or_default();
+            assert_eq!(format!("{base}{path}"), expected);
+        }
+    }
+
+    #[test]
+    fn a_service_that_ended_is_not_found_by_its_key() {
+        for id in ["github-models", "meta-llama"] {
+            assert!(!find(id).expect(id).detect, "{id}");
+        }
     }
 }
