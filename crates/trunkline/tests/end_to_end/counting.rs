@@ -150,19 +150,19 @@ async fn a_responses_prompt_is_counted_whoever_is_behind() {
         gateway.post(PATH, json!({"model": "plain", "input": [{"role": "oracle"}]}).to_string()).await;
     assert_eq!((wrong.status, wrong.error_code()), (400, "invalid_request"), "{}", wrong.text());
     let strict = gateway.post(PATH, turn("exact").to_string()).await;
-    assert_eq!(strict.error_code(), "no_eligible_deployment", "{}", strict.text());
+    assert_eq!(strict.error_code(), "unsupported_parameter", "{}", strict.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_estimate_is_refused_where_it_is_not_wanted_or_the_prompt_is_wrong() {
     let (_simulators, gateway) = stage().await;
     let refused = count(&gateway, "exact").await;
-    assert_eq!(refused.error_code(), "no_eligible_deployment", "{}", refused.text());
+    assert_eq!(refused.error_code(), "unsupported_parameter", "{}", refused.text());
     for (name, value) in [("x-trunkline-strict", "true"), ("x-trunkline-require", "parameters")] {
         let request = gateway.builder("/v1/messages/count_tokens").header(name, value);
         let refused =
             gateway.send(request.body(Full::new(prompt("plain").to_string().into())).unwrap()).await;
-        assert_eq!(refused.error_code(), "no_eligible_deployment", "{name}: {}", refused.text());
+        assert_eq!(refused.error_code(), "unsupported_parameter", "{name}: {}", refused.text());
     }
     let wrong = json!({"model": "plain", "messages": [{"role": "oracle", "content": "Hello"}]});
     let refused = gateway.post("/v1/messages/count_tokens", wrong.to_string()).await;
