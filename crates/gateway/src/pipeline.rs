@@ -73,6 +73,12 @@ enum Answered {
     Estimated(Box<Response<AnswerBody>>),
 }
 
+impl Answered {
+    fn estimated(response: Response<AnswerBody>) -> Self {
+        Self::Estimated(Box::new(response))
+    }
+}
+
 async fn stages(
     gateway: &Arc<Gateway>,
     generation: &Arc<Generation>,
@@ -102,12 +108,17 @@ async fn stages(
     if admitted.options.dry_run {
         return Ok(Answered::DryRun(Box::new(decision)));
     }
-    if count::may_stand_in(&admitted, &decision) {
-        return count::stand_in(&admitted, case).map(|response| Answered::Estimated(Box::new(response)));
+    if let Some(why) = count::unplanned(&admitted, &decision) {
+        return count::stand_in(&admitted, case, &why).map(Answered::estimated);
     }
     let plan = planning::require_plan(decision, &admitted.caller.allow)?;
-    let performed = perform::perform(gateway, &admitted, plan, case).await?;
-    Ok(Answered::Performed(admitted, Box::new(performed)))
+    match perform::perform(gateway, &admitted, plan, case).await {
+        Ok(performed) => Ok(Answered::Performed(admitted, Box::new(performed))),
+        Err(error) => {
+            let Some(why) = count::unanswered(&admitted, &error) else { return Err(error) };
+            count::stand_in(&admitted, case, &why).map(Answered::estimated).map_err(|_| error)
+        }
+    }
 }
 
 /// The stages behind admission, for a request that no client waits for.

@@ -25,11 +25,12 @@ pub(crate) fn code(rejections: &[Rejection], fleet: &Fleet) -> ErrorCode {
         return ErrorCode::NotAllowed;
     }
     // Who could do it is only away.
-    let needs = needs(rejections);
+    let (needs, operation) = (needs(rejections), operation(rejections));
     let is_away = |rejection: &Rejection| {
-        let capabilities = fleet.deployment(rejection.deployment).capabilities;
+        let deployment = fleet.deployment(rejection.deployment);
         rejection.reason.remedy() == Remedy::Time
-            && needs.iter().all(|need| capabilities.support(*need).may_work())
+            && operation.is_none_or(|operation| deployment.operations.contains(&operation))
+            && needs.iter().all(|need| deployment.capabilities.support(*need).may_work())
     };
     if rejections.iter().any(is_away) {
         ErrorCode::NoEligibleDeployment
@@ -58,14 +59,15 @@ fn needs(rejections: &[Rejection]) -> Needs {
 
 /// What the client can do, as the end of a sentence; empty where there is nothing to say.
 pub(crate) fn way_out(rejections: &[Rejection], fleet: &Fleet, allow: &AllowList) -> String {
-    if let Some(operation) = only_operation(rejections) {
-        return match able(fleet, allow, |deployment| deployment.operations.contains(&operation)) {
-            Some(names) => format!("; {operation} requests are served by {names}"),
-            None => format!("; no configured provider serves {operation} requests"),
-        };
-    }
     let mut ways = Vec::new();
     let needs = needs(rejections);
+    if let Some(operation) = operation(rejections).filter(|_| needs.is_empty()) {
+        ways.extend(served(rejections, fleet));
+        ways.push(match able(fleet, allow, |deployment| deployment.operations.contains(&operation)) {
+            Some(names) => format!("{operation} requests are served by {names}"),
+            None => format!("no model that may be asked serves {operation} requests"),
+        });
+    }
     if !needs.is_empty() {
         let words: Vec<&str> = needs.iter().map(|need| need.as_str()).collect();
         let has_all = |deployment: &Deployment| {
@@ -93,11 +95,27 @@ pub(crate) fn way_out(rejections: &[Rejection], fleet: &Fleet, allow: &AllowList
     ways.into_iter().map(|way| format!("; {way}")).collect()
 }
 
-/// The operation, where not serving it is all that is wrong with everybody asked.
-fn only_operation(rejections: &[Rejection]) -> Option<Operation> {
-    let Reason::Operation { operation } = rejections.first()?.reason else { return None };
-    let is_it = |rejection: &Rejection| matches!(rejection.reason, Reason::Operation { .. });
-    rejections.iter().all(is_it).then_some(operation)
+/// The operation, where somebody asked does not serve it.
+fn operation(rejections: &[Rejection]) -> Option<Operation> {
+    rejections.iter().find_map(|rejection| match rejection.reason {
+        Reason::Operation { operation } => Some(operation),
+        _ => None,
+    })
+}
+
+/// What those asked serve instead, all together.
+fn served(rejections: &[Rejection], fleet: &Fleet) -> Option<String> {
+    let asked = rejections.iter().filter(|rejection| matches!(rejection.reason, Reason::Operation { .. }));
+    let mut served: Vec<Operation> = Vec::new();
+    for rejection in asked.clone() {
+        served.extend(&fleet.deployment(rejection.deployment).operations);
+    }
+    served.sort_unstable();
+    served.dedup();
+    served.retain(|operation| *operation != Operation::Passthrough);
+    let names: Vec<&str> = served.iter().map(|operation| operation.name()).collect();
+    let whose = if asked.count() == 1 { "it serves" } else { "they serve" };
+    (!names.is_empty()).then(|| format!("{whose} {}", names.join(", ")))
 }
 
 /// A few deployments that are able, by name. A key is told of nothing it may not use.
@@ -125,7 +143,7 @@ mod tests {
     use trunkline_route::fleet::DeploymentLimits;
     use trunkline_route::pattern::Pattern;
 
-    /// `a` can do nothing, `b` reasons, `c` takes tools and reasons.
+    /// `a` can do nothing, `b` reasons, `c` takes tools and reasons, `d` orders documents.
     fn fleet() -> Fleet {
         let deployment = |id: &str, can: &[Capability]| {
             let mut capabilities = Capabilities::UNKNOWN;
@@ -148,10 +166,13 @@ mod tests {
                 limits: DeploymentLimits::default(),
             }
         };
+        let mut orders = deployment("d", &[]);
+        orders.operations = vec![Operation::Rerank];
         Fleet::new(vec![
             deployment("a", &[]),
             deployment("b", &[Capability::Reasoning]),
             deployment("c", &[Capability::Tools, Capability::Reasoning]),
+            orders,
         ])
     }
 
@@ -171,6 +192,7 @@ mod tests {
     fn what_the_request_rules_out_is_no_outage() {
         let lacks = |capability| Reason::CapabilityMissing { capability };
         let (tools, reasoning) = (lacks(Capability::Tools), lacks(Capability::Reasoning));
+        let rerank = Reason::Operation { operation: Operation::Rerank };
         let long = Reason::PromptTooLong { estimated: 9, limit: 8 };
         let out = Reason::CredentialsOut { retry_in: Duration::from_secs(9) };
         let anyone = AllowList::default();
@@ -188,7 +210,10 @@ mod tests {
             told(&[("a", tools), ("b", out)], &anyone),
             told(&[("a", Reason::NotOnKeyList)], &anyone),
             told(&[("a", Reason::Ignored)], &anyone),
-            told(&[("a", Reason::Operation { operation: Operation::Rerank })], &anyone),
+            told(&[("a", rerank.clone())], &anyone),
+            told(&[("a", rerank.clone()), ("c", Reason::Drained)], &anyone),
+            told(&[("a", rerank.clone()), ("d", Reason::Drained)], &anyone),
+            told(&[("a", rerank.clone()), ("b", rerank)], &key),
         ];
         insta::assert_snapshot!(lines.join("\n"));
     }

@@ -35,7 +35,8 @@ pub enum ErrorCode {
     BudgetExceeded,
     /// Every deployment was filtered out, for other reasons than what the request asks for; the message holds the reasons.
     NoEligibleDeployment,
-    /// No deployment that may be used can do what the request asks for, or none takes it as it is in strict mode.
+    /// No deployment that may be used can do what the request asks for or serves this endpoint, or none takes it as it is in
+    /// strict mode.
     UnsupportedParameter,
     /// The prompt fits no deployment that may be used.
     ContextTooLong,

@@ -4,6 +4,7 @@
 //! a turn first, nothing that says nothing, instructions alone sent as a turn. Must not know how anything is written. Whatever is
 //! moved or left out is reported.
 
+use crate::call_ids::CallIds;
 use crate::codec::EncodeError;
 use std::borrow::Cow;
 use trunkline_model::capability::Support;
@@ -135,6 +136,8 @@ pub(crate) struct Conversation<'r> {
     pub(crate) turns: Vec<Turn<'r>>,
     /// [`OPENING`] comes first.
     pub(crate) opening: bool,
+    /// What calls and results are called where the client has an id twice.
+    pub(crate) call_ids: CallIds,
 }
 
 impl<'r> Conversation<'r> {
@@ -148,7 +151,8 @@ impl<'r> Conversation<'r> {
         warnings: &mut Vec<Warning>,
     ) -> Result<Self, EncodeError> {
         let turns = Vec::with_capacity(messages.len());
-        let mut conversation = Self { manner, system: Vec::new(), turns, opening: false };
+        let call_ids = CallIds::of(messages);
+        let mut conversation = Self { manner, system: Vec::new(), turns, opening: false, call_ids };
         for (index, message) in messages.iter().enumerate() {
             if message.name.is_some() {
                 let reason = format!("{} has no participant names", manner.service);

@@ -9,6 +9,7 @@
 //! an encoder writes for the client.
 
 pub mod anthropic;
+mod call_ids;
 mod carried;
 pub mod codec;
 pub mod cohere;

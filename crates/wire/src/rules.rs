@@ -163,6 +163,51 @@ fn stop_texts_and_sampling_stay_within_what_each_protocol_takes() {
     insta::assert_snapshot!(format!("six\n{six}\n\nfour\n{four}"));
 }
 
+/// Clients of providers whose calls have no ids count from the beginning in every turn.
+#[test]
+fn ids_of_calls_that_stand_twice_are_told_apart_where_they_must_be() {
+    let call = |name: &str| json!({"id": "call_0", "type": "function", "function": {"name": name, "arguments": "{}"}});
+    let calls = |names: &[&str]| {
+        let calls: Vec<Value> = names.iter().map(|name| call(name)).collect();
+        json!({"role": "assistant", "content": null, "tool_calls": calls})
+    };
+    let result = |text: &str| json!({"role": "tool", "tool_call_id": "call_0", "content": text});
+    let messages = [
+        json!({"role": "user", "content": "hi"}),
+        calls(&["f"]),
+        result("one"),
+        calls(&["g", "f"]),
+        result("two"),
+        result("three"),
+    ];
+    let request = json!({"model": "m", "messages": messages});
+    // Names beside ids: with one id for two functions, a result would be another function's.
+    let shown = |body: &Value| {
+        let mut seen = Vec::new();
+        ids_and_names(body, &mut seen);
+        seen.join(" ")
+    };
+    insta::assert_snapshot!(everywhere(&request, shown));
+}
+
+fn ids_and_names(value: &Value, seen: &mut Vec<String>) {
+    const NAMES: [&str; 7] = ["id", "call_id", "tool_call_id", "tool_use_id", "toolUseId", "name", "text"];
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if NAMES.contains(&name.as_str()) => {
+                        seen.push(format!("{name}={text}"))
+                    }
+                    _ => ids_and_names(value, seen),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| ids_and_names(value, seen)),
+        _ => {}
+    }
+}
+
 #[test]
 fn no_protocol_gets_more_cache_marks_than_it_takes() {
     let marked = |text: &str| json!({"type": "text", "text": text, "cache_control": {"type": "ephemeral"}});

@@ -172,7 +172,8 @@ impl Reason {
     #[must_use]
     pub const fn remedy(&self) -> Remedy {
         match self {
-            Self::CapabilityMissing { .. }
+            Self::Operation { .. }
+            | Self::CapabilityMissing { .. }
             | Self::CapabilityUnconfirmed { .. }
             | Self::ParameterUnsupported { .. }
             | Self::AnswerTooLong { .. } => Remedy::Request,
@@ -189,7 +190,6 @@ impl Reason {
             | Self::Ignored
             | Self::NotInOrder
             | Self::Requirement { .. }
-            | Self::Operation { .. }
             | Self::PriceTooHigh { .. }
             | Self::RequestTooDear { .. }
             | Self::PriceUnknown { .. } => Remedy::Policy,

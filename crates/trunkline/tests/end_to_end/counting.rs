@@ -6,7 +6,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use trunkline_model::money::Cost;
 use trunkline_model::record::Outcome;
-use trunkline_sim::{DialectName, Simulator};
+use trunkline_sim::{DialectName, Fault, Simulator};
 
 async fn stage() -> (Vec<Simulator>, Gateway) {
     let mut simulators = Vec::new();
@@ -150,24 +150,56 @@ async fn a_responses_prompt_is_counted_whoever_is_behind() {
         gateway.post(PATH, json!({"model": "plain", "input": [{"role": "oracle"}]}).to_string()).await;
     assert_eq!((wrong.status, wrong.error_code()), (400, "invalid_request"), "{}", wrong.text());
     let strict = gateway.post(PATH, turn("exact").to_string()).await;
-    assert_eq!(strict.error_code(), "no_eligible_deployment", "{}", strict.text());
+    assert_eq!(strict.error_code(), "unsupported_parameter", "{}", strict.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_estimate_is_refused_where_it_is_not_wanted_or_the_prompt_is_wrong() {
     let (_simulators, gateway) = stage().await;
     let refused = count(&gateway, "exact").await;
-    assert_eq!(refused.error_code(), "no_eligible_deployment", "{}", refused.text());
+    assert_eq!(refused.error_code(), "unsupported_parameter", "{}", refused.text());
     for (name, value) in [("x-trunkline-strict", "true"), ("x-trunkline-require", "parameters")] {
         let request = gateway.builder("/v1/messages/count_tokens").header(name, value);
         let refused =
             gateway.send(request.body(Full::new(prompt("plain").to_string().into())).unwrap()).await;
-        assert_eq!(refused.error_code(), "no_eligible_deployment", "{name}: {}", refused.text());
+        assert_eq!(refused.error_code(), "unsupported_parameter", "{name}: {}", refused.text());
     }
     let wrong = json!({"model": "plain", "messages": [{"role": "oracle", "content": "Hello"}]});
     let refused = gateway.post("/v1/messages/count_tokens", wrong.to_string()).await;
     assert_eq!((refused.status, refused.error_code()), (400, "invalid_request"), "{}", refused.text());
     assert!(refused.text().contains("messages[0].role"), "{}", refused.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_that_its_provider_fails_is_estimated_and_says_so() {
+    let (simulators, gateway) = stage().await;
+    let google = json!({"contents": [{"role": "user", "parts": [{"text": "Hello there, who is this?"}]}]});
+    let asked = [
+        (0, "/v1/responses/input_tokens".to_owned(), turn("oa/gpt-4.1-mini"), "/input_tokens"),
+        (1, "/v1/messages/count_tokens".to_owned(), prompt("an/claude-sonnet-4-5"), "/input_tokens"),
+        (2, "/v1beta/models/ge%2Fgemini-2.5-flash:countTokens".to_owned(), google, "/totalTokens"),
+    ];
+    for (simulator, path, body, place) in asked {
+        let whole = gateway.post(&path, body.to_string()).await;
+        let count = whole.json().pointer(place).and_then(Value::as_u64).unwrap();
+        // What the provider finds wrong with a request is no failure of its own.
+        simulators[simulator].fail_with(Fault::BadRequest);
+        let wrong = gateway.post(&path, body.to_string()).await;
+        assert_eq!((wrong.status, wrong.error_code()), (400, "invalid_request"), "{path}: {}", wrong.text());
+        simulators[simulator].fail_with(Fault::ServerError);
+        let answer = gateway.post(&path, body.to_string()).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let estimate = answer.json().pointer(place).and_then(Value::as_u64).unwrap();
+        assert!(estimate > count / 2 && estimate < 2 * count, "{path}: {estimate} for {count}");
+        let warnings = answer.header("x-trunkline-warnings");
+        assert!(warnings.contains("count_tokens emulated") && warnings.contains("estimate"), "{warnings}");
+        let record = gateway.record(answer.id()).await;
+        assert_eq!((record.outcome, record.cost), (Outcome::Served, Cost::NOTHING), "{path}");
+        assert!(!record.attempts.is_empty(), "{path}: what failed is in the record");
+        let request = gateway.builder(&path).header("x-trunkline-strict", "true");
+        let strict = gateway.send(request.body(Full::new(body.to_string().into())).unwrap()).await;
+        assert!(strict.status >= 500, "{path}: {}", strict.text());
+    }
 }
 
 async fn ask(gateway: &Gateway, method: Method, path: &str, header: (&'static str, &str)) -> Answer {

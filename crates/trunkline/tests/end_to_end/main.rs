@@ -20,6 +20,7 @@ mod bedrock;
 mod billed_units;
 mod broken_streams;
 mod busy_polling;
+mod call_ids;
 mod cancellation;
 mod cascade;
 mod choosing;

@@ -171,7 +171,7 @@ async fn what_bedrock_does_not_take_goes_elsewhere_and_keys_are_not_tried() {
     let answer = gateway.post("/v1/rerank", body("order").to_string()).await;
     assert_eq!((answer.status, answer.header("x-trunkline-provider")), (200, "co"), "{}", answer.text());
     let keyed = gateway.post("/v1/rerank", body("keyed/cohere.rerank-v3-5:0").to_string()).await;
-    assert_eq!(keyed.status, 503, "{}", keyed.text());
+    assert_eq!(keyed.status, 400, "{}", keyed.text());
     assert!(keyed.text().contains("rerank"), "{}", keyed.text());
     assert_eq!(bedrock.requests().len(), 1);
 }

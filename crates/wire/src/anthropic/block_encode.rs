@@ -5,6 +5,7 @@
 
 use super::request_encode::write_mark;
 use super::turns;
+use crate::call_ids::CallIds;
 use crate::codec::{EncodeError, Profile};
 use crate::conversation::{Block, CacheMarks};
 use crate::json_text::JsonText;
@@ -24,6 +25,7 @@ const FILE_PREFIX: &str = "file_";
 /// Writes one block of a turn.
 pub(super) fn write(
     block: &Block<'_>,
+    ids: &CallIds,
     profile: &Profile,
     marks: &mut CacheMarks,
     out: &mut BytesMut,
@@ -37,8 +39,11 @@ pub(super) fn write(
     out.open_object();
     match &block.part.content {
         Content::Text(text) | Content::Refusal(text) => write_text(&block.shown(text), out),
-        Content::ToolCall(call) => write_call(call, out),
-        Content::ToolResult(result) => write_result(result, path, profile, marks, out, warnings)?,
+        Content::ToolCall(call) => write_call(call, ids.at(block.place, &call.id), out),
+        Content::ToolResult(result) => {
+            let id = ids.at(block.place, &result.call_id);
+            write_result(result, id, path, profile, marks, out, warnings)?;
+        }
         Content::Thinking(text) => {
             out.field("type", "thinking");
             out.field("thinking", text);
@@ -67,9 +72,9 @@ fn write_text(text: &Text, out: &mut BytesMut) {
     out.field("text", text);
 }
 
-fn write_call(call: &ToolCall, out: &mut BytesMut) {
+fn write_call(call: &ToolCall, id: &str, out: &mut BytesMut) {
     out.field("type", "tool_use");
-    out.field("id", &turns::call_id(&call.id));
+    out.field("id", &turns::call_id(id));
     out.field("name", &turns::tool_name(&call.name));
     out.key("input");
     let text = call.arguments.text().trim_ascii();
@@ -86,6 +91,7 @@ fn write_call(call: &ToolCall, out: &mut BytesMut) {
 
 fn write_result(
     result: &ToolResult,
+    id: &str,
     path: impl Fn() -> String,
     profile: &Profile,
     marks: &mut CacheMarks,
@@ -93,7 +99,7 @@ fn write_result(
     warnings: &mut Vec<Warning>,
 ) -> Result<(), EncodeError> {
     out.field("type", "tool_result");
-    out.field("tool_use_id", &turns::call_id(&result.call_id));
+    out.field("tool_use_id", &turns::call_id(id));
     let said = |part: &&Part| !matches!(&part.content, Content::Text(text) | Content::Refusal(text) if text.is_empty());
     let mut parts = result.parts.iter().filter(said);
     match (parts.next(), parts.next()) {

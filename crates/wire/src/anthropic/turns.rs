@@ -56,7 +56,7 @@ pub(super) fn write(
             _ => {
                 out.open_array();
                 for block in turn.results.iter().chain(&turn.blocks) {
-                    block_encode::write(block, profile, marks, out, warnings)?;
+                    block_encode::write(block, &conversation.call_ids, profile, marks, out, warnings)?;
                 }
                 out.close_array();
             }

@@ -5,6 +5,7 @@
 
 use super::media;
 use super::turns::write_mark;
+use crate::call_ids::CallIds;
 use crate::codec::EncodeError;
 use crate::conversation::{Block, CacheMarks};
 use crate::json_text::JsonText;
@@ -38,6 +39,7 @@ impl Names {
 /// Writes one block of a turn, and its cache point.
 pub(super) fn write(
     block: &Block<'_>,
+    ids: &CallIds,
     names: &mut Names,
     marks: &mut CacheMarks,
     out: &mut BytesMut,
@@ -47,8 +49,11 @@ pub(super) fn write(
     match &block.part.content {
         Content::Other { json, .. } => out.raw(json.text()),
         Content::Text(text) | Content::Refusal(text) => write_text(&block.shown(text), out),
-        Content::ToolCall(call) => write_call(call, out),
-        Content::ToolResult(result) => write_result(result, path, names, marks, out, warnings)?,
+        Content::ToolCall(call) => write_call(call, ids.at(block.place, &call.id), out),
+        Content::ToolResult(result) => {
+            let id = ids.at(block.place, &result.call_id);
+            write_result(result, id, path, names, marks, out, warnings)?;
+        }
         Content::Thinking(text) => write_thinking(text, state(block.part), out),
         Content::RedactedThinking => {
             out.open_object();
@@ -90,11 +95,11 @@ fn write_thinking(text: &str, signature: &str, out: &mut BytesMut) {
     out.close_object();
 }
 
-fn write_call(call: &ToolCall, out: &mut BytesMut) {
+fn write_call(call: &ToolCall, id: &str, out: &mut BytesMut) {
     out.open_object();
     out.key("toolUse");
     out.open_object();
-    out.field("toolUseId", &call_id(&call.id));
+    out.field("toolUseId", &call_id(id));
     out.field("name", &tool_name(&call.name));
     out.key("input");
     write_object(&call.arguments, out);
@@ -118,6 +123,7 @@ fn write_object(arguments: &Json, out: &mut BytesMut) {
 
 fn write_result(
     result: &ToolResult,
+    id: &str,
     path: impl Fn() -> String,
     names: &mut Names,
     marks: &mut CacheMarks,
@@ -127,7 +133,7 @@ fn write_result(
     out.open_object();
     out.key("toolResult");
     out.open_object();
-    out.field("toolUseId", &call_id(&result.call_id));
+    out.field("toolUseId", &call_id(id));
     out.key("content");
     out.open_array();
     let mut mark = None;

@@ -57,7 +57,7 @@ pub(super) fn write(
         out.key("content");
         out.open_array();
         for block in turn.results.iter().chain(&turn.blocks) {
-            block_encode::write(block, &mut names, marks, out, warnings)?;
+            block_encode::write(block, &conversation.call_ids, &mut names, marks, out, warnings)?;
         }
         if needs_words(turn) {
             // The service refuses a document without a text beside it.

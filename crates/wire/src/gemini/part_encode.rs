@@ -6,7 +6,8 @@
 use super::content_decode::is_own_store;
 use super::reasoning::by_levels;
 use super::state;
-use super::turns::MANNER;
+use super::turns::{Calls, MANNER};
+use crate::call_ids::CallIds;
 use crate::codec::{EncodeError, Profile};
 use crate::conversation::Block;
 use crate::json_text::JsonText;
@@ -16,7 +17,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use trunkline_model::capability::Support;
 use trunkline_model::content::{Content, Media, MediaSource, Part, ToolCall, ToolResult};
 use trunkline_model::json::Json;
@@ -29,8 +29,9 @@ const SKIP_CHECK: &str = "skip_thought_signature_validator";
 /// What parts are written for.
 pub(super) struct Target<'t, 'r> {
     pub(super) profile: &'t Profile,
-    /// Name and number of every call, by id.
-    pub(super) calls: &'t HashMap<&'r str, (&'r str, usize)>,
+    pub(super) calls: &'t Calls<'r>,
+    /// What calls and results are called where the client has an id twice.
+    pub(super) ids: &'t CallIds,
     /// Where the calls stand that need Google's value for calls that another model made.
     pub(super) foreign_calls: &'t [(usize, usize)],
     pub(super) warnings: &'t mut Vec<Warning>,
@@ -62,7 +63,10 @@ pub(super) fn write(
             out.raw(json.text());
             return Ok(());
         }
-        Content::ToolResult(result) => return write_result(result, path, target, out),
+        Content::ToolResult(result) => {
+            let id = target.ids.at(block.place, &result.call_id);
+            return write_result(result, id, path, target, out);
+        }
         _ => out.open_object(),
     }
     match &block.part.content {
@@ -79,7 +83,7 @@ pub(super) fn write(
             out.key("thought");
             out.boolean(true);
         }
-        Content::ToolCall(call) => write_call(call, out),
+        Content::ToolCall(call) => write_call(call, target.ids.at(block.place, &call.id), out),
         other => write_media(other, path, target, out)?,
     }
     match &block.part.opaque {
@@ -91,10 +95,10 @@ pub(super) fn write(
     Ok(())
 }
 
-fn write_call(call: &ToolCall, out: &mut BytesMut) {
+fn write_call(call: &ToolCall, id: &str, out: &mut BytesMut) {
     out.key("functionCall");
     out.open_object();
-    write_id(&call.id, out);
+    write_id(id, out);
     out.field("name", &tool_name(&call.name));
     out.key("args");
     let text = call.arguments.text().trim_ascii();
@@ -119,11 +123,12 @@ fn write_id(id: &str, out: &mut BytesMut) {
 
 fn write_result(
     result: &ToolResult,
+    id: &str,
     path: impl Fn() -> String,
     target: &mut Target<'_, '_>,
     out: &mut BytesMut,
 ) -> Result<(), EncodeError> {
-    let called = target.calls.get(result.call_id.as_str()).map(|(name, _)| *name);
+    let called = target.calls.get(id).map(|(name, _)| *name);
     let Some(name) = called.or(result.name.as_deref()) else {
         return Err(EncodeError::Invalid {
             path: format!("{}.tool_call_id", path()),
@@ -156,7 +161,7 @@ fn write_result(
     out.open_object();
     out.key("functionResponse");
     out.open_object();
-    write_id(&result.call_id, out);
+    write_id(id, out);
     out.field("name", &tool_name(name));
     out.key("response");
     write_response(&text, result.is_error, out);

@@ -10,6 +10,7 @@ use crate::codec::{EncodeError, Profile};
 use crate::conversation::{Block, Conversation, Manner};
 use crate::json_text::JsonText;
 use bytes::BytesMut;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use trunkline_model::content::{Content, Message};
 use trunkline_model::dialect::Dialect;
@@ -19,11 +20,14 @@ use trunkline_model::warning::Warning;
 pub(super) const MANNER: Manner =
     Manner { dialect: Dialect::Gemini, service: "Gemini", assistant: "model", is_strict: false };
 
+/// Name and number of every call, by id.
+pub(super) type Calls<'r> = HashMap<Cow<'r, str>, (&'r str, usize)>;
+
 /// The contents, arranged for Gemini.
 pub(super) struct Contents<'r> {
     conversation: Conversation<'r>,
     /// Name and number of every call, by id.
-    calls: HashMap<&'r str, (&'r str, usize)>,
+    calls: Calls<'r>,
     /// Where the calls stand that need Google's value for calls that another model made.
     foreign_calls: Vec<(usize, usize)>,
 }
@@ -44,22 +48,24 @@ impl<'r> Contents<'r> {
             let feature = format!("messages[{index}].cache_control");
             warnings.push(Warning::dropped(feature, "Gemini caches by itself, without marks"));
         }
-        let mut calls = HashMap::new();
+        let mut calls = Calls::new();
+        let ids = std::mem::take(&mut conversation.call_ids);
         for block in conversation.turns.iter().flat_map(|turn| &turn.blocks) {
             if let Content::ToolCall(call) = &block.part.content {
                 let number = calls.len();
-                calls.insert(call.id.as_str(), (call.name.as_str(), number));
+                calls.insert(ids.shared(block.place, &call.id), (call.name.as_str(), number));
             }
         }
         for turn in &mut conversation.turns {
             // Results without ids are matched by order.
             turn.results.sort_by_key(|block| match &block.part.content {
                 Content::ToolResult(result) => {
-                    calls.get(result.call_id.as_str()).map_or(usize::MAX, |(_, number)| *number)
+                    calls.get(ids.at(block.place, &result.call_id)).map_or(usize::MAX, |(_, number)| *number)
                 }
                 _ => usize::MAX,
             });
         }
+        conversation.call_ids = ids;
         let mut contents = Self { conversation, calls, foreign_calls: Vec::new() };
         if reasoning::by_levels(profile) {
             contents.mark_foreign_calls(warnings);
@@ -100,7 +106,8 @@ impl<'r> Contents<'r> {
         out.key("contents");
         out.open_array();
         let (calls, foreign_calls) = (&self.calls, self.foreign_calls.as_slice());
-        let mut target = Target { profile, calls, foreign_calls, warnings, beside: BytesMut::new() };
+        let ids = &self.conversation.call_ids;
+        let mut target = Target { profile, ids, calls, foreign_calls, warnings, beside: BytesMut::new() };
         for turn in &self.conversation.turns {
             out.open_object();
             out.field("role", turn.role);

@@ -3,6 +3,7 @@
 //! Owns the rules between messages and between blocks; what a block counts and offers goes into the prompt.
 
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 
 use super::super::Refusal;
 use super::messages::{REDACTED, Reader, THINKING};
@@ -25,6 +26,7 @@ impl Reader<'_> {
             None => return Err(check::required("messages")),
         };
         let mut calls = Calls::new();
+        let mut called = HashSet::new();
         let last = messages.len() - 1;
         let mut previous = "";
         for (index, message) in messages.iter().enumerate() {
@@ -45,6 +47,11 @@ impl Reader<'_> {
                 }
                 "assistant" => {
                     let ids = self.assistant(message, index, thinking && index + 2 > last)?;
+                    if !ids.iter().all(|(id, _)| called.insert(id.clone())) {
+                        return Err(Refusal::invalid(format!(
+                            "messages.{index}.content: `tool_use` ids must be unique"
+                        )));
+                    }
                     self.prompt.outcomes.clear();
                     if previous != "assistant" {
                         calls.clear();

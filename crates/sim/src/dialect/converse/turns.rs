@@ -228,6 +228,11 @@ impl Reader<'_> {
                         ))
                     })?;
                     self.prompt.count(&input.to_string());
+                    if calls.iter().any(|(other, _)| *other == id) {
+                        return Err(Refusal::invalid(format!(
+                            "The toolUse blocks at messages.{index}.content contain duplicate Ids: {id}"
+                        )));
+                    }
                     calls.push((id, name));
                 }
                 ("cachePoint", value) => self.cache_point(value, &place)?,

@@ -189,7 +189,7 @@ impl Sheet {
         record: &RequestRecord,
     ) -> Cell {
         let seen = judge(self.endpoint, self.delivery, exchange);
-        let expected = strike::expected(fault, self.endpoint, self.delivery, &self.plan, struck);
+        let expected = strike::expected(fault, self.endpoint, self.delivery, &self.route, &self.plan, struck);
         let (verdict, reason) = self.verdict(stage, &seen, expected, struck);
         let is_struck =
             |name: &Name| stage.snapshot.fleet.find(name).is_some_and(|index| struck.contains(&index));

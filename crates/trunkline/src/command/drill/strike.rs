@@ -8,6 +8,7 @@ use super::stage::Stage;
 use trunkline_model::dialect::{Delivery, Operation};
 use trunkline_route::fleet::DeploymentIndex;
 use trunkline_route::plan::{Leg, Plan, Timeouts};
+use trunkline_route::policy::Route;
 use trunkline_sim::{Fault, Phase};
 
 /// How far a fault reaches from the deployment that is asked first.
@@ -88,13 +89,15 @@ pub(super) fn expected(
     fault: Fault,
     endpoint: Endpoint,
     delivery: Delivery,
+    route: &Route,
     plan: &Plan,
     struck: &[DeploymentIndex],
 ) -> Expected {
     let healthy = |leg: &Leg| !struck.contains(&leg.deployment.index());
     let answer_if = |possible: bool| if possible { Expected::Answer } else { Expected::Error };
-    if endpoint.operation() == Operation::CountTokens && !plan.legs.iter().any(healthy) {
-        // Few providers count, and no answer depends on it: a route without a second one is told so, and has lost no answer.
+    let takes_estimates = !route.strict && !route.require_parameters;
+    if endpoint.operation() == Operation::CountTokens && !takes_estimates && !plan.legs.iter().any(healthy) {
+        // Few providers count, and no answer depends on it: a route that takes no estimate is told so, and has lost no answer.
         return Expected::Error;
     }
     match fault {
