@@ -10,6 +10,7 @@
 
 pub mod anthropic;
 mod carried;
+mod cited;
 pub mod codec;
 pub mod cohere;
 #[cfg(test)]

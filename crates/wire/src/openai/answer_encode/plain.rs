@@ -2,10 +2,12 @@
 //!
 //! Owns the message of each choice, collected. Must not know streams.
 
+use super::super::citation;
 use super::head::{Head, write_usage};
 use super::logprobs::write_logprobs;
 use super::picture::Picture;
 use super::state::{signature, write_redacted_block, write_signature, write_thinking_block};
+use crate::cited::Lost;
 use crate::codec::{Encode, EncodeContext};
 use crate::openai::encode_error;
 use crate::openai::finish::finish_word;
@@ -17,6 +19,7 @@ use trunkline_model::error::ClientError;
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
 use trunkline_model::json::Json;
 use trunkline_model::usage::Usage;
+use trunkline_model::warning::Warning;
 
 /// Writes a whole answer.
 pub(in crate::openai) struct PlainEncoder {
@@ -24,6 +27,7 @@ pub(in crate::openai) struct PlainEncoder {
     head: Head,
     choices: Vec<PlainChoice>,
     usage: Option<Usage>,
+    lost: Lost,
 }
 
 #[derive(Default)]
@@ -54,7 +58,7 @@ struct PlainCall {
 impl PlainEncoder {
     pub(in crate::openai) fn new(context: EncodeContext) -> Self {
         let head = Head::new(&context);
-        Self { context, head, choices: Vec::new(), usage: None }
+        Self { context, head, choices: Vec::new(), usage: None, lost: Lost::default() }
     }
 
     fn choice(&mut self, choice: u32) -> &mut PlainChoice {
@@ -117,10 +121,6 @@ impl PlainChoice {
                 }
             }
             (Delta::Opaque(opaque), _) => self.text_signature = Some(opaque.value.clone()),
-            (Delta::Annotation(json), _) => {
-                comma(&mut self.annotations);
-                self.annotations.extend_from_slice(json.text().as_bytes());
-            }
         }
     }
 
@@ -182,6 +182,14 @@ impl Encode for PlainEncoder {
             Event::Start { id, model, created } => self.head.start(id, model, *created),
             Event::PartStart { choice, kind, .. } => self.choice(*choice).part_start(kind),
             Event::Delta { choice, delta, .. } => self.choice(*choice).delta(delta),
+            Event::Citation { choice, citation, .. } => {
+                let mut annotation = BytesMut::new();
+                if citation::write(citation, &mut self.lost, &mut annotation) {
+                    let annotations = &mut self.choice(*choice).annotations;
+                    comma(annotations);
+                    annotations.extend_from_slice(&annotation);
+                }
+            }
             Event::PartEnd { choice, .. } => self.choice(*choice).kind = None,
             Event::Logprobs { choice, json } => {
                 self.choice(*choice).logprobs.push(token_ids::without(json).into_owned());
@@ -214,6 +222,10 @@ impl Encode for PlainEncoder {
             write_usage(body.key("usage"), usage);
         }
         body.close();
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        self.lost.warnings()
     }
 
     fn fail(&mut self, error: &ClientError, out: &mut BytesMut) {

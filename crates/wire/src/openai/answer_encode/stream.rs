@@ -4,10 +4,12 @@
 //! keep a stream's text, with one exception: reasoning that its maker will want back is given once more, whole and signed,
 //! because clients return `thinking_blocks` as they got them.
 
+use super::super::citation;
 use super::head::{Head, write_usage};
 use super::logprobs::write_logprobs;
 use super::picture::Picture;
 use super::state::{signature, write_redacted_block, write_signature, write_thinking_block};
+use crate::cited::Lost;
 use crate::codec::{Encode, EncodeContext};
 use crate::openai::encode_error_frame;
 use crate::openai::finish::finish_word;
@@ -15,11 +17,13 @@ use crate::tally::Tally;
 use crate::token_ids;
 use crate::write::{Object, array, string, whole};
 use bytes::BytesMut;
+use trunkline_model::citation::Citation;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::ClientError;
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
 use trunkline_model::json::Json;
 use trunkline_model::usage::Usage;
+use trunkline_model::warning::Warning;
 
 /// Writes a stream.
 pub(in crate::openai) struct StreamEncoder {
@@ -30,6 +34,7 @@ pub(in crate::openai) struct StreamEncoder {
     choices: Vec<StreamChoice>,
     usage: Option<Usage>,
     tally: Option<Tally>,
+    lost: Lost,
 }
 
 #[derive(Default)]
@@ -46,7 +51,15 @@ struct StreamChoice {
 impl StreamEncoder {
     pub(in crate::openai) fn new(context: EncodeContext) -> Self {
         let head = Head::new(&context);
-        Self { context, head, prefix: BytesMut::new(), choices: Vec::new(), usage: None, tally: None }
+        Self {
+            context,
+            head,
+            prefix: BytesMut::new(),
+            choices: Vec::new(),
+            usage: None,
+            tally: None,
+            lost: Lost::default(),
+        }
     }
 
     fn choice(&mut self, choice: u32) -> &mut StreamChoice {
@@ -180,15 +193,17 @@ impl StreamEncoder {
                     write_signature(delta.key("extra_content"), &opaque.value)
                 });
             }
-            (Delta::Annotation(json), _) => {
-                self.chunk(choice, None, out, |delta| {
-                    array(delta.key("annotations"), [json], |out, json| {
-                        out.extend_from_slice(json.text().as_bytes())
-                    });
-                });
-            }
         }
         self.choice(choice).kind = kind;
+    }
+
+    fn cite(&mut self, choice: u32, cited: &Citation, out: &mut BytesMut) {
+        let mut annotation = BytesMut::new();
+        if citation::write(cited, &mut self.lost, &mut annotation) {
+            self.chunk(choice, None, out, |delta| {
+                array(delta.key("annotations"), [annotation], |out, json| out.extend_from_slice(&json));
+            });
+        }
     }
 
     fn part_end(&mut self, choice: u32, out: &mut BytesMut) {
@@ -230,6 +245,7 @@ impl Encode for StreamEncoder {
             }
             Event::PartStart { choice, kind, .. } => self.part_start(*choice, kind, out),
             Event::Delta { choice, delta, .. } => self.delta(*choice, delta, out),
+            Event::Citation { choice, citation, .. } => self.cite(*choice, citation, out),
             Event::PartEnd { choice, .. } => self.part_end(*choice, out),
             Event::Logprobs { choice, json } => {
                 self.choice(*choice).logprobs.push(token_ids::without(json).into_owned());
@@ -269,6 +285,10 @@ impl Encode for StreamEncoder {
             out.extend_from_slice(b"\n\n");
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        self.lost.warnings()
     }
 
     fn fail(&mut self, error: &ClientError, out: &mut BytesMut) {
