@@ -94,6 +94,7 @@ fn plain(
     if let Some(call) = call {
         call.succeeded(facts.usage.map(|usage| usage.total()), now);
     }
+    case.record.warnings.extend(relay.lost());
     case.note_answer(relay.answer());
     case.end(attempt.number, facts.end(None));
     drive.succeeded(attempt.number);
@@ -340,6 +341,7 @@ impl Streaming {
         self.seal();
         let summary = self.relay.summary();
         self.case.record.finish = summary.finish.map(|finish| word(finish.name()));
+        self.case.record.warnings.extend(self.relay.lost());
         self.case.note_answer(self.relay.answer());
         self.end_attempt(None);
         self.drive.succeeded(self.attempt.number);
@@ -405,7 +407,7 @@ impl Streaming {
             let entry = deployment.entry.as_ref();
             self.case.begin(attempt.number, &deployment.id, attempt.kind, entry, estimated);
             self.relay.bill_before(Before::of(&self.case.record), &mut Rope::new());
-            self.relay.join(&subject.continued_relay_context(index, &attempt.leg.tier), unfinished.part);
+            self.relay.join(&subject.continued_relay_context(index, &attempt.leg.tier), &unfinished);
             let opening = attempt::open_into(&self.gateway, &subject, attempt, Some(text), &mut self.relay);
             match opening.await {
                 Ok(begun) => {

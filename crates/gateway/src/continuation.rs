@@ -9,6 +9,7 @@
 //! a route asks for it, and marked in the stream and in the record.
 
 use bytes::Bytes;
+use trunkline_model::citation::Claim;
 use trunkline_model::content::{Message, Role};
 use trunkline_model::event::{Delta, Event, PartKind};
 use trunkline_model::request::{ChatRequest, OutputFormat, Request};
@@ -106,6 +107,8 @@ pub(crate) fn mark(deployment: &str) -> Bytes {
 pub(crate) struct Splice {
     /// The client's open part.
     base: u32,
+    /// Characters of text that the client had before: citations of the second answer count from its own beginning.
+    said: usize,
     /// It is still open.
     open: bool,
     /// What becomes of the second answer's current part.
@@ -127,8 +130,15 @@ enum Current {
 impl Splice {
     /// A splice onto an open part.
     #[must_use]
-    pub(crate) const fn new(base: u32) -> Self {
-        Self { base, open: true, current: Current::Skipped, free: base + 1 }
+    pub(crate) fn new(so_far: &Unfinished) -> Self {
+        let base = so_far.part;
+        Self {
+            base,
+            said: so_far.text.chars().count(),
+            open: true,
+            current: Current::Skipped,
+            free: base + 1,
+        }
     }
 
     /// Replaces the second answer's events by those that go on with the first.
@@ -147,10 +157,22 @@ impl Splice {
                 let part = match (self.current, &delta) {
                     (Current::Joined, Delta::Text(_)) => self.base,
                     (Current::Own(part), _) => part,
-                    // Signatures and citations count from the beginning of their own text.
+                    // Signatures are of their own text as a whole.
                     (Current::Joined | Current::Skipped, _) => return,
                 };
                 out.push(Event::Delta { choice: 0, part, delta });
+            }
+            Event::Citation { choice: 0, mut citation, .. } => {
+                let part = match self.current {
+                    Current::Own(part) => part,
+                    Current::Joined | Current::Skipped => self.base,
+                };
+                if let Claim::Part(range) | Claim::Stretch(range) = &mut citation.claim {
+                    *range = range.start + self.said..range.end + self.said;
+                }
+                // Its provider's own form says the old places.
+                citation.native = None;
+                out.push(Event::Citation { choice: 0, part, citation });
             }
             Event::PartEnd { choice: 0, .. } => {
                 match self.current {
@@ -228,7 +250,7 @@ mod tests {
     }
 
     fn fitted(mut events: Vec<Event>) -> Vec<Event> {
-        Splice::new(0).fit(&mut events);
+        Splice::new(&Unfinished { part: 0, text: "one ".to_owned() }).fit(&mut events);
         events
     }
 

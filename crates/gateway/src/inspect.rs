@@ -79,7 +79,7 @@ impl Inspector {
     }
 
     /// The same answer with another text in its first choice, for the client. What hangs on places in the old text
-    /// (annotations, log-probabilities) is left out.
+    /// (citations, log-probabilities) is left out.
     pub(crate) fn rewrite(&mut self, context: &RelayContext, text: &str) -> Bytes {
         let mut encoder =
             dispatch::encoder(context.client, context.operation, context.delivery, context.encode.clone());
@@ -97,7 +97,7 @@ impl Inspector {
                     }
                     continue;
                 }
-                Event::Logprobs { choice: 0, .. } => continue,
+                Event::Logprobs { choice: 0, .. } | Event::Citation { choice: 0, .. } => continue,
                 _ => {}
             }
             encoder.event(event, &mut out);

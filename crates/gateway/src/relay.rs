@@ -6,6 +6,7 @@
 
 use crate::body::Rope;
 use crate::continuation::{Prose, Splice, Unfinished};
+use crate::headers;
 use crate::inspect::Inspector;
 use crate::makers::Watch;
 use bytes::{Bytes, BytesMut};
@@ -19,6 +20,7 @@ use trunkline_model::id::RequestId;
 use trunkline_model::money::Cost;
 use trunkline_model::record::RequestRecord;
 use trunkline_model::usage::Usage;
+use trunkline_model::warning::Warning;
 use trunkline_route::cascade::Answer;
 use trunkline_wire::codec::{Decode, Encode, EncodeContext, Observe, Summary};
 use trunkline_wire::dispatch;
@@ -256,6 +258,12 @@ impl Relay {
                     if let (true, Some(usage)) = (self.delivery.is_stream(), &translation.summary.usage) {
                         translation.encoder.tally(self.bill.tally(usage, self.request_id));
                     }
+                    if self.delivery.is_stream() {
+                        let lost = translation.encoder.warnings();
+                        if !lost.is_empty() {
+                            translation.out.extend_from_slice(&headers::lost(&lost));
+                        }
+                    }
                     translation.encoder.finish(&mut translation.out);
                     translation.flush(out);
                 }
@@ -283,6 +291,15 @@ impl Relay {
         match &self.way {
             Way::Translate(translation) => translation.veil.as_ref().is_some_and(Veil::has_hidden),
             Way::Pass(_) => false,
+        }
+    }
+
+    /// What of the answer had no place in the client's dialect.
+    #[must_use]
+    pub(crate) fn lost(&self) -> Vec<Warning> {
+        match &self.way {
+            Way::Translate(translation) => translation.encoder.warnings(),
+            Way::Pass(_) => Vec::new(),
         }
     }
 
@@ -314,7 +331,7 @@ impl Relay {
     }
 
     /// From here on takes a second answer, which goes on in the given part of the client's stream. What was learnt begins anew.
-    pub(crate) fn join(&mut self, context: &RelayContext, part: u32) {
+    pub(crate) fn join(&mut self, context: &RelayContext, so_far: &Unfinished) {
         let Way::Translate(translation) = &mut self.way else { return };
         translation.decoder =
             dispatch::decoder(context.provider, context.upstream_operation, context.delivery);
@@ -323,7 +340,7 @@ impl Relay {
         translation.names = context.names.clone();
         translation.veil = context.hides.then(Veil::default);
         translation.prose = None;
-        translation.splice = Some(Splice::new(part));
+        translation.splice = Some(Splice::new(so_far));
         self.watch.clone_from(&context.watch);
         self.bill.entry.clone_from(&context.bill.entry);
         self.framer = Framer::new(dispatch::framing(context.provider, context.delivery), LARGEST_FRAME);

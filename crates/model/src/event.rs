@@ -6,9 +6,12 @@
 //! - `Start` first, once (error answers may have none). Then parts, each `PartStart`, any number of `Delta`, `PartEnd`.
 //! - `part` numbers count up from 0 within one choice and never repeat. A decoder ends a part before it starts the next part
 //!   of that choice, so encoders of sequential dialects need no buffer.
+//! - `Citation` after its part began and before the `Finish` of its choice; before the part's end wherever the provider tells it
+//!   in time.
 //! - `Finish` once per choice, after its parts. `Usage` any time, any number of times: each replaces the one before.
 //! - `End` last and only when the provider said the answer is complete. Bytes that stop without it are a cut.
 
+use crate::citation::Citation;
 use crate::content::Opaque;
 use crate::json::Json;
 use crate::usage::Usage;
@@ -49,6 +52,15 @@ pub enum Event {
         choice: u32,
         /// Number of the part.
         part: u32,
+    },
+    /// A source that the text of the answer rests on.
+    Citation {
+        /// Which of the answers.
+        choice: u32,
+        /// Number of the text part it hangs on; the last one begun, where the provider does not say.
+        part: u32,
+        /// What is cited, and where in the answer.
+        citation: Box<Citation>,
     },
     /// Log-probabilities of the piece that follows; of the whole text in a plain answer.
     Logprobs {
@@ -106,6 +118,7 @@ impl Event {
         match self {
             Self::Delta { delta, .. } => !delta.is_empty(),
             Self::PartStart { kind: PartKind::ToolCall { .. } | PartKind::RedactedThinking, .. }
+            | Self::Citation { .. }
             | Self::Finish { .. }
             | Self::Embedding { .. }
             | Self::Ranked { .. }
@@ -149,15 +162,13 @@ pub enum Delta {
     Arguments(String),
     /// The part's opaque state: signature or redacted data, whole.
     Opaque(Opaque),
-    /// A citation or annotation on the text, in the provider's own form.
-    Annotation(Json),
 }
 
 impl Delta {
     const fn is_empty(&self) -> bool {
         match self {
             Self::Text(text) | Self::Arguments(text) => text.is_empty(),
-            Self::Opaque(_) | Self::Annotation(_) => false,
+            Self::Opaque(_) => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod asked;
 pub mod capability;
 pub mod catalogue;
+pub mod citation;
 pub mod comparison;
 pub mod content;
 pub mod credential;

@@ -418,6 +418,11 @@ pub trait Encode: Send {
     /// The answer is complete (after `End`): a stream encoder appends its terminal event, a plain one the whole body.
     fn finish(&mut self, out: &mut BytesMut);
 
+    /// What of the answer so far had no place in the dialect.
+    fn warnings(&self) -> Vec<Warning> {
+        Vec::new()
+    }
+
     /// The answer broke off: a stream encoder appends the dialect's error event and nothing that looks like an end.
     fn fail(&mut self, error: &ClientError, out: &mut BytesMut);
 }

@@ -7,6 +7,7 @@ use crate::codec::{Decode, Frame};
 use crate::frame::{Framer, Framing};
 use bytes::Bytes;
 use proptest::prelude::*;
+use trunkline_model::citation::Citation;
 use trunkline_model::content::Opaque;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
@@ -20,7 +21,6 @@ pub(crate) struct Whole {
     pub(crate) kind: PartKind,
     pub(crate) text: String,
     pub(crate) opaque: Option<Opaque>,
-    pub(crate) annotations: Vec<Json>,
 }
 
 /// An answer, whole.
@@ -30,6 +30,7 @@ pub(crate) struct Collected {
     pub(crate) model: String,
     pub(crate) parts: Vec<(u32, Whole)>,
     pub(crate) finishes: Vec<(u32, Finish, Option<String>)>,
+    pub(crate) citations: Vec<(u32, u32, Citation)>,
     pub(crate) usage: Option<Usage>,
     pub(crate) vectors: Vec<Vec<f32>>,
     pub(crate) extras: Vec<(String, Json)>,
@@ -51,10 +52,7 @@ pub(crate) fn collect(events: &[Event]) -> Collected {
                 assert!(!open.iter().any(|(other, ..)| other == choice), "one open part per choice");
                 open.push((*choice, *part, answer.parts.len()));
                 let kind = kind.clone();
-                answer.parts.push((
-                    *choice,
-                    Whole { kind, text: String::new(), opaque: None, annotations: Vec::new() },
-                ));
+                answer.parts.push((*choice, Whole { kind, text: String::new(), opaque: None }));
             }
             Event::Delta { choice, part, delta } => {
                 let at = open.iter().find(|(c, p, _)| c == choice && p == part).expect("the part is open").2;
@@ -62,7 +60,6 @@ pub(crate) fn collect(events: &[Event]) -> Collected {
                 match delta {
                     Delta::Text(text) | Delta::Arguments(text) => whole.text.push_str(text),
                     Delta::Opaque(opaque) => whole.opaque = Some(opaque.clone()),
-                    Delta::Annotation(json) => whole.annotations.push(json.clone()),
                 }
             }
             Event::PartEnd { choice, part } => {
@@ -71,6 +68,13 @@ pub(crate) fn collect(events: &[Event]) -> Collected {
             }
             Event::Finish { choice, reason, stop_sequence, .. } => {
                 answer.finishes.push((*choice, *reason, stop_sequence.clone()));
+            }
+            Event::Citation { choice, part, citation } => {
+                assert!(
+                    !answer.finishes.iter().any(|(other, ..)| other == choice),
+                    "cited before the finish"
+                );
+                answer.citations.push((*choice, *part, (**citation).clone()));
             }
             Event::Usage(usage) => answer.usage = Some(*usage),
             Event::Embedding { values, .. } => answer.vectors.push(values.clone()),

@@ -113,6 +113,9 @@ fn answers(dialect: Dialect, operation: Operation, delivery: Delivery, bytes: &[
             events.iter().for_each(|event| encoder.event(event, &mut out));
             encoder.finish(&mut out);
             writeln!(report, "{}", String::from_utf8_lossy(&out)).unwrap();
+            for warning in encoder.warnings() {
+                writeln!(report, "warning: {warning}").unwrap();
+            }
         }
     }
     report

@@ -11,6 +11,7 @@
 pub mod anthropic;
 mod call_ids;
 mod carried;
+mod cited;
 pub mod codec;
 pub mod cohere;
 #[cfg(test)]

@@ -108,6 +108,10 @@ impl Veil {
                 }
                 state.thoughts = Thoughts::None;
             }
+            Event::Citation { choice, part, citation } => {
+                let left_out = self.choice(choice).left_out;
+                shown.push(Event::Citation { choice, part: part - left_out.min(part), citation });
+            }
             event => shown.push(event),
         }
     }

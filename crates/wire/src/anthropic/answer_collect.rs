@@ -3,28 +3,32 @@
 //! Owns the whole-answer object. Must not know streams. Blocks are written as their pieces come, so that the answer is held
 //! once, as the text it will be sent as.
 
-use super::answer_encode::{Ending, is_block, is_citation, write_head};
+use super::answer_encode::{Ending, is_block, write_head};
+use super::citation;
 use super::error;
 use super::usage;
 use crate::carried::{self, Place};
+use crate::cited::Lost;
 use crate::codec::{Encode, EncodeContext};
 use crate::json_text::JsonText;
 use bytes::BytesMut;
+use trunkline_model::citation::Citation;
 use trunkline_model::content::Opaque;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::ClientError;
 use trunkline_model::event::{Delta, Event, PartKind};
 use trunkline_model::json::Json;
 use trunkline_model::usage::Usage;
+use trunkline_model::warning::Warning;
 
 #[derive(Default)]
 enum Part {
     #[default]
     None,
-    /// Text in its opened block; `citations` follow it.
+    /// Text in its opened block; `citations` follow it, with commas between.
     Text {
         open: bool,
-        citations: Vec<Json>,
+        citations: BytesMut,
     },
     Thinking {
         signature: String,
@@ -42,6 +46,9 @@ pub(super) struct PlainEncoder {
     model: String,
     content: BytesMut,
     part: Part,
+    /// The number of that part.
+    number: u32,
+    lost: Lost,
     foreign: Option<Opaque>,
     usage: Usage,
     ending: Ending,
@@ -55,6 +62,8 @@ impl PlainEncoder {
             model: String::new(),
             content: BytesMut::new(),
             part: Part::None,
+            number: 0,
+            lost: Lost::default(),
             foreign: None,
             usage: Usage::default(),
             ending: Ending::default(),
@@ -65,7 +74,7 @@ impl PlainEncoder {
         self.part_end();
         self.ending.declined |= *kind == PartKind::Refusal;
         self.part = match kind {
-            PartKind::Text | PartKind::Refusal => Part::Text { open: false, citations: Vec::new() },
+            PartKind::Text | PartKind::Refusal => Part::Text { open: false, citations: BytesMut::new() },
             PartKind::Thinking => {
                 self.content.open_object();
                 self.content.raw(r#""type":"thinking","thinking":"#);
@@ -114,10 +123,20 @@ impl PlainEncoder {
             {
                 self.foreign = Some(opaque.clone());
             }
-            (Delta::Annotation(json), Part::Text { citations, .. }) if is_citation(json) => {
-                citations.push(json.clone());
-            }
             _ => {}
+        }
+    }
+
+    /// Takes a source of the text part of that number.
+    fn cite(&mut self, part: u32, cited: &Citation) {
+        match &mut self.part {
+            Part::Text { open: true, citations } if self.number == part => {
+                let kept = citations.len();
+                if !citation::write(cited, &mut self.lost, citations) {
+                    citations.truncate(kept);
+                }
+            }
+            _ => self.lost.source(),
         }
     }
 
@@ -131,7 +150,7 @@ impl PlainEncoder {
                 if !citations.is_empty() {
                     content.key("citations");
                     content.open_array();
-                    citations.iter().for_each(|citation| content.raw(citation.text()));
+                    content.extend_from_slice(&citations);
                     content.close_array();
                 }
                 content.close_object();
@@ -185,7 +204,11 @@ impl Encode for PlainEncoder {
                 self.id.clone_from(id);
                 self.model.clone_from(model);
             }
-            Event::PartStart { choice: 0, kind, .. } => self.part_start(kind),
+            Event::PartStart { choice: 0, part, kind } => {
+                self.part_start(kind);
+                self.number = *part;
+            }
+            Event::Citation { choice: 0, part, citation } => self.cite(*part, citation),
             Event::Delta { choice: 0, delta, .. } => self.delta(delta),
             Event::PartEnd { choice: 0, .. } => self.part_end(),
             Event::Finish { choice: 0, reason, native, stop_sequence } => {
@@ -215,6 +238,10 @@ impl Encode for PlainEncoder {
         out.key("usage");
         usage::write(&self.usage, out);
         out.close_object();
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        self.lost.warnings()
     }
 
     fn fail(&mut self, error: &ClientError, out: &mut BytesMut) {

@@ -4,9 +4,11 @@
 //! takes what look-alikes send too: blocks never closed, arguments whole in the block's start, a missing `message_start`;
 //! but no answer is complete without `message_stop`, because nothing else tells a cut from an end.
 
+use super::citation;
 use super::error::ErrorObject;
 use super::usage::{Counters, WireUsage};
 use super::{ANSWER_TOOL, MAX_PARTS, malformed};
+use crate::cited::Held;
 use crate::codec::{Decode, Frame};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -105,6 +107,8 @@ enum OpenKind {
 #[derive(Default)]
 pub(super) struct StreamDecoder {
     counters: Counters,
+    /// Citations of the open block: it is not known before its end how far its text reaches.
+    held: Held,
     open: Option<Open>,
     parts: u32,
     calls: u32,
@@ -193,12 +197,15 @@ impl StreamDecoder {
         }
         let part = self.parts;
         let mut deltas = Vec::new();
+        let mut citations: Vec<Json> = Vec::new();
         let mut say = |text: Option<String>| {
             deltas.extend(text.filter(|text| !text.is_empty()).map(Delta::Text));
         };
         let (kind, part_kind) = match &*block.kind {
             "text" => {
                 say(block.text);
+                citations =
+                    block.citations.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
                 (OpenKind::Text, Some(PartKind::Text))
             }
             "thinking" => {
@@ -231,8 +238,19 @@ impl StreamDecoder {
         };
         if let Some(kind) = part_kind {
             self.parts += 1;
-            events.push(Event::PartStart { choice: 0, part, kind });
-            events.extend(deltas.into_iter().map(|delta| Event::Delta { choice: 0, part, delta }));
+            if kind == PartKind::Text {
+                self.held.begin();
+            }
+            events.push(Event::PartStart { choice: 0, part, kind: kind.clone() });
+            for delta in deltas {
+                if let (PartKind::Text, Delta::Text(text)) = (&kind, &delta) {
+                    self.held.say(text);
+                }
+                events.push(Event::Delta { choice: 0, part, delta });
+            }
+            for json in citations {
+                self.held.hold(part, citation::read(json), events);
+            }
         }
         self.open = Some(Open { index, part, kind });
         Ok(())
@@ -243,23 +261,31 @@ impl StreamDecoder {
             return Err(Failure::new(FailureClass::Malformed, "a delta belongs to no open content block"));
         };
         let part = open.part;
+        let is_text = matches!(open.kind, OpenKind::Text);
+        let held = &mut self.held;
+        if let Some(citation) = delta.citation.filter(|_| is_text) {
+            held.hold(part, citation::read(Json::from_raw(citation.to_owned())), events);
+        }
         let mut push = |delta| events.push(Event::Delta { choice: 0, part, delta });
         match &mut open.kind {
             OpenKind::Text | OpenKind::Thinking | OpenKind::Redacted => {
                 if let Some(text) = delta.text.or(delta.thinking) {
+                    if is_text {
+                        held.say(&text);
+                    }
                     push(Delta::Text(text));
                 }
                 if let Some(signature) = delta.signature.filter(|value| !value.is_empty()) {
                     push(opaque(signature));
-                }
-                if let Some(citation) = delta.citation {
-                    push(Delta::Annotation(Json::from_raw(citation.to_owned())));
                 }
             }
             OpenKind::Arguments { answer, pieces, .. } => {
                 // The first piece is empty by custom.
                 if let Some(piece) = delta.partial_json.filter(|piece| !piece.is_empty()) {
                     *pieces = true;
+                    if *answer {
+                        held.say(&piece);
+                    }
                     push(if *answer { Delta::Text(piece) } else { Delta::Arguments(piece) });
                 }
             }
@@ -284,10 +310,14 @@ impl StreamDecoder {
             OpenKind::Arguments { answer, whole, pieces: false } => {
                 let whole = whole.or_else(|| answer.then(|| "{}".to_owned()));
                 if let Some(whole) = whole {
+                    if answer {
+                        self.held.say(&whole);
+                    }
                     let delta = if answer { Delta::Text(whole) } else { Delta::Arguments(whole) };
                     events.push(Event::Delta { choice: 0, part, delta });
                 }
             }
+            OpenKind::Text => self.held.tell(part, events),
             _ => {}
         }
         events.push(Event::PartEnd { choice: 0, part });

@@ -4,19 +4,23 @@
 //! `message_delta` with the cumulative usage, then `message_stop`. Must not hold the answer. A text block is opened by its
 //! first text, not before: clients send answers back as they got them, and the API refuses empty text.
 
+use super::citation;
 use super::error;
 use super::usage;
 use crate::carried::{self, Place};
+use crate::cited::Lost;
 use crate::codec::{Encode, EncodeContext};
 use crate::json_text::JsonText;
 use crate::tally::Tally;
 use bytes::BytesMut;
+use trunkline_model::citation::Citation;
 use trunkline_model::content::Opaque;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::ClientError;
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
 use trunkline_model::json::Json;
 use trunkline_model::usage::Usage;
+use trunkline_model::warning::Warning;
 
 /// How an answer ended, in this dialect's words.
 #[derive(Clone, Debug, Default)]
@@ -75,11 +79,6 @@ pub(super) fn write_head(id: &str, model: &str, context: &EncodeContext, out: &m
     out.field("model", if model.is_empty() { context.model.as_str() } else { model });
 }
 
-/// Whether a citation is one of this dialect's own.
-pub(super) fn is_citation(json: &Json) -> bool {
-    kind_of(json).is_some_and(|kind| kind.ends_with("_location"))
-}
-
 /// Whether an extra is a content block of this dialect: its name is its type.
 pub(super) fn is_block(name: &str, json: &Json) -> bool {
     kind_of(json).is_some_and(|kind| kind == name)
@@ -117,6 +116,9 @@ pub(super) struct StreamEncoder {
     model: String,
     started: bool,
     part: Part,
+    /// The number of that part.
+    number: u32,
+    lost: Lost,
     /// State of another provider, written in a block of its own after the part it belongs to.
     foreign: Option<Opaque>,
     index: u64,
@@ -133,6 +135,8 @@ impl StreamEncoder {
             model: String::new(),
             started: false,
             part: Part::None,
+            number: 0,
+            lost: Lost::default(),
             foreign: None,
             index: 0,
             usage: Usage::default(),
@@ -219,19 +223,27 @@ impl StreamEncoder {
             }
             Delta::Text(_) | Delta::Arguments(_) => {}
             Delta::Opaque(opaque) => self.opaque(opaque, out),
-            Delta::Annotation(json) => {
-                if is_citation(json) && matches!(self.part, Part::Text { .. }) {
-                    self.open_text(out);
-                    open_event("content_block_delta", out);
-                    out.field_unsigned("index", self.index);
-                    out.key("delta");
-                    out.open_object();
-                    out.field("type", "citations_delta");
-                    out.field_raw("citation", json.text());
-                    out.close_object();
-                    close_event(out);
-                }
-            }
+        }
+    }
+
+    /// Tells a source of the text part of that number. A block that is over takes none, and one without text is refused when it comes
+    /// back.
+    fn cite(&mut self, part: u32, cited: &Citation, out: &mut BytesMut) {
+        if !matches!(self.part, Part::Text { open: true }) || self.number != part {
+            self.lost.source();
+            return;
+        }
+        let mut written = BytesMut::new();
+        if citation::write(cited, &mut self.lost, &mut written) {
+            open_event("content_block_delta", out);
+            out.field_unsigned("index", self.index);
+            out.key("delta");
+            out.open_object();
+            out.field("type", "citations_delta");
+            out.key("citation");
+            out.extend_from_slice(&written);
+            out.close_object();
+            close_event(out);
         }
     }
 
@@ -293,7 +305,11 @@ impl Encode for StreamEncoder {
                 self.id.clone_from(id);
                 self.model.clone_from(model);
             }
-            Event::PartStart { choice: 0, kind, .. } => self.part_start(kind, out),
+            Event::PartStart { choice: 0, part, kind } => {
+                self.part_start(kind, out);
+                self.number = *part;
+            }
+            Event::Citation { choice: 0, part, citation } => self.cite(*part, citation, out),
             Event::PartEnd { choice: 0, .. } => self.part_end(out),
             Event::Finish { choice: 0, reason, native, stop_sequence } => {
                 self.part_end(out);
@@ -316,6 +332,7 @@ impl Encode for StreamEncoder {
             Event::Delta { .. }
             | Event::PartStart { .. }
             | Event::PartEnd { .. }
+            | Event::Citation { .. }
             | Event::Finish { .. }
             | Event::Logprobs { .. }
             | Event::Embedding { .. }
@@ -346,6 +363,10 @@ impl Encode for StreamEncoder {
         close_event(out);
         open_event("message_stop", out);
         close_event(out);
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        self.lost.warnings()
     }
 
     fn fail(&mut self, error: &ClientError, out: &mut BytesMut) {

@@ -4,9 +4,11 @@
 //! that nothing behind the decoder has a second path.
 
 use super::answer_decode::{WireBlock, finish, opaque};
+use super::citation;
 use super::error::ErrorObject;
 use super::usage::{Counters, WireUsage};
 use super::{ANSWER_TOOL, MAX_PARTS, malformed};
+use crate::cited::Held;
 use crate::codec::{Decode, Frame, whole};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -91,18 +93,19 @@ struct Parts {
     next: u32,
     calls: u32,
     answered: bool,
+    held: Held,
 }
 
 impl Parts {
     fn take(&mut self, raw: &RawValue, block: WireBlock<'_>, events: &mut Vec<Event>) {
         let part = self.next;
         let mut deltas = Vec::new();
+        let mut citations: Vec<Json> = Vec::new();
         let kind = match &*block.kind {
             "text" => {
                 deltas.extend(block.text.map(Delta::Text));
-                let citations = block.citations.and_then(|raw| serde_json::from_str(raw.get()).ok());
-                let citations: Vec<Json> = citations.unwrap_or_default();
-                deltas.extend(citations.into_iter().map(Delta::Annotation));
+                citations =
+                    block.citations.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
                 PartKind::Text
             }
             "thinking" => {
@@ -134,8 +137,19 @@ impl Parts {
             }
         };
         self.next += 1;
+        let is_text = kind == PartKind::Text;
+        self.held.begin();
         events.push(Event::PartStart { choice: 0, part, kind });
-        events.extend(deltas.into_iter().map(|delta| Event::Delta { choice: 0, part, delta }));
+        for delta in deltas {
+            if let (true, Delta::Text(text)) = (is_text, &delta) {
+                self.held.say(text);
+            }
+            events.push(Event::Delta { choice: 0, part, delta });
+        }
+        for json in citations {
+            self.held.hold(part, citation::read(json), events);
+        }
+        self.held.tell(part, events);
         events.push(Event::PartEnd { choice: 0, part });
     }
 }

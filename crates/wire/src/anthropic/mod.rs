@@ -10,6 +10,7 @@ mod answer_encode;
 mod answer_plain;
 mod block_decode;
 mod block_encode;
+mod citation;
 mod embeddings;
 pub(crate) mod error;
 mod observe;

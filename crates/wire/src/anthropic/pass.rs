@@ -2,6 +2,7 @@
 //!
 //! Owns which top-level fields change on the way. Must not touch anything inside them: what needs more is translated.
 
+use super::citation;
 use crate::carried::MARK;
 use crate::codec::{Envelope, Profile};
 use crate::splice::{Edits, json_string};
@@ -16,6 +17,10 @@ use trunkline_model::warning::Warning;
 pub fn may_pass(_operation: Operation, envelope: &Envelope, body: &[u8]) -> bool {
     // The encoder explains why that cannot be, before anything is sent.
     if envelope.shape.forces_tool && envelope.shape.wants_reasoning {
+        return false;
+    }
+    // Pages that we cited have no index: translation leaves them out and says so.
+    if memmem::find(body, citation::NO_INDEX.as_bytes()).is_some() {
         return false;
     }
     // One search settles nearly every body: both kinds of reasoning blocks have this in their type.
@@ -132,6 +137,14 @@ mod tests {
         assert!(may(r#"{"type":"text","text":"trunkline:gemini:own:x"}"#));
         assert!(may(r#"{"type":"thinking","thinking":"","signature":"EqQB"}"#));
         assert!(may(r#"{"type":"redacted_thinking","data":"Emw="}"#));
+        let cited = |index: &str| {
+            format!(
+                r#"{{"type":"text","text":"a","citations":[{{"type":"web_search_result_location","cited_text":"","encrypted_index":"{index}","title":null,"url":"https://a"}}]}}"#
+            )
+        };
+        assert!(may(&cited("EpMBCi")));
+        assert!(!may(&cited("trunkline:none")));
+        assert!(may(r#"{"type":"text","text":"\"trunkline:none\""}"#));
         assert!(!may(r#"{"type":"thinking","thinking":"hm","signature": ""}"#));
         assert!(!may(r#"{"type":"thinking","thinking":"hm","signature":"trunkline:gemini:own:x"}"#));
         assert!(!may(r#"{"type":"redacted_thinking","data":"trunkline:gemini:before:x"}"#));

@@ -2,6 +2,8 @@
 //!
 //! Owns finish reasons and usage. Must not trust: what is no answer is malformed, an error is the failure it names.
 
+use super::citation::{About, Wire};
+use crate::cited;
 use crate::codec::{Decode, Frame};
 use crate::openai;
 use crate::scan::tree;
@@ -10,7 +12,6 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
 use trunkline_model::failure::{Failure, FailureClass};
-use trunkline_model::json::Json;
 use trunkline_model::usage::{Unbilled, Usage};
 
 /// Reads whole answers.
@@ -40,7 +41,7 @@ struct Message<'a> {
     #[serde(borrow, default)]
     tool_calls: Option<Vec<Call<'a>>>,
     #[serde(borrow, default)]
-    citations: Option<&'a RawValue>,
+    citations: Option<Vec<&'a RawValue>>,
 }
 
 /// A piece of content, whole or the difference to the one before.
@@ -159,31 +160,23 @@ impl Decode for Decoder {
     fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
         let answer: Answer<'_> = serde_json::from_slice(frame.data).map_err(|_| not_an_answer(frame.data))?;
         events.push(Event::Start { id: answer.id.into_owned(), model: String::new(), created: None });
-        let mut part = 0;
-        let mut whole = |kind, delta: Option<Delta>| {
-            events.push(Event::PartStart { choice: 0, part, kind });
-            events.extend(delta.map(|delta| Event::Delta { choice: 0, part, delta }));
-            events.push(Event::PartEnd { choice: 0, part });
-            part += 1;
-        };
+        let mut parts = Parts::new(&answer.message, events);
         let text = |text: &str| Some(Delta::Text(text.to_owned()));
         if let Some(plan) = answer.message.tool_plan.as_deref().filter(|plan| !plan.is_empty()) {
-            whole(PartKind::Text, text(plan));
+            parts.whole(PartKind::Text, text(plan), Some(About::Plan));
         }
-        for block in answer.message.content.iter().flatten().filter(|block| !block.said().is_empty()) {
+        for (index, block) in answer.message.content.iter().flatten().enumerate() {
+            if block.said().is_empty() {
+                continue;
+            }
             let kind = if block.is_thinking() { PartKind::Thinking } else { PartKind::Text };
-            whole(kind, text(block.said()));
+            parts.whole(kind, text(block.said()), Some(About::Content(Some(index))));
         }
         for (index, call) in answer.message.tool_calls.iter().flatten().enumerate() {
             let (id, name, arguments) = call_of(call, index);
-            whole(PartKind::ToolCall { id, name }, Some(Delta::Arguments(arguments)));
+            parts.whole(PartKind::ToolCall { id, name }, Some(Delta::Arguments(arguments)), None);
         }
-        if let Some(citations) = answer.message.citations.filter(|raw| raw.get() != "null") {
-            events.push(Event::Extra {
-                name: "citations".to_owned(),
-                json: Json::from_raw(citations.to_owned()),
-            });
-        }
+        parts.rest();
         events.push(Event::Finish {
             choice: 0,
             reason: finish_of(&answer.finish_reason),
@@ -201,6 +194,62 @@ impl Decode for Decoder {
             return Ok(());
         }
         Err(Failure::new(FailureClass::Malformed, "the provider's answer is empty"))
+    }
+}
+
+/// The parts of a whole answer, each with the citations that are about it.
+struct Parts<'e> {
+    events: &'e mut Vec<Event>,
+    citations: Vec<(About, Wire)>,
+    next: u32,
+    /// The text part told last.
+    text: Option<u32>,
+    /// Characters of text so far.
+    said: usize,
+}
+
+impl<'e> Parts<'e> {
+    fn new(message: &Message<'_>, events: &'e mut Vec<Event>) -> Self {
+        let is_text = |block: &&Block<'_>| !block.is_thinking();
+        let texts = message.content.as_deref().unwrap_or_default();
+        let first = texts.iter().position(|block| is_text(&block)).unwrap_or(0);
+        let told = message.citations.iter().flatten().filter_map(|raw| Wire::read(raw));
+        let about = |wire: Wire| match wire.about() {
+            About::Content(None) => (About::Content(Some(first)), wire),
+            about => (about, wire),
+        };
+        Self { events, citations: told.map(about).collect(), next: 0, text: None, said: 0 }
+    }
+
+    fn whole(&mut self, kind: PartKind, delta: Option<Delta>, about: Option<About>) {
+        let (choice, part, start) = (0, self.next, self.said);
+        let is_text = kind == PartKind::Text;
+        self.next += 1;
+        self.events.push(Event::PartStart { choice, part, kind });
+        if let (true, Some(Delta::Text(text))) = (is_text, &delta) {
+            self.said += cited::characters(text);
+        }
+        self.events.extend(delta.map(|delta| Event::Delta { choice, part, delta }));
+        if is_text {
+            self.text = Some(part);
+            let (told, rest): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.citations).into_iter().partition(|(of, _)| Some(*of) == about);
+            self.citations = rest;
+            self.cite(&told, part, Some(start));
+        }
+        self.events.push(Event::PartEnd { choice, part });
+    }
+
+    fn cite(&mut self, told: &[(About, Wire)], part: u32, start: Option<usize>) {
+        for citation in told.iter().flat_map(|(_, wire)| wire.citations(start)) {
+            self.events.push(Event::Citation { choice: 0, part, citation: Box::new(citation) });
+        }
+    }
+
+    /// Tells what is about no text of the answer.
+    fn rest(&mut self) {
+        let told = std::mem::take(&mut self.citations);
+        self.cite(&told, self.text.unwrap_or(0), None);
     }
 }
 

@@ -5,6 +5,7 @@
 //! Sources: Cohere's API reference (v2) and the types of its official client.
 
 mod answer;
+mod citation;
 mod embeddings;
 mod message;
 mod request;

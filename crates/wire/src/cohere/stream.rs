@@ -4,13 +4,14 @@
 //! plan, which ends where something else begins.
 
 use super::answer::{Block, Call, Counts, call_of, finish_of, not_an_answer};
+use super::citation::{About, Wire};
+use crate::cited;
 use crate::codec::{Decode, Frame};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use trunkline_model::event::{Delta, Event, PartKind};
 use trunkline_model::failure::{Failure, FailureClass};
-use trunkline_model::json::Json;
 
 const PART_LIMIT: u32 = 4_096;
 
@@ -22,6 +23,7 @@ pub(super) struct Decoder {
     open: Option<Open>,
     next_part: u32,
     calls: usize,
+    text: Text,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,12 +34,25 @@ enum Open {
     Call,
 }
 
+/// The text begun last.
+#[derive(Default)]
+struct Text {
+    part: u32,
+    /// Which piece of content it is; none for a plan.
+    content: Option<usize>,
+    /// Characters of the answer's text before it, and so far.
+    start: usize,
+    said: usize,
+}
+
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(rename = "type", borrow, default)]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
     id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    index: Option<usize>,
     #[serde(borrow, default)]
     delta: Option<Change<'a>>,
 }
@@ -108,6 +123,9 @@ impl Decode for Decoder {
                 if let Some(block) = message.content() {
                     let open = if block.is_thinking() { Open::Thinking } else { Open::Text };
                     self.begin(open, events)?;
+                    if open == Open::Text {
+                        self.text.content = Some(chunk.index.unwrap_or(0));
+                    }
                     self.say(block.said(), events);
                 }
             }
@@ -142,9 +160,8 @@ impl Decode for Decoder {
             }
             "content-end" | "tool-call-end" => self.close(events),
             "citation-start" => {
-                if let Some(citation) = message.citations {
-                    let json = Json::from_raw(citation.to_owned());
-                    events.push(Event::Extra { name: "citations".to_owned(), json });
+                if let Some(wire) = message.citations.and_then(Wire::read) {
+                    self.cite(&wire, events);
                 }
             }
             "message-end" => self.finish(change.as_ref(), events)?,
@@ -175,12 +192,32 @@ impl Decoder {
         let part = self.part()?;
         self.open = Some(open);
         let kind = if open == Open::Thinking { PartKind::Thinking } else { PartKind::Text };
+        if kind == PartKind::Text {
+            let said = self.text.said;
+            self.text = Text { part, content: None, start: said, said };
+        }
         events.push(Event::PartStart { choice: 0, part, kind });
         Ok(())
     }
 
-    fn say(&self, text: &str, events: &mut Vec<Event>) {
+    /// Tells of a citation, which comes while its text is under way or right after it.
+    fn cite(&self, wire: &Wire, events: &mut Vec<Event>) {
+        let is_there = match wire.about() {
+            About::Plan => self.text.content.is_none(),
+            About::Content(None) => self.text.content.is_some(),
+            About::Content(index) => self.text.content == index,
+        };
+        for citation in wire.citations(is_there.then_some(self.text.start)) {
+            let citation = Box::new(citation);
+            events.push(Event::Citation { choice: 0, part: self.text.part, citation });
+        }
+    }
+
+    fn say(&mut self, text: &str, events: &mut Vec<Event>) {
         if !text.is_empty() {
+            if matches!(self.open, Some(Open::Text | Open::Plan)) {
+                self.text.said += cited::characters(text);
+            }
             let delta = Delta::Text(text.to_owned());
             events.push(Event::Delta { choice: 0, part: self.next_part.saturating_sub(1), delta });
         }

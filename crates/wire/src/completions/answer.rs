@@ -2,6 +2,7 @@
 //!
 //! Owns whole bodies and streams. What a text has no place for (reasoning, calls) is left out: nothing of the kind was asked for.
 
+use crate::cited::Lost;
 use crate::codec::{Encode, EncodeContext};
 use crate::openai::{encode_error, encode_error_frame, finish_word, write_usage};
 use crate::tally::Tally;
@@ -11,6 +12,7 @@ use trunkline_model::dialect::Delivery;
 use trunkline_model::error::ClientError;
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
 use trunkline_model::usage::Usage;
+use trunkline_model::warning::Warning;
 
 /// Writes answers for a client.
 pub(crate) struct Encoder {
@@ -25,6 +27,7 @@ pub(crate) struct Encoder {
     choices: Vec<Choice>,
     usage: Option<Usage>,
     tally: Option<Tally>,
+    lost: Lost,
 }
 
 #[derive(Default)]
@@ -46,6 +49,7 @@ impl Encoder {
             choices: Vec::new(),
             usage: None,
             tally: None,
+            lost: Lost::default(),
         }
     }
 
@@ -128,6 +132,7 @@ impl Encode for Encoder {
                 self.text(*choice, text, out);
             }
             Event::Finish { choice, reason, .. } => self.finished(*choice, *reason, out),
+            Event::Citation { .. } => self.lost.source(),
             Event::Usage(usage) => self.usage = Some(*usage),
             _ => {}
         }
@@ -162,6 +167,10 @@ impl Encode for Encoder {
             out.extend_from_slice(b"\n\n");
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        self.lost.warnings()
     }
 
     fn fail(&mut self, error: &ClientError, out: &mut BytesMut) {

@@ -4,9 +4,11 @@
 //! a tool call announces its block: any other begins with its first delta, which tells its kind. The answer is complete with
 //! `messageStop`; the usage comes after it, in `metadata`.
 
+use super::citation;
 use super::error::decode_exception;
 use super::usage::{WireTier, WireUsage};
 use crate::anthropic::{ANSWER_TOOL, MAX_PARTS, malformed};
+use crate::cited::Held;
 use crate::codec::{Decode, Frame};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -118,6 +120,8 @@ enum OpenKind {
 /// Decodes the event stream.
 #[derive(Default)]
 pub(super) struct StreamDecoder {
+    /// Citations of the open block: it is not known before its end how far its text reaches.
+    held: Held,
     open: Option<Open>,
     parts: u32,
     calls: u32,
@@ -221,6 +225,9 @@ impl StreamDecoder {
         let part = self.parts;
         self.parts += 1;
         self.open = Some(Open { index, part, kind: open });
+        if kind == PartKind::Text {
+            self.held.begin();
+        }
         events.push(Event::PartStart { choice: 0, part, kind });
         Ok(part)
     }
@@ -254,12 +261,16 @@ impl StreamDecoder {
             };
             if !piece.input.is_empty() {
                 *pieces = true;
+                if *answer {
+                    self.held.say(&piece.input);
+                }
                 let delta = if *answer { Delta::Text(piece.input) } else { Delta::Arguments(piece.input) };
                 say(*part, delta);
             }
         }
         if let Some(text) = delta.text {
             let part = self.part(index, OpenKind::Text, events)?;
+            self.held.say(&text);
             events.push(Event::Delta { choice: 0, part, delta: Delta::Text(text) });
         }
         if let Some(piece) = delta.reasoning_content {
@@ -278,8 +289,7 @@ impl StreamDecoder {
         }
         if let Some(citation) = delta.citation {
             let part = self.part(index, OpenKind::Text, events)?;
-            let delta = Delta::Annotation(Json::from_raw(citation.to_owned()));
-            events.push(Event::Delta { choice: 0, part, delta });
+            self.held.hold(part, citation::read(citation), events);
         }
         Ok(())
     }
@@ -289,9 +299,13 @@ impl StreamDecoder {
         if let OpenKind::Arguments { answer, pieces: false } = kind {
             // A call without arguments comes without a piece.
             let whole = "{}".to_owned();
+            if answer {
+                self.held.say(&whole);
+            }
             let delta = if answer { Delta::Text(whole) } else { Delta::Arguments(whole) };
             events.push(Event::Delta { choice: 0, part, delta });
         }
+        self.held.tell(part, events);
         events.push(Event::PartEnd { choice: 0, part });
     }
 

@@ -4,8 +4,10 @@
 //! that nothing behind the decoder has a second path.
 
 use super::answer_decode::{finish, opaque, stop_sequence};
+use super::citation;
 use super::usage::{WireTier, WireUsage};
 use crate::anthropic::{ANSWER_TOOL, MAX_PARTS, malformed};
+use crate::cited::Held;
 use crate::codec::{Decode, Frame, whole};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -138,6 +140,7 @@ struct Parts {
     next: u32,
     calls: u32,
     answered: bool,
+    held: Held,
 }
 
 impl Parts {
@@ -147,9 +150,11 @@ impl Parts {
         }
         if let Some(cited) = block.citations_content {
             let texts = cited.content.into_iter().filter_map(|content| content.text).map(Delta::Text);
-            let citations =
-                cited.citations.into_iter().map(|raw| Delta::Annotation(Json::from_raw(raw.to_owned())));
-            self.push(PartKind::Text, texts.chain(citations).collect(), events);
+            let part = self.next;
+            for raw in cited.citations {
+                self.held.hold(part, citation::read(raw), events);
+            }
+            self.push(PartKind::Text, texts.collect(), events);
         }
         if let Some(reasoning) = block.reasoning_content {
             if let Some(text) = reasoning.reasoning_text {
@@ -184,8 +189,16 @@ impl Parts {
     fn push(&mut self, kind: PartKind, deltas: Vec<Delta>, events: &mut Vec<Event>) {
         let part = self.next;
         self.next += 1;
+        let is_text = kind == PartKind::Text;
+        self.held.begin();
         events.push(Event::PartStart { choice: 0, part, kind });
-        events.extend(deltas.into_iter().map(|delta| Event::Delta { choice: 0, part, delta }));
+        for delta in deltas {
+            if let (true, Delta::Text(text)) = (is_text, &delta) {
+                self.held.say(text);
+            }
+            events.push(Event::Delta { choice: 0, part, delta });
+        }
+        self.held.tell(part, events);
         events.push(Event::PartEnd { choice: 0, part });
     }
 }

@@ -8,6 +8,7 @@
 mod answer_decode;
 mod answer_plain;
 mod block_encode;
+mod citation;
 mod embeddings;
 mod error;
 mod family;

@@ -383,7 +383,6 @@ fn written(events: &[Event]) -> Vec<u8> {
                     Delta::Text(text) => json!({"text": text}),
                     Delta::Arguments(piece) => json!({"toolUse": {"input": piece}}),
                     Delta::Opaque(opaque) => json!({"reasoningContent": {"signature": opaque.value}}),
-                    Delta::Annotation(_) => continue,
                 };
                 let delta = json!({"contentBlockIndex": part, "delta": delta, "p": "abc"});
                 out.extend(event("contentBlockDelta", &delta.to_string()));

@@ -3,9 +3,10 @@
 //! Owns the whole-answer object. Must not know streams. Parts are written as their pieces come, so that the answer is held
 //! once, as the text it will be sent as.
 
-use super::answer_encode::{keep_extra, write_tail};
+use super::answer_encode::{has_own_grounds, keep_extra, write_fields, write_tail};
 use super::answer_part::{Candidate, candidate};
 use super::{error, usage};
+use crate::cited::Lost;
 use crate::codec::{Encode, EncodeContext};
 use crate::json_text::JsonText;
 use bytes::BytesMut;
@@ -14,6 +15,7 @@ use trunkline_model::error::ClientError;
 use trunkline_model::event::Event;
 use trunkline_model::json::Json;
 use trunkline_model::usage::Usage;
+use trunkline_model::warning::Warning;
 
 /// Encodes one answer.
 pub(super) struct PlainEncoder {
@@ -23,10 +25,11 @@ pub(super) struct PlainEncoder {
     candidates: Vec<Candidate>,
     fields: Vec<(String, Json)>,
     usage: Option<Usage>,
+    lost: Lost,
 }
 
 impl PlainEncoder {
-    pub(super) const fn new(context: EncodeContext) -> Self {
+    pub(super) fn new(context: EncodeContext) -> Self {
         Self {
             context,
             id: String::new(),
@@ -34,6 +37,7 @@ impl PlainEncoder {
             candidates: Vec::new(),
             fields: Vec::new(),
             usage: None,
+            lost: Lost::default(),
         }
     }
 
@@ -52,6 +56,10 @@ impl Encode for PlainEncoder {
             Event::PartStart { choice, kind, .. } => self.candidate(*choice).part_start(kind),
             Event::Delta { choice, delta, .. } => {
                 self.candidate(*choice).delta(delta);
+            }
+            Event::Citation { choice, citation, .. } => {
+                let candidate = candidate(&mut self.candidates, *choice, Delivery::Plain);
+                candidate.cite(citation, &mut self.lost);
             }
             Event::PartEnd { choice, .. } => self.candidate(*choice).part_end(),
             Event::Finish { choice, reason, native, .. } => self.candidate(*choice).finish(*reason, native),
@@ -84,9 +92,7 @@ impl Encode for PlainEncoder {
             out.field("role", "model");
             out.close_object();
             candidate.write_ending(out);
-            if candidate.index == 0 {
-                self.fields.iter().for_each(|(name, json)| out.field_raw(name, json.text()));
-            }
+            write_fields(candidate, &self.fields, out);
             out.close_object();
         }
         out.close_array();
@@ -96,6 +102,11 @@ impl Encode for PlainEncoder {
         }
         write_tail(&self.id, &self.model, &self.context, out);
         out.close_object();
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        // Nothing was lost of what stays in its provider's own words.
+        if has_own_grounds(&self.fields) { Vec::new() } else { self.lost.warnings() }
     }
 
     fn fail(&mut self, error: &ClientError, out: &mut BytesMut) {

@@ -6,6 +6,7 @@
 //! chunk: the finish is told when the body ends, and a body that ends before every candidate has one was cut.
 
 use super::error::ErrorObject;
+use super::grounding::{self, Metadata, Texts};
 use super::logprobs;
 use super::plain_chunk;
 use super::state;
@@ -113,6 +114,13 @@ struct WirePart<'a> {
     tool_response: Option<&'a RawValue>,
 }
 
+impl WirePart<'_> {
+    /// Whether it adds to the text of the answer.
+    fn is_text(&self) -> bool {
+        self.thought != Some(true) && self.text.as_deref().is_some_and(|text| !text.is_empty())
+    }
+}
+
 #[derive(Deserialize)]
 struct WireCall<'a> {
     id: Option<String>,
@@ -131,6 +139,21 @@ struct Choice {
     open: Option<bool>,
     has_calls: bool,
     finish: Option<String>,
+    texts: Texts,
+    metadata: Metadata,
+    cites: Cites,
+}
+
+/// When the sources of an answer are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Cites {
+    /// Not yet: more may come of the text or of them.
+    #[default]
+    Later,
+    /// At the end of the piece of text that is being read, which is the last one.
+    Now,
+    /// They were.
+    Told,
 }
 
 /// Decodes answers, plain or chunk by chunk.
@@ -261,21 +284,69 @@ impl Decoder {
         if let Some(json) = candidate.logprobs_result.and_then(logprobs::canonical) {
             events.push(Event::Logprobs { choice: index, json });
         }
-        for part in candidate.content.and_then(|content| content.parts).unwrap_or_default() {
-            self.part(place, part, events)?;
-        }
         self.searched |= candidate.grounding_metadata.is_some_and(usage::searched);
+        let metadata = &mut self.choices[place].metadata;
+        for (kept, told) in [
+            (&mut metadata.grounding, candidate.grounding_metadata),
+            (&mut metadata.citation, candidate.citation_metadata),
+        ] {
+            if let Some(raw) = told {
+                *kept = Some(raw.to_owned());
+            }
+        }
+        let reason = candidate.finish_reason.filter(|reason| reason != "FINISH_REASON_UNSPECIFIED");
+        let is_last = reason.is_some() || self.delivery == Delivery::Plain;
+        let parts = candidate.content.and_then(|content| content.parts).unwrap_or_default();
+        self.parts(place, parts, is_last, events)?;
         let fields =
             [candidate.grounding_metadata, candidate.citation_metadata, candidate.url_context_metadata];
         for (name, value) in CANDIDATE_FIELDS.into_iter().zip(fields) {
-            if let Some(value) = value {
+            // Of the first alone: the form for clients of this dialect, who ask for one nearly always.
+            if let Some(value) = value.filter(|_| index == 0) {
                 events.push(Event::Extra { name: name.to_owned(), json: Json::from_raw(value.to_owned()) });
             }
         }
-        if let Some(reason) = candidate.finish_reason.filter(|reason| reason != "FINISH_REASON_UNSPECIFIED") {
-            self.choices[place].finish = Some(reason);
+        if reason.is_some() {
+            self.choices[place].finish = reason;
         }
         Ok(())
+    }
+
+    /// Reads the parts of a chunk, and tells the sources right after the last text: before a signature on an empty part ends it.
+    fn parts(
+        &mut self,
+        place: usize,
+        parts: Vec<WirePart<'_>>,
+        is_last: bool,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Failure> {
+        let choice = &self.choices[place];
+        let cites = is_last && choice.cites == Cites::Later && !choice.metadata.is_empty();
+        let last_text = parts.iter().rposition(WirePart::is_text);
+        if cites && last_text.is_none() {
+            self.choices[place].cites = Cites::Now;
+            self.cite(place, events);
+        }
+        for (index, part) in parts.into_iter().enumerate() {
+            if cites && Some(index) == last_text {
+                self.choices[place].cites = Cites::Now;
+            }
+            self.part(place, part, events)?;
+            self.cite(place, events);
+        }
+        Ok(())
+    }
+
+    /// Tells the sources, if it is time to.
+    fn cite(&mut self, place: usize, events: &mut Vec<Event>) {
+        let choice = &mut self.choices[place];
+        if choice.cites != Cites::Now {
+            return;
+        }
+        choice.cites = Cites::Told;
+        for (part, citation) in grounding::citations(&choice.metadata, &choice.texts) {
+            events.push(Event::Citation { choice: choice.index, part, citation: Box::new(citation) });
+        }
     }
 
     fn part(&mut self, place: usize, part: WirePart<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
@@ -302,6 +373,7 @@ impl Decoder {
         {
             self.close_part(place, events);
             self.count()?;
+            self.choices[place].texts.pass();
             let json = other_part(name, value, signature.as_deref());
             events.push(Event::Extra { name: name.to_owned(), json });
             return Ok(());
@@ -336,8 +408,16 @@ impl Decoder {
             let choice = &mut self.choices[place];
             choice.open = Some(thought);
             choice.parts += 1;
+            if thought {
+                choice.texts.pass();
+            } else {
+                choice.texts.begin(number, self.delivery);
+            }
             let kind = if thought { PartKind::Thinking } else { PartKind::Text };
             events.push(Event::PartStart { choice: index, part: number, kind });
+        }
+        if !thought {
+            self.choices[place].texts.push(&text);
         }
         events.push(Event::Delta { choice: index, part: number, delta: Delta::Text(text.into_owned()) });
         Ok(())
@@ -356,6 +436,14 @@ impl Decoder {
         self.count()?;
         let (choice, part) = (self.choices[place].index, self.choices[place].parts);
         self.choices[place].parts += 1;
+        let (delivery, texts) = (self.delivery, &mut self.choices[place].texts);
+        match (&kind, &delta) {
+            (PartKind::Text, Delta::Text(text)) => {
+                texts.begin(part, delivery);
+                texts.push(text);
+            }
+            _ => texts.pass(),
+        }
         events.push(Event::PartStart { choice, part, kind });
         if !matches!(&delta, Delta::Text(text) if text.is_empty()) {
             events.push(Event::Delta { choice, part, delta });
@@ -364,6 +452,7 @@ impl Decoder {
             let opaque = Opaque { origin: Dialect::Gemini, value };
             events.push(Event::Delta { choice, part, delta: Delta::Opaque(opaque) });
         }
+        self.cite(place, events);
         events.push(Event::PartEnd { choice, part });
         Ok(())
     }
@@ -399,6 +488,11 @@ impl Decoder {
     fn close(&mut self, events: &mut Vec<Event>) {
         self.ended = true;
         for place in 0..self.choices.len() {
+            let choice = &mut self.choices[place];
+            if choice.cites == Cites::Later && !choice.metadata.is_empty() {
+                choice.cites = Cites::Now;
+                self.cite(place, events);
+            }
             self.close_part(place, events);
             let choice = &mut self.choices[place];
             let native = choice.finish.take().unwrap_or_default();

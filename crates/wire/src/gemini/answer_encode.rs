@@ -7,6 +7,7 @@
 use super::answer_decode::CANDIDATE_FIELDS;
 use super::answer_part::{Candidate, candidate, is_part};
 use super::{error, usage};
+use crate::cited::Lost;
 use crate::codec::{Encode, EncodeContext};
 use crate::json_text::JsonText;
 use crate::tally::Tally;
@@ -16,6 +17,7 @@ use trunkline_model::error::ClientError;
 use trunkline_model::event::Event;
 use trunkline_model::json::Json;
 use trunkline_model::usage::Usage;
+use trunkline_model::warning::Warning;
 
 /// Encodes the stream.
 pub(super) struct StreamEncoder {
@@ -25,6 +27,7 @@ pub(super) struct StreamEncoder {
     candidates: Vec<Candidate>,
     fields: Vec<(String, Json)>,
     usage: Option<Usage>,
+    lost: Lost,
     tally: Option<Tally>,
 }
 
@@ -32,7 +35,15 @@ impl StreamEncoder {
     pub(super) fn new(context: EncodeContext) -> Self {
         let mut tail = BytesMut::new();
         write_tail("", "", &context, &mut tail);
-        Self { context, tail, candidates: Vec::new(), fields: Vec::new(), usage: None, tally: None }
+        Self {
+            context,
+            tail,
+            candidates: Vec::new(),
+            fields: Vec::new(),
+            usage: None,
+            lost: Lost::default(),
+            tally: None,
+        }
     }
 
     fn candidate(&mut self, index: u32) -> &mut Candidate {
@@ -68,6 +79,10 @@ impl Encode for StreamEncoder {
                 write_tail(id, model, &self.context, &mut self.tail);
             }
             Event::PartStart { choice, kind, .. } => self.candidate(*choice).part_start(kind),
+            Event::Citation { choice, citation, .. } => {
+                let candidate = candidate(&mut self.candidates, *choice, Delivery::Stream);
+                candidate.cite(citation, &mut self.lost);
+            }
             Event::PartEnd { choice, .. } => self.candidate(*choice).part_end(),
             Event::Finish { choice, reason, native, .. } => self.candidate(*choice).finish(*reason, native),
             Event::Usage(usage) => self.usage = Some(*usage),
@@ -101,9 +116,7 @@ impl Encode for StreamEncoder {
             candidate.parts.clear();
             out.extend_from_slice(b"],\"role\":\"model\"}");
             candidate.write_ending(out);
-            if candidate.index == 0 {
-                self.fields.iter().for_each(|(name, json)| out.field_raw(name, json.text()));
-            }
+            write_fields(candidate, &self.fields, out);
             out.close_object();
         }
         out.close_array();
@@ -117,6 +130,11 @@ impl Encode for StreamEncoder {
         }
         out.extend_from_slice(&self.tail);
         close_chunk(out);
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        // Nothing was lost of what stays in its provider's own words.
+        if has_own_grounds(&self.fields) { Vec::new() } else { self.lost.warnings() }
     }
 
     fn fail(&mut self, error: &ClientError, out: &mut BytesMut) {
@@ -139,6 +157,20 @@ pub(super) fn keep_extra(
         fields.retain(|(kept, _)| kept != name);
         fields.push((name.to_owned(), json.clone()));
     }
+}
+
+/// Writes the fields of a candidate: the provider's own where it speaks this dialect, what they become where it does not.
+pub(super) fn write_fields(candidate: &Candidate, fields: &[(String, Json)], out: &mut BytesMut) {
+    let own: &[(String, Json)] = if candidate.index == 0 { fields } else { &[] };
+    own.iter().for_each(|(name, json)| out.field_raw(name, json.text()));
+    if !has_own_grounds(own) {
+        candidate.write_grounds(out);
+    }
+}
+
+/// Whether what a candidate rests on is among the fields that its provider wrote.
+pub(super) fn has_own_grounds(fields: &[(String, Json)]) -> bool {
+    fields.iter().any(|(name, _)| name == CANDIDATE_FIELDS[0] || name == CANDIDATE_FIELDS[1])
 }
 
 /// Writes model and id, with a comma before each.

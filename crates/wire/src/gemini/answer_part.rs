@@ -5,11 +5,14 @@
 //! stream every text is a part of its own, so a signature that follows its text is written on an empty part after it.
 
 use super::answer_decode::{OTHER_PARTS, finish};
+use super::grounding::Grounds;
 use super::logprobs::Pending;
 use super::state;
 use crate::carried::Place;
+use crate::cited::Lost;
 use crate::json_text::JsonText;
 use bytes::BytesMut;
+use trunkline_model::citation::Citation;
 use trunkline_model::content::Opaque;
 use trunkline_model::dialect::Delivery;
 use trunkline_model::event::{Delta, Finish, PartKind};
@@ -40,6 +43,9 @@ pub(super) struct Candidate {
     /// Parts that are complete, comma between.
     pub(super) parts: BytesMut,
     open: Open,
+    /// The open part has something in it.
+    has_begun: bool,
+    grounds: Grounds,
     opaque: Option<Opaque>,
     finish: Option<&'static str>,
     pub(super) logprobs: Pending,
@@ -52,6 +58,8 @@ impl Candidate {
             delivery,
             parts: BytesMut::new(),
             open: Open::None,
+            has_begun: false,
+            grounds: Grounds::default(),
             opaque: None,
             finish: None,
             logprobs: Pending::default(),
@@ -60,6 +68,7 @@ impl Candidate {
 
     pub(super) fn part_start(&mut self, kind: &PartKind) {
         self.part_end();
+        self.has_begun = false;
         self.open = match kind {
             PartKind::Text | PartKind::Refusal => Open::Text { thought: false, begun: false },
             PartKind::Thinking => Open::Text { thought: true, begun: false },
@@ -74,6 +83,16 @@ impl Candidate {
     pub(super) fn delta(&mut self, delta: &Delta) -> bool {
         match (delta, &mut self.open) {
             (Delta::Text(text), Open::Text { thought, begun }) if !text.is_empty() => {
+                match (*thought, std::mem::replace(&mut self.has_begun, true)) {
+                    (true, true) => {}
+                    (true, false) => self.grounds.pass(),
+                    (false, had_begun) => {
+                        if !had_begun {
+                            self.grounds.begin(self.delivery);
+                        }
+                        self.grounds.push(text);
+                    }
+                }
                 if self.delivery.is_stream() {
                     write_text(text, *thought, None, &mut self.parts);
                     return true;
@@ -87,10 +106,19 @@ impl Candidate {
             }
             (Delta::Arguments(json), Open::Call { arguments, .. }) => arguments.push_str(json),
             (Delta::Opaque(opaque), _) => self.opaque = Some(opaque.clone()),
-            // Annotations of other dialects have no place here; this dialect's own are extras.
             _ => {}
         }
         false
+    }
+
+    /// Takes a source of the text.
+    pub(super) fn cite(&mut self, citation: &Citation, lost: &mut Lost) {
+        self.grounds.cite(citation, lost);
+    }
+
+    /// Writes what the text rests on.
+    pub(super) fn write_grounds(&self, out: &mut BytesMut) {
+        self.grounds.write(out);
     }
 
     pub(super) fn part_end(&mut self) {
@@ -116,11 +144,13 @@ impl Candidate {
                 }
             }
             Open::Redacted => {
+                self.grounds.pass();
                 if let Some(opaque) = &opaque {
                     write_text("", true, Some(&state::signature(opaque, Place::Redacted)), out);
                 }
             }
             Open::Call { id, name, arguments } => {
+                self.grounds.pass();
                 let signature = opaque.as_ref().map(|opaque| state::signature(opaque, Place::Own));
                 write_call(&id, &name, &arguments, signature.as_deref(), out);
             }
@@ -130,6 +160,7 @@ impl Candidate {
     /// Adds a part that only this dialect knows.
     pub(super) fn other(&mut self, json: &Json) {
         self.part_end();
+        self.grounds.pass();
         self.parts.raw(json.text());
     }
 

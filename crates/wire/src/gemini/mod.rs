@@ -13,6 +13,7 @@ mod content_decode;
 mod embeddings;
 mod error;
 mod generation_config;
+mod grounding;
 mod leftovers;
 mod logprobs;
 mod observe;

@@ -5,12 +5,14 @@
 
 use super::calls::{Calls, Step, Unordered};
 use super::chunk::{Block, Choice, Chunk, Content, Message};
+use super::citation;
 use super::embeddings::{malformed, not_an_answer};
 use super::finish::finish_of;
 use super::plain_chunk;
 use crate::carried;
 use crate::codec::{Decode, Frame};
 use crate::scan::tree;
+use trunkline_model::citation::Citation;
 use trunkline_model::content::Opaque;
 use trunkline_model::dialect::{Delivery, Dialect};
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
@@ -37,6 +39,9 @@ struct ChoiceState {
     open: Option<Open>,
     next_part: u32,
     calls: Calls,
+    /// The text part begun last.
+    text_part: Option<u32>,
+    is_cited: bool,
     is_finished: bool,
     was_seen: bool,
 }
@@ -92,7 +97,13 @@ impl Decoder {
         Ok(Writer { state, choice: position as u32, id_tail: &self.id_tail, signer: self.signer, events })
     }
 
-    fn choice(&mut self, choice: &Choice<'_>, events: &mut Vec<Event>) -> Result<(), Failure> {
+    fn choice(
+        &mut self,
+        choice: &Choice<'_>,
+        chunk: &Chunk<'_>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Failure> {
+        let is_last = self.delivery == Delivery::Plain || !choice.finish_reason.is_empty();
         let mut writer = self.writer(choice.index.0.unwrap_or(0), events)?;
         if writer.state.is_finished {
             return Ok(());
@@ -105,6 +116,13 @@ impl Decoder {
         }
         if let Some(message) = choice.delta.as_ref().or(choice.message.as_ref()) {
             writer.message(message)?;
+        }
+        // Chunks of a stream repeat these lists. Where nothing was said there is nothing that could rest on them.
+        let is_listed = chunk.citations.is_some() || chunk.search_results.is_some();
+        if is_listed && is_last && !writer.state.is_cited && writer.state.text_part.is_some() {
+            for citation in citation::listed(chunk.citations, chunk.search_results) {
+                writer.cite(citation)?;
+            }
         }
         if !choice.finish_reason.is_empty() {
             let stop = choice.stop_reason.as_str();
@@ -160,7 +178,7 @@ impl Decode for Decoder {
         }
         self.start(&chunk, !choices.is_empty(), events);
         for choice in choices {
-            self.choice(choice, events)?;
+            self.choice(choice, &chunk, events)?;
         }
         if let Some(usage) = usage {
             events.push(Event::Usage(usage.classes(chunk.service_tier)));
@@ -225,8 +243,7 @@ impl Writer<'_> {
         }
         self.text(Open::Refusal, message.refusal.as_str())?;
         for annotation in message.annotations.iter().flatten() {
-            let json = Json::from_raw((*annotation).to_owned());
-            self.on_text(Delta::Annotation(json))?;
+            self.cite(citation::read(annotation, Dialect::OpenAi))?;
         }
         if let Some(signature) = message.extra_content.as_ref().and_then(|extra| extra.signature()) {
             self.on_text(Delta::Opaque(gemini(signature)))?;
@@ -269,6 +286,11 @@ impl Writer<'_> {
             }
             "thinking" => self.thinking_block(block),
             "refusal" => self.text(Open::Refusal, block.refusal.as_str()),
+            "reference" => {
+                let ids = block.reference_ids.iter().flatten();
+                ids.into_iter().try_for_each(|id| self.cite(citation::referred(id.as_str())))
+            }
+            "tool_reference" => self.cite(citation::found(block.url.as_str(), block.title.as_str())),
             _ => self.text(Open::Text, block.text.as_str()),
         }
     }
@@ -326,6 +348,21 @@ impl Writer<'_> {
         }
         let delta = Delta::Text(text.to_owned());
         self.events.push(Event::Delta { choice: self.choice, part: self.part(), delta });
+        Ok(())
+    }
+
+    /// A source of the text: of that under way, or of the last one.
+    fn cite(&mut self, citation: Citation) -> Result<(), Failure> {
+        let part = match self.state.text_part {
+            Some(part) => part,
+            None => {
+                self.close()?;
+                self.state.open = Some(Open::Text);
+                self.begin(PartKind::Text)?
+            }
+        };
+        self.state.is_cited = true;
+        self.events.push(Event::Citation { choice: self.choice, part, citation: Box::new(citation) });
         Ok(())
     }
 
@@ -393,6 +430,9 @@ impl Writer<'_> {
             return Err(malformed(format!("more than {PART_LIMIT} parts")));
         }
         self.state.next_part += 1;
+        if kind == PartKind::Text {
+            self.state.text_part = Some(part);
+        }
         self.events.push(Event::PartStart { choice: self.choice, part, kind });
         Ok(part)
     }

@@ -31,6 +31,12 @@ pub(super) struct Chunk<'a> {
     pub(super) service_tier: ToldTerms,
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
+    /// Perplexity and xAI: the addresses of all sources.
+    #[serde(borrow, default)]
+    pub(super) citations: Option<&'a RawValue>,
+    /// Perplexity: the same with their titles.
+    #[serde(borrow, default)]
+    pub(super) search_results: Option<&'a RawValue>,
     /// Groq puts the usage of streams here.
     #[serde(default)]
     pub(super) x_groq: Option<Groq>,
@@ -98,6 +104,14 @@ pub(super) struct Block<'a> {
     pub(super) data: Text<'a>,
     #[serde(borrow, default)]
     pub(super) refusal: Text<'a>,
+    /// Mistral: which of the sources that tools gave.
+    #[serde(borrow, default)]
+    pub(super) reference_ids: Option<Vec<Text<'a>>>,
+    /// Mistral: a source that a tool of its own found.
+    #[serde(borrow, default)]
+    pub(super) url: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) title: Text<'a>,
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ mod answer_decode;
 mod answer_encode;
 mod calls;
 mod chunk;
+pub(crate) mod citation;
 mod embeddings;
 pub(crate) mod error;
 mod finish;

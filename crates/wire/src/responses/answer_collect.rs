@@ -5,11 +5,13 @@
 
 use super::answer_decode::{Head, failure_in, start_of};
 use super::usage;
+use crate::cited;
 use crate::codec::{Decode, Frame};
 use crate::openai;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use trunkline_model::citation::Claim;
 use trunkline_model::content::Opaque;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::event::{Delta, Event, Finish, PartKind};
@@ -34,6 +36,9 @@ pub(super) fn string(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
 pub(super) struct Parts {
     open: Option<PartKind>,
     next: u32,
+    /// Characters of text so far, and how many of them came before the open part.
+    said: usize,
+    start: usize,
 }
 
 impl Parts {
@@ -58,6 +63,7 @@ impl Parts {
         }
         events.push(Event::PartStart { choice: 0, part: self.next, kind: kind.clone() });
         self.next += 1;
+        self.start = self.said;
         self.open = Some(kind);
         Ok(())
     }
@@ -77,7 +83,10 @@ impl Parts {
         events.push(Event::Delta { choice: 0, part: self.number(), delta });
     }
 
-    pub(super) fn text(&self, text: &str, events: &mut Vec<Event>) {
+    pub(super) fn text(&mut self, text: &str, events: &mut Vec<Event>) {
+        if self.open == Some(PartKind::Text) {
+            self.said += cited::characters(text);
+        }
         self.push(Delta::Text(text.to_owned()), events);
     }
 
@@ -87,8 +96,14 @@ impl Parts {
         }
     }
 
-    pub(super) fn annotation(&self, json: Json, events: &mut Vec<Event>) {
-        self.push(Delta::Annotation(json), events);
+    /// A source of the open text, whose annotations count from its own beginning.
+    pub(super) fn annotation(&self, raw: &RawValue, events: &mut Vec<Event>) {
+        let mut citation = openai::citation::read(raw, Dialect::Responses);
+        if let Claim::Stretch(range) = &mut citation.claim {
+            *range = self.start.saturating_add(range.start)..self.start.saturating_add(range.end);
+        }
+        let citation = Box::new(citation);
+        events.push(Event::Citation { choice: 0, part: self.number(), citation });
     }
 
     pub(super) fn state(&self, value: &str, events: &mut Vec<Event>) {
@@ -254,7 +269,7 @@ fn message_part(part: &WirePart<'_>, parts: &mut Parts, events: &mut Vec<Event>)
         return Ok(());
     }
     let text = string(part.text).unwrap_or_default();
-    let annotations: Vec<Json> =
+    let annotations: Vec<&RawValue> =
         part.annotations.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     if text.is_empty() && annotations.is_empty() {
         return Ok(());

@@ -291,7 +291,7 @@ impl Decoder {
                 if let Some(annotation) = wire.annotation {
                     self.parts.ensure(&PartKind::Text, events)?;
                     self.has_pieces = true;
-                    self.parts.annotation(Json::from_raw(annotation.to_owned()), events);
+                    self.parts.annotation(annotation, events);
                 }
                 Ok(())
             }

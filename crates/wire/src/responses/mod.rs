@@ -7,6 +7,7 @@
 mod answer_collect;
 mod answer_decode;
 mod answer_encode;
+mod citation;
 mod count;
 mod custom;
 mod echo;
@@ -43,21 +44,6 @@ pub use stored::{Patch, failed, input_items, patch_event, patch_response, replay
 
 /// What stands between the parts of a summary that become one text.
 const PARAGRAPH: &str = "\n\n";
-
-/// An annotation in this dialect's form: its own, or that of chat completions, which nests the same fields.
-fn annotation(json: &Json) -> Option<Json> {
-    let value = json.value();
-    let kind = value.get("type")?.as_str()?;
-    match value.get(kind) {
-        Some(serde_json::Value::Object(inner)) => {
-            let mut flat = inner.clone();
-            flat.insert("type".to_owned(), kind.into());
-            Some(Json::of(&flat))
-        }
-        _ => matches!(kind, "url_citation" | "file_citation" | "container_file_citation" | "file_path")
-            .then(|| json.clone()),
-    }
-}
 
 /// The entries of log-probabilities, one text each; another dialect's form has none.
 fn logprobs(json: &Json) -> Vec<String> {

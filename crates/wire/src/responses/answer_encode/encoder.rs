@@ -8,6 +8,7 @@ use super::call::Call;
 use super::message::Message;
 use super::reasoning::Reasoning;
 use crate::carried::{self, Place};
+use crate::cited::Lost;
 use crate::codec::{Encode, EncodeContext};
 use crate::responses::error;
 use crate::responses::output::{Output, Status};
@@ -18,6 +19,7 @@ use trunkline_model::content::Opaque;
 use trunkline_model::dialect::{Delivery, Dialect};
 use trunkline_model::error::ClientError;
 use trunkline_model::event::{Delta, Event, PartKind};
+use trunkline_model::warning::Warning;
 
 /// Writes one answer.
 pub(in crate::responses) struct Encoder {
@@ -26,8 +28,12 @@ pub(in crate::responses) struct Encoder {
     pub(super) output: Output,
     sequence: u64,
     has_started: bool,
-    /// What the part under way is.
-    part: Part,
+    /// What the part under way is, and its number.
+    pub(super) part: Part,
+    pub(super) number: u32,
+    /// Characters of the text parts that are done.
+    pub(super) said: usize,
+    pub(super) lost: Lost,
     pub(super) item: Item,
     /// Log-probabilities of the text that comes next.
     pub(super) logprobs: Vec<String>,
@@ -39,7 +45,7 @@ pub(in crate::responses) struct Encoder {
 
 /// The part under way, as its decoder announced it.
 #[derive(Default)]
-enum Part {
+pub(super) enum Part {
     #[default]
     None,
     Text,
@@ -69,6 +75,9 @@ impl Encoder {
             sequence: 0,
             has_started: false,
             part: Part::None,
+            number: 0,
+            said: 0,
+            lost: Lost::default(),
             item: Item::None,
             logprobs: Vec::new(),
             foreign: None,
@@ -168,7 +177,6 @@ impl Encoder {
                 self.open_reasoning(out).state = Some(state);
             }
             (Delta::Opaque(opaque), Part::Text | Part::Call) => self.foreign = Some(opaque.clone()),
-            (Delta::Annotation(json), Part::Text) => self.annotation(json, out),
             _ => {}
         }
     }
@@ -218,7 +226,11 @@ impl Encode for Encoder {
                 self.output.start(model, *created);
                 self.start(out);
             }
-            Event::PartStart { choice: 0, kind, .. } => self.part_start(kind, out),
+            Event::PartStart { choice: 0, part, kind } => {
+                self.part_start(kind, out);
+                self.number = *part;
+            }
+            Event::Citation { choice: 0, part, citation } => self.cite(*part, citation, out),
             Event::Delta { choice: 0, delta, .. } => self.delta(delta, out),
             Event::PartEnd { choice: 0, .. } => self.part_end(out),
             Event::Logprobs { choice: 0, json } => self.logprobs.extend(crate::responses::logprobs(json)),
@@ -239,6 +251,7 @@ impl Encode for Encoder {
             Event::PartStart { .. }
             | Event::Delta { .. }
             | Event::PartEnd { .. }
+            | Event::Citation { .. }
             | Event::Logprobs { .. }
             | Event::Finish { .. }
             | Event::Embedding { .. }
@@ -272,6 +285,10 @@ impl Encode for Encoder {
                 tally.write_value(event.key("trunkline"));
             }
         });
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        self.lost.warnings()
     }
 
     fn fail(&mut self, failed: &ClientError, out: &mut BytesMut) {

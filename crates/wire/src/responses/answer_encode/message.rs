@@ -3,11 +3,13 @@
 //! Owns the events of a message and its content. Must not know other items. A message may hold several parts, text and refusals, one
 //! after the other; each is told whole once more when it is done.
 
-use super::encoder::{Encoder, Item};
+use super::encoder::{Encoder, Item, Part};
+use crate::cited;
+use crate::responses::citation;
 use crate::responses::output::{write_refusal, write_text};
 use crate::write::{Object, array};
 use bytes::BytesMut;
-use trunkline_model::json::Json;
+use trunkline_model::citation::Citation;
 
 /// A message under way.
 pub(super) struct Message {
@@ -88,11 +90,14 @@ impl Encoder {
         }
     }
 
-    pub(super) fn annotation(&mut self, json: &Json, out: &mut BytesMut) {
-        // Citations of other dialects have no place here: their positions count otherwise.
-        let Some(json) = crate::responses::annotation(json) else { return };
+    /// Tells a source of the text part of that number. One that is done was told whole.
+    pub(super) fn cite(&mut self, part: u32, cited: &Citation, out: &mut BytesMut) {
+        if !matches!(self.part, Part::Text) || self.number != part {
+            self.lost.source();
+            return;
+        }
+        let Some(text) = citation::written(cited, self.said, &mut self.lost) else { return };
         self.open_content(false, out);
-        let text = json.text().replace(['\n', '\r'], " ");
         self.on_content("response.output_text.annotation.added", out, |content, event| {
             event.whole("annotation_index", content.annotations.len());
             event.raw("annotation", &text);
@@ -131,7 +136,9 @@ impl Encoder {
             }
             message.parts.extend_from_slice(&part);
             message.count += 1;
-            message.content = None;
+            if let Some(content) = message.content.take().filter(|content| !content.is_refusal) {
+                self.said += cited::characters(&content.text);
+            }
         }
     }
 
