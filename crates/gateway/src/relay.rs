@@ -24,6 +24,7 @@ use trunkline_wire::codec::{Decode, Encode, EncodeContext, Observe, Summary};
 use trunkline_wire::dispatch;
 use trunkline_wire::frame::{Framer, RawFrame};
 use trunkline_wire::names::FittedNames;
+use trunkline_wire::picture::{self, LeftOut};
 use trunkline_wire::relayed::{self, AnswerForm, Asked};
 use trunkline_wire::tally::{self, Tally};
 use trunkline_wire::veil::Veil;
@@ -105,7 +106,7 @@ impl Bill {
             None => Cost::UNKNOWN,
         };
         let attempts = self.before.sent.saturating_add(1);
-        Tally { request_id, cost: self.before.cost.plus(cost), attempts }
+        Tally { request_id, cost: self.before.cost.plus(cost), attempts, left_out: None }
     }
 }
 
@@ -145,6 +146,10 @@ struct Translation {
     prose: Option<Prose>,
     /// Set once the answer is continued by a second one.
     splice: Option<Splice>,
+    /// What the client's protocol has no place for.
+    left_out: Option<LeftOut>,
+    client: Dialect,
+    operation: Operation,
 }
 
 impl Relay {
@@ -168,6 +173,9 @@ impl Relay {
                 veil: context.hides.then(Veil::default),
                 prose: context.keeps_text.then(Prose::default),
                 splice: None,
+                left_out: None,
+                client,
+                operation,
             }))
         };
         let framing = match context.asked {
@@ -254,7 +262,8 @@ impl Relay {
                 semantic |= translation.write(self.inspector.as_deref_mut(), out);
                 if !self.closed {
                     if let (true, Some(usage)) = (self.delivery.is_stream(), &translation.summary.usage) {
-                        translation.encoder.tally(self.bill.tally(usage, self.request_id));
+                        let tally = self.bill.tally(usage, self.request_id);
+                        translation.encoder.tally(Tally { left_out: translation.left_out, ..tally });
                     }
                     translation.encoder.finish(&mut translation.out);
                     translation.flush(out);
@@ -337,7 +346,7 @@ impl Relay {
         }
         self.bill.before = before;
         let Some(usage) = &self.summary().usage else { return };
-        let tally = self.bill.tally(usage, self.request_id);
+        let tally = Tally { left_out: self.left_out(), ..self.bill.tally(usage, self.request_id) };
         for piece in held {
             if let Some(corrected) = tally.correct(piece) {
                 *piece = corrected;
@@ -351,6 +360,15 @@ impl Relay {
         match &self.way {
             Way::Pass(observer) => observer.summary(),
             Way::Translate(translation) => &translation.summary,
+        }
+    }
+
+    /// What of the answer had no place in the client's protocol so far.
+    #[must_use]
+    pub(crate) fn left_out(&self) -> Option<LeftOut> {
+        match &self.way {
+            Way::Pass(_) => None,
+            Way::Translate(translation) => translation.left_out,
         }
     }
 
@@ -426,6 +444,7 @@ impl Translation {
         for event in self.events.drain(..) {
             semantic |= event.is_semantic();
             self.summary.learn(&event);
+            self.left_out = self.left_out.or_else(|| picture::left_out(self.client, self.operation, &event));
             if let Some(prose) = &mut self.prose {
                 prose.learn(&event);
             }

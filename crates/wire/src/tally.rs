@@ -4,6 +4,7 @@
 //! byte for byte. Must not know prices, dialects or what else the event says: it stands at the end of the event's outermost
 //! object, where clients of every dialect skip what they do not know.
 
+use crate::picture::LeftOut;
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memmem::Finder;
 use std::fmt::Write;
@@ -20,6 +21,8 @@ pub struct Tally {
     pub cost: Cost,
     /// Upstream calls, the one that answers included.
     pub attempts: u32,
+    /// What the answer left out, where that showed only behind its head.
+    pub left_out: Option<LeftOut>,
 }
 
 impl Tally {
@@ -42,7 +45,11 @@ impl Tally {
         }
         out.put_slice(b",\"cost_confidence\":\"");
         out.put_slice(self.cost.confidence.as_str().as_bytes());
-        write!(out, "\",\"attempts\":{}}}", self.attempts).expect("the buffer grows");
+        write!(out, "\",\"attempts\":{}", self.attempts).expect("the buffer grows");
+        if let Some(left_out) = self.left_out {
+            write!(out, ",\"warnings\":[\"{}\"]", left_out.warning()).expect("the buffer grows");
+        }
+        out.put_u8(b'}');
     }
 
     /// The pieces of an event with this put at the end of its outermost object; `None` when it has no object.
@@ -97,7 +104,7 @@ mod tests {
     use trunkline_model::money::NanoDollars;
 
     fn tally(cost: Cost) -> Tally {
-        Tally { request_id: RequestId::new(1_700_000_000_000, 7), cost, attempts: 2 }
+        Tally { request_id: RequestId::new(1_700_000_000_000, 7), cost, attempts: 2, left_out: None }
     }
 
     fn inserted(tally: &Tally, event: &str) -> Option<String> {

@@ -8,9 +8,10 @@ use super::finish::finish_word;
 use super::{encode_error, encode_error_frame};
 use crate::carried::{self, Place};
 use crate::codec::{Encode, EncodeContext};
+use crate::picture::Picture;
 use crate::tally::Tally;
 use crate::token_ids;
-use crate::write::{Object, array, string, whole};
+use crate::write::{Object, array, escaped, string, whole};
 use bytes::BytesMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -298,35 +299,19 @@ impl StreamEncoder {
 
 /// A picture that the model made. The dialect has no place for it; where its look-alikes put pictures (`images` of a message), clients
 /// of models that make some look for it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Picture<'a> {
-    #[serde(borrow)]
-    mime_type: Cow<'a, str>,
-    #[serde(borrow)]
-    data: Cow<'a, str>,
-}
-
-impl<'a> Picture<'a> {
-    fn of(name: &str, json: &'a Json) -> Option<Self> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Part<'a> {
-            #[serde(borrow)]
-            inline_data: Picture<'a>,
-        }
-        let part: Part<'_> = (name == "inlineData").then(|| json.read().ok()).flatten()?;
-        Some(part.inline_data).filter(|picture| picture.mime_type.starts_with("image/"))
-    }
-
-    fn write(&self, out: &mut BytesMut) {
-        let mut object = Object::open(out);
-        object.text("type", "image_url");
-        let mut place = Object::open(object.key("image_url"));
-        place.text("url", &format!("data:{};base64,{}", self.mime_type, self.data));
-        place.close();
-        object.close();
-    }
+fn write_picture(out: &mut BytesMut, picture: &Picture<'_>) {
+    out.reserve(picture.data.len() + 80);
+    let mut object = Object::open(out);
+    object.text("type", "image_url");
+    let mut place = Object::open(object.key("image_url"));
+    let url = place.key("url");
+    url.extend_from_slice(b"\"data:");
+    escaped(url, &picture.media_type);
+    url.extend_from_slice(b";base64,");
+    escaped(url, &picture.data);
+    url.extend_from_slice(b"\"");
+    place.close();
+    object.close();
 }
 
 fn write_call(delta: &mut Object<'_, BytesMut>, index: u32, fields: impl FnOnce(&mut Object<'_, BytesMut>)) {
@@ -369,7 +354,7 @@ impl Encode for StreamEncoder {
                 if let Some(picture) = Picture::of(name, json) {
                     self.role(0, out);
                     self.chunk(0, None, out, |delta| {
-                        array(delta.key("images"), [picture], |out, picture| picture.write(out));
+                        array(delta.key("images"), [picture], |out, picture| write_picture(out, &picture));
                     });
                 }
             }
@@ -609,7 +594,7 @@ impl Encode for PlainEncoder {
                 if let Some(picture) = Picture::of(name, json) {
                     let images = &mut self.choice(0).images;
                     comma(images);
-                    picture.write(images);
+                    write_picture(images, &picture);
                 }
             }
             Event::Embedding { .. } | Event::Ranked { .. } | Event::End => {}
