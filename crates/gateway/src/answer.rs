@@ -33,7 +33,6 @@ use trunkline_model::warning::Warning;
 use trunkline_net::UpstreamBody;
 use trunkline_route::drive::{Attempt, Commit, Drive, Next, Verdict, Why};
 use trunkline_route::health::Call;
-use trunkline_wire::picture::LeftOut;
 
 /// How long the end of an upstream body is waited for once the provider said that its answer is complete.
 const LINGER: Duration = Duration::from_secs(1);
@@ -96,7 +95,7 @@ fn plain(
         call.succeeded(facts.usage.map(|usage| usage.total()), now);
     }
     case.note_answer(relay.answer());
-    case.record.warnings.extend(relay.left_out().map(LeftOut::warning));
+    case.record.warnings.extend(relay.warnings());
     case.end(attempt.number, facts.end(None));
     drive.succeeded(attempt.number);
     let mut headers = headers::of_answer(admitted, &case);
@@ -343,7 +342,7 @@ impl Streaming {
         let summary = self.relay.summary();
         self.case.record.finish = summary.finish.map(|finish| word(finish.name()));
         self.case.note_answer(self.relay.answer());
-        self.case.record.warnings.extend(self.relay.left_out().map(LeftOut::warning));
+        self.case.record.warnings.extend(self.relay.warnings());
         self.end_attempt(None);
         self.drive.succeeded(self.attempt.number);
         self.body = None;

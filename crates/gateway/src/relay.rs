@@ -8,6 +8,7 @@ use crate::body::Rope;
 use crate::continuation::{Prose, Splice, Unfinished};
 use crate::inspect::Inspector;
 use crate::makers::Watch;
+use crate::tokens::Prompt;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use trunkline_model::catalogue::{ModelEntry, ServiceTier, bill};
@@ -19,6 +20,7 @@ use trunkline_model::id::RequestId;
 use trunkline_model::money::Cost;
 use trunkline_model::record::RequestRecord;
 use trunkline_model::usage::Usage;
+use trunkline_model::warning::Warning;
 use trunkline_route::cascade::Answer;
 use trunkline_wire::codec::{Decode, Encode, EncodeContext, Observe, Summary};
 use trunkline_wire::dispatch;
@@ -67,6 +69,8 @@ pub(crate) struct RelayContext {
     pub encode: EncodeContext,
     /// What a relayed answer is read by.
     pub asked: Option<Asked>,
+    /// What an estimate of its tokens is made of, where clients expect a count in the answer and its provider may tell none.
+    pub uncounted: Option<(Prompt, Usage)>,
 }
 
 /// What the request costs by the end of an attempt's answer, once its usage is known.
@@ -150,6 +154,9 @@ struct Translation {
     left_out: Option<LeftOut>,
     client: Dialect,
     operation: Operation,
+    uncounted: Option<(Prompt, Usage)>,
+    /// The client was told an estimate.
+    has_estimated: bool,
 }
 
 impl Relay {
@@ -176,6 +183,8 @@ impl Relay {
                 left_out: None,
                 client,
                 operation,
+                uncounted: context.uncounted.clone(),
+                has_estimated: false,
             }))
         };
         let framing = match context.asked {
@@ -364,12 +373,19 @@ impl Relay {
     }
 
     /// What of the answer had no place in the client's protocol so far.
-    #[must_use]
-    pub(crate) fn left_out(&self) -> Option<LeftOut> {
+    fn left_out(&self) -> Option<LeftOut> {
         match &self.way {
             Way::Pass(_) => None,
             Way::Translate(translation) => translation.left_out,
         }
+    }
+
+    /// What is to be told of the answer beside it.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = Warning> {
+        let has_estimated = matches!(&self.way, Way::Translate(translation) if translation.has_estimated);
+        let estimated =
+            || Warning::emulated("usage", "the provider counts no tokens here: this is an estimate");
+        self.left_out().map(LeftOut::warning).into_iter().chain(has_estimated.then(estimated))
     }
 
     fn frame(&mut self, frame: RawFrame, out: &mut Rope) -> Result<bool, Failure> {
@@ -448,6 +464,12 @@ impl Translation {
             if let Some(prose) = &mut self.prose {
                 prose.learn(&event);
             }
+            if matches!(event, Event::End)
+                && let Some(usage) = estimate(&mut self.uncounted, &self.summary)
+            {
+                self.encoder.event(&Event::Usage(usage), &mut self.out);
+                self.has_estimated = true;
+            }
             self.encoder.event(&event, &mut self.out);
             if let Some(inspector) = &mut inspector {
                 inspector.learn(event);
@@ -464,6 +486,13 @@ impl Translation {
             out.push(self.out.split().freeze());
         }
     }
+}
+
+/// The tokens that a client is told where its provider told none. What is learnt of the answer stays without.
+fn estimate(uncounted: &mut Option<(Prompt, Usage)>, summary: &Summary) -> Option<Usage> {
+    let is_told = summary.usage.is_some_and(|usage| usage.prompt() > 0);
+    let (prompt, estimated) = uncounted.take().filter(|_| !is_told)?;
+    Some(prompt.usage(estimated))
 }
 
 /// Learning from events what an observer learns from bytes.

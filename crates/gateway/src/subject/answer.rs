@@ -6,6 +6,7 @@ use super::Subject;
 use crate::admit::Admitted;
 use crate::makers::{Maker, Watch};
 use crate::relay::{Bill, RelayContext};
+use crate::tokens::Prompt;
 use std::sync::Arc;
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::request::{Reasoning, Request, VectorEncoding};
@@ -49,6 +50,10 @@ impl Subject<'_> {
                 entry: self.generation().snapshot.fleet.deployment(index).entry.clone(),
                 before: *self.before.lock(),
             },
+            uncounted: (self.admitted.operation == Operation::Embeddings && !passes).then(|| {
+                let Admitted { envelope, body, .. } = self.admitted;
+                (Prompt::of(envelope, body).unwrap_or_default(), self.estimated_usage())
+            }),
             encode: EncodeContext {
                 request_id: self.id,
                 created: self.created,
