@@ -8,7 +8,7 @@
 use super::error::ErrorObject;
 use super::logprobs;
 use super::state;
-use super::usage::{self, WireUsage};
+use super::usage::{Searches, WireUsage};
 use super::{MAX_CHOICES, MAX_PARTS};
 use crate::anthropic::malformed;
 use crate::codec::{Decode, Frame};
@@ -142,7 +142,7 @@ pub(super) struct Decoder {
     parts: u32,
     choices: Vec<Choice>,
     usage: Option<Usage>,
-    searched: bool,
+    searches: Searches,
 }
 
 impl Decode for Decoder {
@@ -166,7 +166,7 @@ impl Decode for Decoder {
             self.candidate(candidate, events)?;
         }
         let usage = answer.usage_metadata.and_then(|usage| usage.usage());
-        let usage = usage.map(|usage| usage::with_searches(usage, self.searched));
+        let usage = usage.map(|usage| self.searches.in_usage(usage));
         if let Some(usage) = usage.filter(|usage| self.usage != Some(*usage)) {
             self.usage = Some(usage);
             events.push(Event::Usage(usage));
@@ -207,7 +207,7 @@ impl Decoder {
             parts: 0,
             choices: Vec::new(),
             usage: None,
-            searched: false,
+            searches: Searches::NONE,
         }
     }
 
@@ -243,7 +243,8 @@ impl Decoder {
         for part in candidate.content.and_then(|content| content.parts).unwrap_or_default() {
             self.part(place, part, events)?;
         }
-        self.searched |= candidate.grounding_metadata.is_some_and(usage::searched);
+        let searches = candidate.grounding_metadata.map(Searches::of);
+        self.searches = self.searches.and(searches.unwrap_or(Searches::NONE));
         let fields =
             [candidate.grounding_metadata, candidate.citation_metadata, candidate.url_context_metadata];
         for (name, value) in CANDIDATE_FIELDS.into_iter().zip(fields) {

@@ -6,7 +6,7 @@
 
 use super::answer_decode::{PromptFeedback, finish};
 use super::error::ErrorObject;
-use super::usage::{self, WireUsage};
+use super::usage::{Searches, WireUsage};
 use crate::anthropic::malformed;
 use crate::codec::{Frame, Observe, Seen, Summary, whole};
 use serde::Deserialize;
@@ -34,8 +34,8 @@ struct Candidates<'a> {
     finished: u128,
     first_finish: Option<&'a RawValue>,
     content: Content<'a>,
-    /// The provider searched.
-    searched: bool,
+    /// What the provider searched.
+    searches: Searches,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -130,7 +130,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Candidates<'a> {
                             all.first_finish = Some(reason);
                         }
                     }
-                    all.searched |= candidate.grounding_metadata.is_some_and(usage::searched);
+                    let searches = candidate.grounding_metadata.map(Searches::of);
+                    all.searches = all.searches.and(searches.unwrap_or_default());
                     if let Some(content) = candidate.content.and_then(|content| content.parts) {
                         all.content.bytes += content.bytes;
                         if all.content.text.is_empty() {
@@ -153,7 +154,7 @@ pub(super) struct ChatObserver {
     seen: u128,
     finished: u128,
     has_calls: bool,
-    searched: bool,
+    searches: Searches,
     summary: Summary,
 }
 
@@ -164,7 +165,7 @@ impl ChatObserver {
             seen: 0,
             finished: 0,
             has_calls: false,
-            searched: false,
+            searches: Searches::NONE,
             summary: Summary::default(),
         }
     }
@@ -192,14 +193,14 @@ impl Observe for ChatObserver {
         self.seen |= candidates.seen;
         self.finished |= candidates.finished;
         self.has_calls |= candidates.content.calls;
-        self.searched |= candidates.searched;
+        self.searches = self.searches.and(candidates.searches);
         self.summary.output_bytes += candidates.content.bytes;
         self.summary.beginning.push(candidates.content.text);
         if let Some(reason) = candidates.first_finish {
             self.summary.finish = Some(finish(reason.get().trim_matches('"'), self.has_calls));
         }
         if let Some(usage) = watched.usage_metadata.and_then(|usage| usage.usage()) {
-            self.summary.usage = Some(usage::with_searches(usage, self.searched));
+            self.summary.usage = Some(self.searches.in_usage(usage));
         }
         let plain = self.delivery == Delivery::Plain;
         self.summary.complete = plain || (self.seen != 0 && self.seen == self.finished);
