@@ -86,7 +86,7 @@ fn plain(
     let Opened { attempt, call, relay, held, mut facts, .. } = opened;
     let now = gateway.clock.now();
     let summary = relay.summary();
-    facts.usage = summary.usage;
+    facts.usage = relay.usage();
     facts.output_bytes = summary.output_bytes;
     facts.beginning = summary.excerpt();
     case.record.finish = summary.finish.map(|finish| word(finish.name()));
@@ -455,7 +455,7 @@ impl Streaming {
     fn end_attempt(&mut self, failure: Option<Failure>) {
         let Some(call) = self.call.take() else { return };
         let summary = self.relay.summary();
-        self.facts.usage = summary.usage;
+        self.facts.usage = self.relay.usage();
         self.facts.output_bytes = summary.output_bytes;
         self.facts.beginning = summary.excerpt();
         let tokens = self.facts.usage.map(|usage| usage.total());

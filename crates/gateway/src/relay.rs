@@ -19,7 +19,7 @@ use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::RequestId;
 use trunkline_model::money::Cost;
 use trunkline_model::record::RequestRecord;
-use trunkline_model::usage::Usage;
+use trunkline_model::usage::{Terms, Usage};
 use trunkline_model::warning::Warning;
 use trunkline_route::cascade::Answer;
 use trunkline_wire::codec::{Decode, Encode, EncodeContext, Observe, Summary};
@@ -80,6 +80,8 @@ pub(crate) struct Bill {
     pub entry: Option<Arc<ModelEntry>>,
     /// What the attempts before cost.
     pub before: Before,
+    /// On which terms the head of the answer says that it was served.
+    pub terms: Terms,
 }
 
 /// The attempts that are over.
@@ -104,9 +106,15 @@ impl Before {
 }
 
 impl Bill {
+    /// The usage on the terms of the head, where the answer itself tells none.
+    fn on_terms(&self, usage: Usage) -> Usage {
+        let terms = if usage.terms == Terms::Usual { self.terms } else { usage.terms };
+        Usage { terms, ..usage }
+    }
+
     fn tally(&self, usage: &Usage, request_id: RequestId) -> Tally {
         let cost = match &self.entry {
-            Some(entry) => bill(entry, ServiceTier::Standard, usage),
+            Some(entry) => bill(entry, ServiceTier::Standard, &self.on_terms(*usage)),
             None => Cost::UNKNOWN,
         };
         let attempts = self.before.sent.saturating_add(1);
@@ -206,8 +214,9 @@ impl Relay {
         }
     }
 
-    /// The answer's head is here: a relayed answer is what its content type says.
-    pub(crate) fn answered(&mut self, content_type: Option<&str>) {
+    /// The answer's head is here: what it says of the terms of the answer, and a relayed answer is what its content type says.
+    pub(crate) fn answered(&mut self, content_type: Option<&str>, terms: Terms) {
+        self.bill.terms = terms;
         let Some(asked) = self.asked else { return };
         self.form = AnswerForm::of(asked.operation, content_type);
         self.framer = Framer::new(self.form.framing(), LARGEST_FRAME);
@@ -370,6 +379,12 @@ impl Relay {
             Way::Pass(observer) => observer.summary(),
             Way::Translate(translation) => &translation.summary,
         }
+    }
+
+    /// The usage of the answer so far, and on which terms it was served.
+    #[must_use]
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.summary().usage.map(|usage| self.bill.on_terms(usage))
     }
 
     /// What of the answer had no place in the client's protocol so far.

@@ -10,6 +10,7 @@ use crate::tokens::Prompt;
 use std::sync::Arc;
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::request::{Reasoning, Request, VectorEncoding};
+use trunkline_model::usage::Terms;
 use trunkline_route::fleet::DeploymentIndex;
 use trunkline_wire::codec::{EmbeddingForm, EncodeContext};
 use trunkline_wire::dispatch;
@@ -49,6 +50,7 @@ impl Subject<'_> {
             bill: Bill {
                 entry: self.generation().snapshot.fleet.deployment(index).entry.clone(),
                 before: *self.before.lock(),
+                terms: Terms::Usual,
             },
             uncounted: (self.admitted.operation == Operation::Embeddings && !passes).then(|| {
                 let Admitted { envelope, body, .. } = self.admitted;

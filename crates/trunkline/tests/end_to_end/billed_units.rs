@@ -273,6 +273,39 @@ fn generated(more: &str) -> [(&'static str, String); 2] {
     [("application/json", answer.clone()), ("text/event-stream", format!("data: {answer}\n\n"))]
 }
 
+/// Gemini's own API has no word for it in the body.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_tier_in_the_head_of_an_answer_is_billed() {
+    // 1,000 x 0.3 + 100 x 2.5 millionths; half of that flexible, nearly twice with priority.
+    for (heads, nanos) in [
+        (
+            [
+                "application/json\r\nx-gemini-service-tier: flex",
+                "text/event-stream\r\nx-gemini-service-tier: flex",
+            ],
+            275_000,
+        ),
+        (
+            [
+                "application/json\r\nx-gemini-service-tier: priority",
+                "text/event-stream\r\nx-gemini-service-tier: priority",
+            ],
+            990_000,
+        ),
+        (
+            [
+                "application/json\r\nx-gemini-service-tier: standard",
+                "text/event-stream\r\nx-gemini-service-tier: standard",
+            ],
+            550_000,
+        ),
+    ] {
+        let [(_, whole), (_, stream)] = generated("");
+        let answers = [(heads[0], whole), (heads[1], stream)];
+        costs("gemini", "gemini-2.5-flash", answers, (nanos, CostConfidence::Exact)).await;
+    }
+}
+
 /// By request where a model always searches, by query or by request that searched where it may; some of those are free.
 #[tokio::test(flavor = "multi_thread")]
 async fn searches_are_billed_by_what_the_list_counts() {
