@@ -177,6 +177,7 @@ fn is_price(name: &str) -> bool {
             | "character_in"
             | "page"
             | "query"
+            | "searched_request"
             | "request"
             | "max_input_price"
             | "max_output_price"

@@ -16,6 +16,7 @@ use crate::options::Options;
 use crate::responses::Turn;
 use crate::state::{Gateway, Generation};
 use crate::support;
+use crate::tokens::Prompt;
 use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::{Arc, OnceLock};
@@ -156,8 +157,8 @@ pub(crate) fn admit(
         // What does not reason may answer then.
         accepted.envelope.shape.wants_reasoning = false;
     }
-    if let Some(beginning) = accepted.envelope.strings.longest(&accepted.body) {
-        case.note_prompt(accepted.envelope.shape.text_bytes, beginning);
+    if let Some(prompt) = Prompt::of(&accepted.envelope, &accepted.body) {
+        case.note_prompt(prompt);
     }
     let strict = accepted.options.strict.unwrap_or(route.strict);
     // Boxed at once: it lives as long as the answer, and every move of it would be a copy.

@@ -86,7 +86,7 @@ fn plain(
     let Opened { attempt, call, relay, held, mut facts, .. } = opened;
     let now = gateway.clock.now();
     let summary = relay.summary();
-    facts.usage = summary.usage;
+    facts.usage = relay.usage();
     facts.output_bytes = summary.output_bytes;
     facts.beginning = summary.excerpt();
     case.record.finish = summary.finish.map(|finish| word(finish.name()));
@@ -94,8 +94,8 @@ fn plain(
     if let Some(call) = call {
         call.succeeded(facts.usage.map(|usage| usage.total()), now);
     }
-    case.record.warnings.extend(relay.lost());
     case.note_answer(relay.answer());
+    case.record.warnings.extend(relay.warnings());
     case.end(attempt.number, facts.end(None));
     drive.succeeded(attempt.number);
     let mut headers = headers::of_answer(admitted, &case);
@@ -341,8 +341,8 @@ impl Streaming {
         self.seal();
         let summary = self.relay.summary();
         self.case.record.finish = summary.finish.map(|finish| word(finish.name()));
-        self.case.record.warnings.extend(self.relay.lost());
         self.case.note_answer(self.relay.answer());
+        self.case.record.warnings.extend(self.relay.warnings());
         self.end_attempt(None);
         self.drive.succeeded(self.attempt.number);
         self.body = None;
@@ -455,7 +455,7 @@ impl Streaming {
     fn end_attempt(&mut self, failure: Option<Failure>) {
         let Some(call) = self.call.take() else { return };
         let summary = self.relay.summary();
-        self.facts.usage = summary.usage;
+        self.facts.usage = self.relay.usage();
         self.facts.output_bytes = summary.output_bytes;
         self.facts.beginning = summary.excerpt();
         let tokens = self.facts.usage.map(|usage| usage.total());

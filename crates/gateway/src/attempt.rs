@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use trunkline_model::excerpt::Excerpt;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::record::PhaseTimes;
-use trunkline_model::usage::Usage;
+use trunkline_model::usage::{Terms, Usage};
 use trunkline_model::warning::Warning;
 use trunkline_net::{
     BodyError, Phases, RequestBody, SendError, UpstreamBody, UpstreamRequest, UpstreamResponse,
@@ -95,6 +95,8 @@ pub(crate) struct Facts {
     pub beginning: Excerpt,
     /// What the provider says its answer is, where the client is told the same.
     pub content_type: Option<HeaderValue>,
+    /// On which terms the head of the answer says that it was served.
+    pub terms: Terms,
 }
 
 impl Facts {
@@ -184,7 +186,7 @@ pub(crate) async fn open_into(
             match opening.head(answered) {
                 Ok(Answer::Good(body)) => {
                     let content_type = opening.facts.content_type.as_ref();
-                    relay.answered(content_type.and_then(|value| value.to_str().ok()));
+                    relay.answered(content_type.and_then(|value| value.to_str().ok()), opening.facts.terms);
                     opening.run(body, relay, sent).await
                 }
                 Ok(Answer::Refused(response)) => Err(Box::pin(opening.refusal(*response)).await),
@@ -298,7 +300,7 @@ impl Opening<'_> {
         let limit = (sent + self.attempt.first_token).min(self.gateway.clock.instant(self.attempt.deadline));
         let read = self.read(relay, body, limit).await;
         let summary = relay.summary();
-        self.facts.usage = summary.usage;
+        self.facts.usage = relay.usage();
         self.facts.output_bytes = summary.output_bytes;
         self.facts.beginning = summary.excerpt();
         let Read { body, held, first_token } = read?;
@@ -367,6 +369,7 @@ impl Opening<'_> {
         self.facts.status = Some(response.status.as_u16());
         self.facts.phases = phases(&response.phases);
         self.facts.upstream_request_id = upstream_request_id(&response.headers);
+        self.facts.terms = Upstream::terms(&response.headers);
         let upstream = self.upstream();
         if let Some(rates) = upstream.rate_headers(&response.headers, clock::unix_seconds()) {
             let now = self.gateway.clock.now();

@@ -10,7 +10,7 @@ use crate::respond;
 use crate::shadow::Mirror;
 use crate::state::{Gateway, Place};
 use crate::stop::Stopped;
-use crate::tokens;
+use crate::tokens::{self, Prompt};
 use std::sync::Arc;
 use trunkline_model::catalogue::{self, ModelEntry, ServiceTier};
 use trunkline_model::dialect::{Dialect, Operation};
@@ -48,27 +48,6 @@ pub(crate) struct Case {
     waited_us: u64,
     prompt: Prompt,
     finished: bool,
-}
-
-/// What is kept of a prompt for an estimate of its tokens.
-#[derive(Debug, Default)]
-struct Prompt {
-    /// Bytes of its text.
-    bytes: u64,
-    /// How its longest text begins.
-    beginning: Excerpt,
-}
-
-impl Prompt {
-    /// What a call takes in, from what it was taken for before anybody looked at the text.
-    fn usage(&self, estimated: Usage) -> Usage {
-        if self.beginning.as_str().is_empty() {
-            return estimated;
-        }
-        let none = Excerpt::default();
-        let others = estimated.input.saturating_sub(tokens::of(self.bytes, &none));
-        Usage { input: others.saturating_add(tokens::of(self.bytes, &self.beginning)), ..estimated }
-    }
 }
 
 struct Running {
@@ -254,8 +233,8 @@ impl Case {
     }
 
     /// Keeps what an estimate of the prompt's tokens needs, should a provider not tell them.
-    pub(crate) fn note_prompt(&mut self, bytes: u64, beginning: Excerpt) {
-        self.prompt = Prompt { bytes, beginning };
+    pub(crate) fn note_prompt(&mut self, prompt: Prompt) {
+        self.prompt = prompt;
     }
 
     /// What a call takes in, estimated from the text of the prompt.

@@ -173,7 +173,7 @@ fn warnings_header(warnings: &[Warning]) -> Option<HeaderValue> {
 
 /// What of a streamed answer had no place in the client's dialect, as a comment of the stream: headers are gone, and a comment is
 /// what every client of server-sent events skips.
-pub(crate) fn lost(warnings: &[Warning]) -> Bytes {
+pub(crate) fn comment(warnings: &[Warning]) -> Bytes {
     Bytes::from(format!(": trunkline-warnings {}\n\n", warnings_text(warnings)))
 }
 

@@ -9,6 +9,7 @@ use crate::continuation::{Prose, Splice, Unfinished};
 use crate::headers;
 use crate::inspect::Inspector;
 use crate::makers::Watch;
+use crate::tokens::Prompt;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use trunkline_model::catalogue::{ModelEntry, ServiceTier, bill};
@@ -19,13 +20,14 @@ use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::id::RequestId;
 use trunkline_model::money::Cost;
 use trunkline_model::record::RequestRecord;
-use trunkline_model::usage::Usage;
+use trunkline_model::usage::{Terms, Usage};
 use trunkline_model::warning::Warning;
 use trunkline_route::cascade::Answer;
 use trunkline_wire::codec::{Decode, Encode, EncodeContext, Observe, Summary};
 use trunkline_wire::dispatch;
 use trunkline_wire::frame::{Framer, RawFrame};
 use trunkline_wire::names::FittedNames;
+use trunkline_wire::picture::{self, LeftOut};
 use trunkline_wire::relayed::{self, AnswerForm, Asked};
 use trunkline_wire::tally::{self, Tally};
 use trunkline_wire::veil::Veil;
@@ -68,6 +70,8 @@ pub(crate) struct RelayContext {
     pub encode: EncodeContext,
     /// What a relayed answer is read by.
     pub asked: Option<Asked>,
+    /// What an estimate of its tokens is made of, where clients expect a count in the answer and its provider may tell none.
+    pub uncounted: Option<(Prompt, Usage)>,
 }
 
 /// What the request costs by the end of an attempt's answer, once its usage is known.
@@ -77,6 +81,8 @@ pub(crate) struct Bill {
     pub entry: Option<Arc<ModelEntry>>,
     /// What the attempts before cost.
     pub before: Before,
+    /// On which terms the head of the answer says that it was served.
+    pub terms: Terms,
 }
 
 /// The attempts that are over.
@@ -101,13 +107,19 @@ impl Before {
 }
 
 impl Bill {
+    /// The usage on the terms of the head, where the answer itself tells none.
+    fn on_terms(&self, usage: Usage) -> Usage {
+        let terms = if usage.terms == Terms::Usual { self.terms } else { usage.terms };
+        Usage { terms, ..usage }
+    }
+
     fn tally(&self, usage: &Usage, request_id: RequestId) -> Tally {
         let cost = match &self.entry {
-            Some(entry) => bill(entry, ServiceTier::Standard, usage),
+            Some(entry) => bill(entry, ServiceTier::Standard, &self.on_terms(*usage)),
             None => Cost::UNKNOWN,
         };
         let attempts = self.before.sent.saturating_add(1);
-        Tally { request_id, cost: self.before.cost.plus(cost), attempts }
+        Tally { request_id, cost: self.before.cost.plus(cost), attempts, warnings: Vec::new() }
     }
 }
 
@@ -147,6 +159,13 @@ struct Translation {
     prose: Option<Prose>,
     /// Set once the answer is continued by a second one.
     splice: Option<Splice>,
+    /// What the client's protocol has no place for.
+    left_out: Option<LeftOut>,
+    client: Dialect,
+    operation: Operation,
+    uncounted: Option<(Prompt, Usage)>,
+    /// The client was told an estimate.
+    has_estimated: bool,
 }
 
 impl Relay {
@@ -170,6 +189,11 @@ impl Relay {
                 veil: context.hides.then(Veil::default),
                 prose: context.keeps_text.then(Prose::default),
                 splice: None,
+                left_out: None,
+                client,
+                operation,
+                uncounted: context.uncounted.clone(),
+                has_estimated: false,
             }))
         };
         let framing = match context.asked {
@@ -191,8 +215,9 @@ impl Relay {
         }
     }
 
-    /// The answer's head is here: a relayed answer is what its content type says.
-    pub(crate) fn answered(&mut self, content_type: Option<&str>) {
+    /// The answer's head is here: what it says of the terms of the answer, and a relayed answer is what its content type says.
+    pub(crate) fn answered(&mut self, content_type: Option<&str>, terms: Terms) {
+        self.bill.terms = terms;
         let Some(asked) = self.asked else { return };
         self.form = AnswerForm::of(asked.operation, content_type);
         self.framer = Framer::new(self.form.framing(), LARGEST_FRAME);
@@ -255,14 +280,8 @@ impl Relay {
                 translation.check()?;
                 semantic |= translation.write(self.inspector.as_deref_mut(), out);
                 if !self.closed {
-                    if let (true, Some(usage)) = (self.delivery.is_stream(), &translation.summary.usage) {
-                        translation.encoder.tally(self.bill.tally(usage, self.request_id));
-                    }
                     if self.delivery.is_stream() {
-                        let lost = translation.encoder.warnings();
-                        if !lost.is_empty() {
-                            translation.out.extend_from_slice(&headers::lost(&lost));
-                        }
+                        translation.conclude(&self.bill, self.request_id);
                     }
                     translation.encoder.finish(&mut translation.out);
                     translation.flush(out);
@@ -291,15 +310,6 @@ impl Relay {
         match &self.way {
             Way::Translate(translation) => translation.veil.as_ref().is_some_and(Veil::has_hidden),
             Way::Pass(_) => false,
-        }
-    }
-
-    /// What of the answer had no place in the client's dialect.
-    #[must_use]
-    pub(crate) fn lost(&self) -> Vec<Warning> {
-        match &self.way {
-            Way::Translate(translation) => translation.encoder.warnings(),
-            Way::Pass(_) => Vec::new(),
         }
     }
 
@@ -354,7 +364,7 @@ impl Relay {
         }
         self.bill.before = before;
         let Some(usage) = &self.summary().usage else { return };
-        let tally = self.bill.tally(usage, self.request_id);
+        let tally = Tally { warnings: self.warnings(), ..self.bill.tally(usage, self.request_id) };
         for piece in held {
             if let Some(corrected) = tally.correct(piece) {
                 *piece = corrected;
@@ -368,6 +378,21 @@ impl Relay {
         match &self.way {
             Way::Pass(observer) => observer.summary(),
             Way::Translate(translation) => &translation.summary,
+        }
+    }
+
+    /// The usage of the answer so far, and on which terms it was served.
+    #[must_use]
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.summary().usage.map(|usage| self.bill.on_terms(usage))
+    }
+
+    /// What is to be told of the answer beside it.
+    #[must_use]
+    pub(crate) fn warnings(&self) -> Vec<Warning> {
+        match &self.way {
+            Way::Pass(_) => Vec::new(),
+            Way::Translate(translation) => translation.warnings(),
         }
     }
 
@@ -416,6 +441,27 @@ impl Relay {
 }
 
 impl Translation {
+    /// What of the answer had no place in the client's dialect, and what stands in for what its provider did not tell.
+    fn warnings(&self) -> Vec<Warning> {
+        let estimated =
+            || Warning::emulated("usage", "the provider counts no tokens here: this is an estimate");
+        let mut warnings = self.encoder.warnings();
+        warnings.extend(self.left_out.map(LeftOut::warning));
+        warnings.extend(self.has_estimated.then(estimated));
+        warnings
+    }
+
+    /// Says at the end of a stream what is told beside it: in a comment, and where its usage is told, if the client wants that.
+    fn conclude(&mut self, bill: &Bill, request_id: RequestId) {
+        let warnings = self.warnings();
+        if !warnings.is_empty() {
+            self.out.extend_from_slice(&headers::comment(&warnings));
+        }
+        if let Some(usage) = &self.summary.usage {
+            self.encoder.tally(Tally { warnings, ..bill.tally(usage, request_id) });
+        }
+    }
+
     /// An answer that its own provider gave up (a call that it could not spell, for example) is none: another deployment may do
     /// better, and no client is told that it is complete.
     fn check(&mut self) -> Result<(), Failure> {
@@ -443,8 +489,15 @@ impl Translation {
         for event in self.events.drain(..) {
             semantic |= event.is_semantic();
             self.summary.learn(&event);
+            self.left_out = self.left_out.or_else(|| picture::left_out(self.client, self.operation, &event));
             if let Some(prose) = &mut self.prose {
                 prose.learn(&event);
+            }
+            if matches!(event, Event::End)
+                && let Some(usage) = estimate(&mut self.uncounted, &self.summary)
+            {
+                self.encoder.event(&Event::Usage(usage), &mut self.out);
+                self.has_estimated = true;
             }
             self.encoder.event(&event, &mut self.out);
             if let Some(inspector) = &mut inspector {
@@ -462,6 +515,13 @@ impl Translation {
             out.push(self.out.split().freeze());
         }
     }
+}
+
+/// The tokens that a client is told where its provider told none. What is learnt of the answer stays without.
+fn estimate(uncounted: &mut Option<(Prompt, Usage)>, summary: &Summary) -> Option<Usage> {
+    let is_told = summary.usage.is_some_and(|usage| usage.prompt() > 0);
+    let (prompt, estimated) = uncounted.take().filter(|_| !is_told)?;
+    Some(prompt.usage(estimated))
 }
 
 /// Learning from events what an observer learns from bytes.

@@ -3,11 +3,43 @@
 //! Owns the step from an excerpt to the whole: as many tokens a byte as its beginning has. Must not decide when an estimate is wanted.
 //! It runs where a provider gave no usage or an answer was cut, never on the way of an answer.
 
+use bytes::Bytes;
 use std::borrow::Cow;
 use trunkline_model::excerpt::Excerpt;
+use trunkline_model::usage::Usage;
+use trunkline_wire::codec::Envelope;
 
 /// Bytes of a token where nothing of the text was kept.
 const TOKEN: u64 = 4;
+
+/// What is kept of a prompt for an estimate of its tokens.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Prompt {
+    /// Bytes of its text.
+    bytes: u64,
+    /// How its longest text begins.
+    beginning: Excerpt,
+}
+
+impl Prompt {
+    /// What is kept of a request's; nothing where its text has no long string.
+    #[must_use]
+    pub(crate) fn of(envelope: &Envelope, body: &Bytes) -> Option<Self> {
+        let beginning = envelope.strings.longest(body)?;
+        Some(Self { bytes: envelope.shape.text_bytes, beginning })
+    }
+
+    /// What a call takes in, from what it was taken for before anybody looked at the text.
+    #[must_use]
+    pub(crate) fn usage(&self, estimated: Usage) -> Usage {
+        if self.beginning.as_str().is_empty() {
+            return estimated;
+        }
+        let none = Excerpt::default();
+        let others = estimated.input.saturating_sub(of(self.bytes, &none));
+        Usage { input: others.saturating_add(of(self.bytes, &self.beginning)), ..estimated }
+    }
+}
 
 /// Tokens of a text of this many bytes that begins like this, both as they stand in JSON.
 #[must_use]

@@ -19,8 +19,13 @@ use trunkline_model::catalogue::{Kind, ModelEntry};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::secret::Secret;
+use trunkline_model::usage::Terms;
 use trunkline_wire::codec::{EmbeddingsBy, OutputLimitName, Profile, ReasoningStyle};
 use trunkline_wire::dispatch;
+
+/// Where a provider tells beside its answer by which service tier it was served
+/// (<https://ai.google.dev/gemini-api/docs/priority-inference>).
+static SERVICE_TIER: HeaderName = HeaderName::from_static("x-gemini-service-tier");
 
 /// Where a path names the model.
 const MODEL: &str = "{model}";
@@ -265,6 +270,12 @@ impl Upstream {
     #[must_use]
     pub fn rate_headers(&self, headers: &HeaderMap, now: u64) -> Option<RateHeaders> {
         if self.limits == LimitStyle::None { None } else { limits::rate_headers(headers, now) }
+    }
+
+    /// On which terms the head of an answer says that it was served.
+    #[must_use]
+    pub fn terms(headers: &HeaderMap) -> Terms {
+        headers.get(&SERVICE_TIER).and_then(|word| word.to_str().ok()).map(Terms::of).unwrap_or_default()
     }
 
     /// How long the provider asked to wait. `now` is Unix seconds.

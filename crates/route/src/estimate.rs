@@ -4,7 +4,7 @@
 //! the provider reports.
 
 use crate::fleet::Deployment;
-use trunkline_model::catalogue::{ServiceTier, TokenCounts, price};
+use trunkline_model::catalogue::{ServiceTier, TokenCounts, price, request_fee};
 use trunkline_model::dialect::Operation;
 use trunkline_model::money::{Cost, CostConfidence, NanoDollars};
 use trunkline_model::shape::Shape;
@@ -35,7 +35,8 @@ pub fn expected_cost(deployment: &Deployment, shape: &Shape) -> Cost {
         output: expected_output_tokens(shape),
         ..TokenCounts::default()
     };
-    price(entry, ServiceTier::Standard, &tokens).no_surer_than(CostConfidence::Estimated)
+    let fee = Cost::exact(request_fee(entry));
+    price(entry, ServiceTier::Standard, &tokens).plus(fee).no_surer_than(CostConfidence::Estimated)
 }
 
 /// Tokens of an answer that are taken for possible where neither the request, the model nor its window sets a limit.
@@ -82,7 +83,8 @@ pub fn worst_cost(deployment: &Deployment, shape: &Shape) -> Option<NanoDollars>
     let bills = prompts.into_iter().flat_map(|(input, brief, long)| {
         [bill(input, brief, long, answer, 0), bill(input, brief, long, 0, answer)]
     });
-    bills.filter_map(|bill| bill.amount).max()
+    let fee = Cost::exact(request_fee(entry));
+    bills.filter_map(|bill| bill.plus(fee).amount).max()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 //! | `call=A,B` | calls these tools, in this order, though they be the same |
 //! | `malformed-call` | a tool call the provider could not read (Gemini), otherwise like `refuse` |
 //! | `redacted` | redacted thinking, where reasoning is on (Anthropic) |
+//! | `picture` | a picture behind the text (Gemini) |
 //! | `fault=F` | the fault F of the catalogue |
 
 mod directives;

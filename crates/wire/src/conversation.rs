@@ -74,6 +74,10 @@ fn begun_answer(messages: &[Message]) -> Option<usize> {
     None
 }
 
+const fn is_file(content: &Content) -> bool {
+    matches!(content, Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::Video(_))
+}
+
 /// What a protocol asks of a conversation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
@@ -192,6 +196,11 @@ impl<'r> Conversation<'r> {
         for (index, part) in source.parts.iter().enumerate() {
             let block = Block { part, place: (message, index), noted: instructs && !leading, cut: false };
             if !self.manner.takes(&block, warnings) {
+                continue;
+            }
+            if self.manner.is_strict && source.role == Role::Assistant && is_file(&part.content) {
+                let reason = format!("{} takes no files in the model's own turns", self.manner.service);
+                warnings.push(Warning::dropped(block.path(), reason));
                 continue;
             }
             if instructs && leading {

@@ -31,6 +31,7 @@ pub mod media;
 pub mod mistral;
 pub mod names;
 pub mod openai;
+pub mod picture;
 mod pieces;
 pub mod places;
 pub mod relayed;

@@ -4,15 +4,17 @@
 //! byte for byte. Must not know prices, dialects or what else the event says: it stands at the end of the event's outermost
 //! object, where clients of every dialect skip what they do not know.
 
+use crate::write::string;
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memmem::Finder;
 use std::fmt::Write;
 use std::sync::LazyLock;
 use trunkline_model::id::RequestId;
 use trunkline_model::money::{Cost, CostConfidence};
+use trunkline_model::warning::Warning;
 
 /// What is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tally {
     /// Our id of the request.
     pub request_id: RequestId,
@@ -20,6 +22,8 @@ pub struct Tally {
     pub cost: Cost,
     /// Upstream calls, the one that answers included.
     pub attempts: u32,
+    /// What of the answer had no place in the client's dialect: that shows only behind its head.
+    pub warnings: Vec<Warning>,
 }
 
 impl Tally {
@@ -42,7 +46,15 @@ impl Tally {
         }
         out.put_slice(b",\"cost_confidence\":\"");
         out.put_slice(self.cost.confidence.as_str().as_bytes());
-        write!(out, "\",\"attempts\":{}}}", self.attempts).expect("the buffer grows");
+        write!(out, "\",\"attempts\":{}", self.attempts).expect("the buffer grows");
+        for (index, warning) in self.warnings.iter().enumerate() {
+            out.put_slice(if index == 0 { b",\"warnings\":[" } else { b"," });
+            string(out, &warning.to_string());
+        }
+        if !self.warnings.is_empty() {
+            out.put_u8(b']');
+        }
+        out.put_u8(b'}');
     }
 
     /// The pieces of an event with this put at the end of its outermost object; `None` when it has no object.
@@ -97,7 +109,7 @@ mod tests {
     use trunkline_model::money::NanoDollars;
 
     fn tally(cost: Cost) -> Tally {
-        Tally { request_id: RequestId::new(1_700_000_000_000, 7), cost, attempts: 2 }
+        Tally { request_id: RequestId::new(1_700_000_000_000, 7), cost, attempts: 2, warnings: Vec::new() }
     }
 
     fn inserted(tally: &Tally, event: &str) -> Option<String> {
@@ -122,12 +134,12 @@ mod tests {
     #[test]
     fn what_was_told_too_early_is_corrected() {
         let early = tally(Cost::exact(NanoDollars(100)));
-        let late = Tally { attempts: 3, cost: Cost::exact(NanoDollars(250)), ..early };
+        let late = Tally { attempts: 3, cost: Cost::exact(NanoDollars(250)), ..early.clone() };
         let event = "data: {\"usage\":{\"n\":1}}\n\ndata: [DONE]\n\n";
         let told = inserted(&early, event).expect("there is an object");
         let corrected = late.correct(told.as_bytes()).expect("it was told");
         assert_eq!(corrected, inserted(&late, event).expect("there is an object"));
-        let other = Tally { request_id: RequestId::new(1, 1), ..late };
+        let other = Tally { request_id: RequestId::new(1, 1), ..late.clone() };
         assert_eq!(other.correct(told.as_bytes()), None);
         assert_eq!(late.correct(event.as_bytes()), None);
     }

@@ -233,9 +233,8 @@ fn read_prices(entry: &mut ModelEntry, fields: &Map<String, Value>) {
             entry.prices.units.push(UnitPrice { unit: *unit, price });
         }
     }
-    if let Some(price) = searches(fields) {
-        entry.prices.units.push(UnitPrice { unit: UnitKind::Query, price });
-    }
+    let searches = searches(entry.id(), fields);
+    entry.prices.units.extend(searches);
     let brackets =
         fields.get("tiered_pricing").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for bracket in brackets.iter().filter_map(Value::as_object) {
@@ -254,17 +253,30 @@ fn read_prices(entry: &mut ModelEntry, fields: &Map<String, Value>) {
     }
 }
 
-/// What a search beside tokens costs, of the vendor whose answers count searches and who has one price for all of them. Elsewhere it
-/// goes by the tool's version, by free numbers a day, or by request: a price taken from the list would be a guess.
-fn searches(fields: &Map<String, Value>) -> Option<PricePerMillion> {
-    let source = fields.get("litellm_provider").and_then(Value::as_str)?;
-    if !matches!(source, "anthropic" | "vertex_ai-anthropic_models") {
-        return None;
-    }
+/// What a search beside tokens costs, of vendors whose answers tell of searches and who have one price for all of them: by query, or by
+/// request that was searched for. Models that search for every request have a price by request. Elsewhere it goes by the tool's
+/// version: a price taken from the list would be a guess.
+fn searches(id: &str, fields: &Map<String, Value>) -> Option<UnitPrice> {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    let always =
+        text("mode") == Some("chat") && (id.contains("-search-preview") || id.contains("-search-api"));
+    let unit = match text("litellm_provider")? {
+        "anthropic" | "vertex_ai-anthropic_models" => UnitKind::Query,
+        "openai" | "azure" if always => UnitKind::Request,
+        "gemini" | "vertex_ai-language-models" | "vertex_ai" if id.contains("gemini") => {
+            match text("web_search_billing_unit") {
+                Some("per_query") => UnitKind::Query,
+                None => UnitKind::SearchedRequest,
+                Some(_) => return None,
+            }
+        }
+        _ => return None,
+    };
     let sizes = fields.get("search_context_cost_per_query")?.as_object()?;
     let mut prices = sizes.values().map(per_unit);
     let first = prices.next()??;
-    prices.all(|price| price == Some(first)).then_some(first).filter(|price| price.0 > 0)
+    let price = prices.all(|price| price == Some(first)).then_some(first).filter(|price| price.0 > 0)?;
+    Some(UnitPrice { unit, price })
 }
 
 /// Where a price belongs.

@@ -20,7 +20,7 @@ pub struct ModelSettings {
     /// The same for the provider's dearer, faster service tier.
     pub priority_price: Option<PriceSettings>,
     /// Dollars for one of something else than tokens: `image_in`, `image_out`, `second_in`, `second_out`, `character_in`, `page`,
-    /// `query` or `request`, as decimal texts.
+    /// `query`, `searched_request` or `request`, as decimal texts.
     pub per: IndexMap<String, String>,
     /// Prompt and answer together, in tokens.
     pub context_window: Option<u64>,

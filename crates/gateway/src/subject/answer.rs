@@ -6,9 +6,11 @@ use super::Subject;
 use crate::admit::Admitted;
 use crate::makers::{Maker, Watch};
 use crate::relay::{Bill, RelayContext};
+use crate::tokens::Prompt;
 use std::sync::Arc;
 use trunkline_model::dialect::{Dialect, Operation};
 use trunkline_model::request::{Reasoning, Request, VectorEncoding};
+use trunkline_model::usage::Terms;
 use trunkline_route::fleet::DeploymentIndex;
 use trunkline_wire::codec::{EmbeddingForm, EncodeContext};
 use trunkline_wire::dispatch;
@@ -48,7 +50,12 @@ impl Subject<'_> {
             bill: Bill {
                 entry: self.generation().snapshot.fleet.deployment(index).entry.clone(),
                 before: *self.before.lock(),
+                terms: Terms::Usual,
             },
+            uncounted: (self.admitted.operation == Operation::Embeddings && !passes).then(|| {
+                let Admitted { envelope, body, .. } = self.admitted;
+                (Prompt::of(envelope, body).unwrap_or_default(), self.estimated_usage())
+            }),
             encode: EncodeContext {
                 request_id: self.id,
                 created: self.created,

@@ -2,12 +2,12 @@
 //!
 //! Owns the choice between the two. Must not know providers. Tokens come first, because a provider that reports them bills
 //! them; a price for pictures, seconds, characters or searches counts where there are none. Searches alone come before tokens
-//! where they are what is sold (documents put in order), and beside them everywhere else. What has no price is unknown and never
-//! free.
+//! where they are what is sold (documents put in order), and beside them everywhere else, as does a fee for the request itself. What
+//! has no price is unknown and never free.
 
 use super::price::classes;
 use super::{Kind, ModelEntry, ServiceTier, TokenClass, UnitKind};
-use crate::money::{Cost, CostConfidence};
+use crate::money::{Cost, CostConfidence, NanoDollars};
 use crate::usage::{Terms, Usage};
 
 /// Milliseconds in the second that prices are for.
@@ -23,8 +23,24 @@ pub fn bill(model: &ModelEntry, service: ServiceTier, usage: &Usage) -> Cost {
 }
 
 fn by_service(model: &ModelEntry, service: ServiceTier, usage: &Usage) -> Cost {
+    let cost = metered(model, service, usage);
+    // Whatever was done is a request; where nothing was, nothing is known to be one.
+    let is_request = usage.total() > 0 || usage.searches > 0;
+    if is_request { cost.plus(Cost::exact(request_fee(model))) } else { cost }
+}
+
+/// What a request costs besides whatever it is metered by; mostly nothing.
+#[must_use]
+pub fn request_fee(model: &ModelEntry) -> NanoDollars {
+    model.prices.unit(UnitKind::Request).map_or(NanoDollars(0), |price| price.cost_of_parts(1, 1))
+}
+
+fn metered(model: &ModelEntry, service: ServiceTier, usage: &Usage) -> Cost {
     if usage.searches > 0 {
-        let cost = units(model, UnitKind::Query, usage.searches, 1);
+        let cost = match units(model, UnitKind::Query, usage.searches, 1) {
+            Cost::UNKNOWN => units(model, UnitKind::SearchedRequest, 1, 1),
+            cost => cost,
+        };
         let is_priced = cost.confidence != CostConfidence::Unknown;
         if usage.total() == 0 || (is_priced && model.kind == Kind::Rerank) {
             return cost;
@@ -100,7 +116,7 @@ fn units(model: &ModelEntry, unit: UnitKind, count: u64, parts: u64) -> Cost {
 mod tests {
     use super::*;
     use crate::catalogue::{TokenCounts, UnitPrice, price};
-    use crate::money::{NanoDollars, PricePerMillion};
+    use crate::money::PricePerMillion;
     use crate::usage::{Media, Unbilled};
     use proptest::prelude::*;
 
@@ -167,6 +183,20 @@ mod tests {
         assert_eq!(cost(&model, searched), Cost::exact(NanoDollars(23_000_000)));
         model.prices.units.clear();
         assert_eq!(cost(&model, searched), Cost::estimated(NanoDollars(3_000_000)));
+    }
+
+    #[test]
+    fn requests_and_requests_with_searches_have_prices_of_their_own() {
+        let searches = |count| Usage { searches: count, input: 1_000, ..Usage::default() };
+        let mut model = model(&[(TokenClass::Input, "3")], &[(UnitKind::SearchedRequest, "35000")]);
+        model.kind = Kind::Chat;
+        assert_eq!(cost(&model, searches(0)), Cost::exact(NanoDollars(3_000_000)));
+        assert_eq!(cost(&model, searches(1)), Cost::exact(NanoDollars(38_000_000)));
+        assert_eq!(cost(&model, searches(4)), Cost::exact(NanoDollars(38_000_000)));
+        model.prices.units[0].unit = UnitKind::Request;
+        assert_eq!(cost(&model, searches(0)), Cost::exact(NanoDollars(38_000_000)));
+        assert_eq!(cost(&model, searches(2)), Cost::estimated(NanoDollars(38_000_000)));
+        assert_eq!(cost(&model, Usage::default()), Cost::NOTHING);
     }
 
     #[test]

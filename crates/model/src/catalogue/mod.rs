@@ -13,7 +13,7 @@ mod index;
 mod patch;
 mod price;
 
-pub use bill::bill;
+pub use bill::{bill, request_fee};
 pub use date::{Date, DateError};
 pub use entry::{Disagreement, Kind, ModelEntry, ModelIdError, ReasoningEffort, Text};
 pub use format::{FormatError, LineProblem, parse, render};

@@ -123,6 +123,8 @@ named_list! {
         Page = "page",
         /// One query or search.
         Query = "query",
+        /// One request for which its provider searched, however often.
+        SearchedRequest = "searched_request",
         /// One request, besides its tokens.
         Request = "request",
     }

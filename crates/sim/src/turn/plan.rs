@@ -19,6 +19,8 @@ pub(crate) struct Turn {
     pub(crate) redacted: bool,
     pub(crate) text: String,
     pub(crate) refusal: Option<String>,
+    /// A picture follows the text.
+    pub(crate) picture: bool,
     pub(crate) calls: Vec<Call>,
     pub(crate) finish: Finish,
 }
@@ -78,6 +80,7 @@ pub(crate) fn plan(prompt: &Prompt, choice: usize) -> Turn {
         turn.finish = Finish::Refused;
         return turn;
     }
+    turn.picture = directives.has("picture");
     turn.calls = calls(prompt, &directives, &user);
     if turn.calls.is_empty() {
         turn.text = text(prompt, &directives, &user, choice);

@@ -141,7 +141,7 @@ async fn costs(
         let paths = ["/v1/chat/completions", "/v1/messages", "/v1/responses"];
         for path in &paths[..if provider == "openai" { 2 } else { 3 }] {
             let mut body =
-                json!({"model": format!("{provider}/{model}"), "stream": content_type != "application/json"});
+                json!({"model": format!("{provider}/{model}"), "stream": content_type.starts_with("text/")});
             if *path == "/v1/responses" {
                 body["input"] = json!("Hi");
             } else {
@@ -263,6 +263,65 @@ async fn searches_of_the_web_are_billed_beside_the_tokens() {
         r#"{"input_tokens":1000,"output_tokens":100,"inference_geo":"global","service_tier":"standard","speed":"standard","server_tool_use":null}"#,
     );
     costs("anthropic", "claude-opus-4-6", usual, (7_500_000, CostConfidence::Exact)).await;
+}
+
+/// An answer of Gemini's protocol with this at its candidate, a thousand tokens in and a hundred out.
+fn generated(more: &str) -> [(&'static str, String); 2] {
+    let answer = format!(
+        r#"{{"candidates":[{{"content":{{"role":"model","parts":[{{"text":"Hi"}}]}},"finishReason":"STOP","index":0{more}}}],"usageMetadata":{{"promptTokenCount":1000,"candidatesTokenCount":100,"totalTokenCount":1100}}}}"#
+    );
+    [("application/json", answer.clone()), ("text/event-stream", format!("data: {answer}\n\n"))]
+}
+
+/// Gemini's own API has no word for it in the body.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_tier_in_the_head_of_an_answer_is_billed() {
+    // 1,000 x 0.3 + 100 x 2.5 millionths; half of that flexible, nearly twice with priority.
+    for (heads, nanos) in [
+        (
+            [
+                "application/json\r\nx-gemini-service-tier: flex",
+                "text/event-stream\r\nx-gemini-service-tier: flex",
+            ],
+            275_000,
+        ),
+        (
+            [
+                "application/json\r\nx-gemini-service-tier: priority",
+                "text/event-stream\r\nx-gemini-service-tier: priority",
+            ],
+            990_000,
+        ),
+        (
+            [
+                "application/json\r\nx-gemini-service-tier: standard",
+                "text/event-stream\r\nx-gemini-service-tier: standard",
+            ],
+            550_000,
+        ),
+    ] {
+        let [(_, whole), (_, stream)] = generated("");
+        let answers = [(heads[0], whole), (heads[1], stream)];
+        costs("gemini", "gemini-2.5-flash", answers, (nanos, CostConfidence::Exact)).await;
+    }
+}
+
+/// By request where a model always searches, by query or by request that searched where it may; some of those are free.
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_are_billed_by_what_the_list_counts() {
+    let usage = r#"{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}"#;
+    // 1,000 x 2.5 + 100 x 10 millionths of a dollar, and 25 dollars for a thousand requests.
+    let always = (28_500_000, CostConfidence::Exact);
+    costs("openai", "gpt-4o-search-preview", completion("", usage), always).await;
+    let searched = r#","groundingMetadata":{"webSearchQueries":["a","","b","a"],"groundingChunks":[]}"#;
+    // 1,000 x 0.3 + 100 x 2.5, and 35 dollars for a thousand requests.
+    let request = (35_550_000, CostConfidence::Estimated);
+    costs("gemini", "gemini-2.5-flash", generated(searched), request).await;
+    // 1,000 x 0.5 + 100 x 3, and 14 dollars for a thousand queries.
+    let queries = (28_800_000, CostConfidence::Estimated);
+    costs("gemini", "gemini-3-flash-preview", generated(searched), queries).await;
+    let none = r#","groundingMetadata":{"groundingChunks":[]}"#;
+    costs("gemini", "gemini-2.5-flash", generated(none), (550_000, CostConfidence::Exact)).await;
 }
 
 /// A zero would read as a price: in the record, in the metrics, and to whatever learns from them.

@@ -6,6 +6,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use trunkline_model::money::Cost;
 use trunkline_model::record::Outcome;
+use trunkline_model::usage::UsageSource;
 use trunkline_sim::{DialectName, Fault, Simulator};
 
 async fn stage() -> (Vec<Simulator>, Gateway) {
@@ -200,6 +201,26 @@ async fn a_count_that_its_provider_fails_is_estimated_and_says_so() {
         let strict = gateway.send(request.body(Full::new(body.to_string().into())).unwrap()).await;
         assert!(strict.status >= 500, "{path}: {}", strict.text());
     }
+}
+
+/// Clients of OpenAI's protocol are promised a count.
+#[tokio::test(flavor = "multi_thread")]
+async fn vectors_whose_provider_counts_nothing_come_with_an_estimate() {
+    let (_simulators, gateway) = stage().await;
+    let body = json!({"model": "ge/gemini-embedding-001", "input": ["Hello there, who is this?", "Nobody you know."]});
+    let answer = gateway.post("/v1/embeddings", body.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let usage = &answer.json()["usage"];
+    let prompt = usage["prompt_tokens"].as_u64().unwrap();
+    assert!((6..30).contains(&prompt) && usage["total_tokens"] == prompt, "{usage}");
+    let warning = "usage emulated: the provider counts no tokens here: this is an estimate";
+    assert_eq!(answer.header("x-trunkline-warnings"), warning);
+    let record = gateway.record(answer.id()).await;
+    assert_eq!((record.usage.input, record.usage_source), (prompt, UsageSource::Estimated));
+    // Who counts is believed, and nothing is to be told.
+    let body = json!({"model": "oa/text-embedding-3-small", "input": "Hello"});
+    let counted = gateway.post("/v1/embeddings", body.to_string()).await;
+    assert!(!counted.headers.contains_key("x-trunkline-warnings"), "{counted:?}");
 }
 
 async fn ask(gateway: &Gateway, method: Method, path: &str, header: (&'static str, &str)) -> Answer {

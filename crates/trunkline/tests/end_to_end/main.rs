@@ -49,6 +49,7 @@ mod media;
 mod open_files;
 mod parameters;
 mod passthrough;
+mod pictures;
 mod places;
 mod raw_passthrough;
 mod record;

@@ -10,7 +10,7 @@ use super::grounding::{self, Metadata, Texts};
 use super::logprobs;
 use super::plain_chunk;
 use super::state;
-use super::usage::{self, WireUsage};
+use super::usage::{Searches, WireUsage};
 use super::{MAX_CHOICES, MAX_PARTS};
 use crate::anthropic::malformed;
 use crate::codec::{Decode, Frame};
@@ -167,7 +167,7 @@ pub(super) struct Decoder {
     parts: u32,
     choices: Vec<Choice>,
     usage: Option<Usage>,
-    searched: bool,
+    searches: Searches,
 }
 
 impl Decode for Decoder {
@@ -236,7 +236,7 @@ impl Decoder {
             parts: 0,
             choices: Vec::new(),
             usage: None,
-            searched: false,
+            searches: Searches::NONE,
         }
     }
 
@@ -258,7 +258,7 @@ impl Decoder {
     /// Tells the counts where they differ from those before.
     fn count_tokens(&mut self, usage: Option<WireUsage>, events: &mut Vec<Event>) {
         let usage = usage.and_then(|usage| usage.usage());
-        let usage = usage.map(|usage| usage::with_searches(usage, self.searched));
+        let usage = usage.map(|usage| self.searches.in_usage(usage));
         if let Some(usage) = usage.filter(|usage| self.usage != Some(*usage)) {
             self.usage = Some(usage);
             events.push(Event::Usage(usage));
@@ -284,7 +284,8 @@ impl Decoder {
         if let Some(json) = candidate.logprobs_result.and_then(logprobs::canonical) {
             events.push(Event::Logprobs { choice: index, json });
         }
-        self.searched |= candidate.grounding_metadata.is_some_and(usage::searched);
+        let searches = candidate.grounding_metadata.map(Searches::of);
+        self.searches = self.searches.and(searches.unwrap_or(Searches::NONE));
         let metadata = &mut self.choices[place].metadata;
         for (kept, told) in [
             (&mut metadata.grounding, candidate.grounding_metadata),

@@ -7,7 +7,7 @@
 use super::answer_decode::{PromptFeedback, finish};
 use super::error::ErrorObject;
 use super::plain_chunk::{self, Piece};
-use super::usage::{self, WireUsage};
+use super::usage::{Searches, WireUsage};
 use crate::anthropic::malformed;
 use crate::codec::{Frame, Observe, Seen, Summary, whole};
 use serde::Deserialize;
@@ -35,8 +35,8 @@ struct Candidates<'a> {
     finished: u128,
     first_finish: Option<&'a RawValue>,
     content: Content<'a>,
-    /// The provider searched.
-    searched: bool,
+    /// What the provider searched.
+    searches: Searches,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -131,7 +131,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Candidates<'a> {
                             all.first_finish = Some(reason);
                         }
                     }
-                    all.searched |= candidate.grounding_metadata.is_some_and(usage::searched);
+                    let searches = candidate.grounding_metadata.map(Searches::of);
+                    all.searches = all.searches.and(searches.unwrap_or_default());
                     if let Some(content) = candidate.content.and_then(|content| content.parts) {
                         all.content.bytes += content.bytes;
                         if all.content.text.is_empty() {
@@ -154,7 +155,7 @@ pub(super) struct ChatObserver {
     seen: u128,
     finished: u128,
     has_calls: bool,
-    searched: bool,
+    searches: Searches,
     summary: Summary,
 }
 
@@ -165,7 +166,7 @@ impl ChatObserver {
             seen: 0,
             finished: 0,
             has_calls: false,
-            searched: false,
+            searches: Searches::NONE,
             summary: Summary::default(),
         }
     }
@@ -184,7 +185,7 @@ impl ChatObserver {
 
     fn count_tokens(&mut self, usage: Option<WireUsage>) {
         if let Some(usage) = usage.and_then(|usage| usage.usage()) {
-            self.summary.usage = Some(usage::with_searches(usage, self.searched));
+            self.summary.usage = Some(self.searches.in_usage(usage));
         }
     }
 }
@@ -216,7 +217,7 @@ impl Observe for ChatObserver {
         self.seen |= candidates.seen;
         self.finished |= candidates.finished;
         self.has_calls |= candidates.content.calls;
-        self.searched |= candidates.searched;
+        self.searches = self.searches.and(candidates.searches);
         self.summary.output_bytes += candidates.content.bytes;
         self.summary.beginning.push(candidates.content.text);
         if let Some(reason) = candidates.first_finish {

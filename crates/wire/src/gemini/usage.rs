@@ -9,9 +9,10 @@ use crate::scan::reader::{Escapes, Fault, Kind, Reader};
 use crate::terms::ToldTerms;
 use bytes::BytesMut;
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use trunkline_model::usage::{Terms, Usage};
 
@@ -185,15 +186,46 @@ impl WireUsage {
     }
 }
 
-/// Whether a `groundingMetadata` tells of searches, which cost beside tokens: by query or by prompt, and not at all up to a number
-/// by day or month.
-pub(super) fn searched(grounding: &RawValue) -> bool {
-    grounding.get().contains("\"webSearchQueries\"") || grounding.get().contains("\"retrievalQueries\"")
+/// What a `groundingMetadata` tells of searches, which cost beside tokens: by query or by prompt, and not at all up to a number by
+/// day or month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Searches {
+    /// Queries of the web. Blank ones are not billed, and the same one once (<https://ai.google.dev/gemini-api/docs/google-search>).
+    queries: u64,
+    /// Whether anything was searched.
+    any: bool,
 }
 
-/// The usage of an answer for which the provider may have searched.
-pub(super) fn with_searches(usage: Usage, searched: bool) -> Usage {
-    Usage { terms: if searched { Terms::Unlisted } else { usage.terms }, ..usage }
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Grounding<'a> {
+    #[serde(borrow)]
+    web_search_queries: Option<Vec<Cow<'a, str>>>,
+    retrieval_queries: Option<IgnoredAny>,
+}
+
+impl Searches {
+    pub(super) const NONE: Self = Self { queries: 0, any: false };
+
+    pub(super) fn of(grounding: &RawValue) -> Self {
+        let Ok(grounding) = serde_json::from_str::<Grounding<'_>>(grounding.get()) else {
+            return Self::default();
+        };
+        let queries = grounding.web_search_queries.iter().flatten().map(|query| query.trim());
+        let queries = queries.filter(|query| !query.is_empty()).collect::<HashSet<_>>().len() as u64;
+        Self { queries, any: queries > 0 || grounding.retrieval_queries.is_some() }
+    }
+
+    /// Those of another part of the answer besides: a stream may tell the same ones again.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { queries: self.queries.max(other.queries), any: self.any || other.any }
+    }
+
+    /// The usage of the answer for which they were made.
+    pub(super) fn in_usage(self, usage: Usage) -> Usage {
+        let terms = if self.any { Terms::Unlisted } else { usage.terms };
+        Usage { terms, searches: self.queries, ..usage }
+    }
 }
 
 /// Writes a `usageMetadata` object.

@@ -63,6 +63,9 @@ fn item(
             let parts = vec![Part::new(Content::ToolResult(result))];
             messages.push(Message { role: Role::Tool, parts, name: None });
         }
+        super::GENERATED if said(node, place, "result")?.is_some() => {
+            assistant(messages).push(Part::new(generated(node, place)?));
+        }
         "item_reference" => {
             let id = place.needed_text(node, "id")?;
             return Err(place
@@ -175,6 +178,13 @@ fn image(node: &Node<'_>, place: &Place<'_>) -> Result<Content, BadRequest> {
     };
     let detail = said(node, place, "detail")?.filter(|detail| *detail != "auto").map(str::to_owned);
     Ok(Content::Image(Media { source, media_type, name: None, detail }))
+}
+
+/// A picture that the model made. The vendor's items say besides in which format it is.
+fn generated(node: &Node<'_>, place: &Place<'_>) -> Result<Content, BadRequest> {
+    let source = MediaSource::Base64(place.needed_said(node, "result")?);
+    let media_type = said(node, place, "output_format")?.map(|format| format!("image/{format}"));
+    Ok(Content::Image(Media { source, media_type, name: None, detail: None }))
 }
 
 fn file(node: &Node<'_>, place: &Place<'_>) -> Result<Content, BadRequest> {

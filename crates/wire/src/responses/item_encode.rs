@@ -16,6 +16,9 @@ use trunkline_model::warning::Warning;
 /// Why cache marks are left out.
 pub(super) const NO_CACHE_MARKS: &str = "the target decides by itself what to cache";
 
+/// Bytes of a picture by which it gets its id.
+const FINGERPRINTED: usize = 4_096;
+
 /// Longer ids of calls are refused.
 const CALL_ID: NameRule = NameRule { length: 64, dots: true };
 
@@ -147,6 +150,7 @@ impl Writer<'_> {
                 (Content::Refusal(text), _) => self.refusal(text),
                 (Content::ToolCall(call), _) => self.call(call),
                 (Content::Other { origin: Dialect::Responses, json, .. }, _) => self.other(json.text()),
+                (Content::Image(Media { source: MediaSource::Base64(data), .. }), _) => self.picture(data),
                 (
                     Content::Image(_)
                     | Content::Document(_)
@@ -176,6 +180,17 @@ impl Writer<'_> {
             part.close();
         });
         item.text("encrypted_content", &state.value);
+        item.close();
+    }
+
+    /// A picture that a model made.
+    fn picture(&mut self, data: &Text) {
+        let beginning = data.get(..FINGERPRINTED).unwrap_or(data);
+        let mut item = self.open();
+        item.text("type", super::GENERATED);
+        item.text("id", &format!("ig_{:016x}", fingerprint(beginning)));
+        item.text("status", "completed");
+        item.text("result", data);
         item.close();
     }
 

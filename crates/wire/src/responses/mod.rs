@@ -45,6 +45,15 @@ pub use stored::{Patch, failed, input_items, patch_event, patch_response, replay
 /// What stands between the parts of a summary that become one text.
 const PARAGRAPH: &str = "\n\n";
 
+/// The type of the item that holds a picture the model made.
+const GENERATED: &str = "image_generation_call";
+/// What happens to such an item, in the order in which the vendor tells it.
+const GENERATED_STEPS: [&str; 3] = [
+    "response.image_generation_call.in_progress",
+    "response.image_generation_call.generating",
+    "response.image_generation_call.completed",
+];
+
 /// The entries of log-probabilities, one text each; another dialect's form has none.
 fn logprobs(json: &Json) -> Vec<String> {
     #[derive(serde::Deserialize)]

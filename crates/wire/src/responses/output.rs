@@ -8,6 +8,7 @@ use super::{error, usage};
 use crate::codec::EncodeContext;
 use crate::write::{Object, array};
 use bytes::BytesMut;
+use std::ops::Range;
 use std::sync::Arc;
 use trunkline_model::error::ClientError;
 use trunkline_model::event::Finish;
@@ -84,11 +85,23 @@ impl Output {
 
     /// Takes a finished item.
     pub(super) fn push(&mut self, item: &[u8]) {
+        self.push_written(|items| items.extend_from_slice(item));
+    }
+
+    /// Takes a finished item as it is written, and tells where it stands.
+    pub(super) fn push_written(&mut self, write: impl FnOnce(&mut BytesMut)) -> Range<usize> {
         if !self.items.is_empty() {
             self.items.extend_from_slice(b",");
         }
-        self.items.extend_from_slice(item);
+        let start = self.items.len();
+        write(&mut self.items);
         self.count += 1;
+        start..self.items.len()
+    }
+
+    /// A finished item.
+    pub(super) fn written(&self, place: Range<usize>) -> &[u8] {
+        &self.items[place]
     }
 
     /// The word for how the answer ended, and what made it incomplete.

@@ -246,6 +246,7 @@ impl Story {
                 ("summary", json!([])),
                 ("arguments", json!("")),
                 ("input", json!("")),
+                ("result", Value::Null),
             ] {
                 if fields.contains_key(name) {
                     fields.insert(name.to_owned(), nothing);
@@ -282,6 +283,11 @@ impl Story {
                 self.tell("response.function_call_arguments.delta", with(&at, delta));
                 let done = [("name", text(item, "name").into()), ("arguments", arguments.into())];
                 self.tell("response.function_call_arguments.done", with(&at, done));
+            }
+            super::GENERATED => {
+                for step in super::GENERATED_STEPS {
+                    self.tell(step, json!({"item_id": id, "output_index": index}));
+                }
             }
             "custom_tool_call" => {
                 let at = json!({"item_id": id, "output_index": index});

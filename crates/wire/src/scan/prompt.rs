@@ -205,7 +205,9 @@ fn responses_meaning(key: &str) -> Meaning {
         "arguments" | "input" => Meaning::Measure,
         "encrypted_content" => Meaning::Opaque,
         "role" | "id" | "call_id" | "status" | "name" | "detail" | "file_id" | "filename" | "image_url"
-        | "file_data" | "file_url" | "input_audio" | "annotations" | "logprobs" | "phase" => Meaning::Ignore,
+        | "file_data" | "file_url" | "input_audio" | "annotations" | "logprobs" | "phase"
+        // A picture that a model made, as base64.
+        | "result" => Meaning::Ignore,
         _ => Meaning::Walk,
     }
 }

@@ -15,6 +15,9 @@ use crate::opaque::seal;
 use crate::tokens;
 use crate::turn::{Finish, Turn, plan};
 
+/// The beginning of a PNG, in base64: all that is looked at.
+const PICTURE: &str = "iVBORw0KGgo=";
+
 pub(super) fn whole(request: &Contents, context: &Context<'_>) -> Output {
     let mut writer = Writer::new(request, context);
     let turns: Vec<Turn> = (0..request.candidates).map(|index| plan(&request.prompt, index)).collect();
@@ -130,6 +133,7 @@ impl<'a> Writer<'a> {
                 }
                 parts.push(part);
             }
+            parts.extend(self.picture(turn));
             parts.extend(self.calls(turn));
             candidate["content"] = if parts.is_empty() {
                 json!({"role": "model"})
@@ -157,6 +161,9 @@ impl<'a> Writer<'a> {
         for (piece, tokens) in tokens::pieces(&turn.text, size) {
             let said = Some(piece.to_owned());
             parts.push(Part { value: json!({"text": piece}), tokens, thought: false, said });
+        }
+        if let Some(value) = self.picture(turn) {
+            parts.push(Part { value, tokens: 0, thought: false, said: None });
         }
         for (call, value) in turn.calls.iter().zip(self.calls(turn)) {
             let tokens = tokens::count(&call.name) + tokens::count(&call.arguments.to_string());
@@ -187,6 +194,13 @@ impl<'a> Writer<'a> {
     fn text_signature(&mut self, turn: &Turn) -> Option<String> {
         let signs = self.request.generation.third && turn.calls.is_empty() && !turn.text.is_empty();
         signs.then(|| seal(self.secret, THOUGHT, "", &mut self.chance))
+    }
+
+    /// A picture as a part, which comes whole and signed.
+    fn picture(&mut self, turn: &Turn) -> Option<Value> {
+        let signature = turn.picture.then(|| seal(self.secret, THOUGHT, "", &mut self.chance))?;
+        let data = json!({"mimeType": "image/png", "data": PICTURE});
+        Some(json!({"inlineData": data, "thoughtSignature": signature}))
     }
 
     /// Function calls as parts. The first of parallel ones carries the signature.

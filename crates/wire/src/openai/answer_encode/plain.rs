@@ -5,12 +5,13 @@
 use super::super::citation;
 use super::head::{Head, write_usage};
 use super::logprobs::write_logprobs;
-use super::picture::Picture;
+use super::picture;
 use super::state::{signature, write_redacted_block, write_signature, write_thinking_block};
 use crate::cited::Lost;
 use crate::codec::{Encode, EncodeContext};
 use crate::openai::encode_error;
 use crate::openai::finish::finish_word;
+use crate::picture::Picture;
 use crate::token_ids;
 use crate::write::{Object, array};
 use bytes::BytesMut;
@@ -200,7 +201,7 @@ impl Encode for PlainEncoder {
                 if let Some(picture) = Picture::of(name, json) {
                     let images = &mut self.choice(0).images;
                     comma(images);
-                    picture.write(images);
+                    picture::write(images, &picture);
                 }
             }
             Event::Embedding { .. } | Event::Ranked { .. } | Event::End => {}

@@ -7,12 +7,13 @@
 use super::super::citation;
 use super::head::{Head, write_usage};
 use super::logprobs::write_logprobs;
-use super::picture::Picture;
+use super::picture;
 use super::state::{signature, write_redacted_block, write_signature, write_thinking_block};
 use crate::cited::Lost;
 use crate::codec::{Encode, EncodeContext};
 use crate::openai::encode_error_frame;
 use crate::openai::finish::finish_word;
+use crate::picture::Picture;
 use crate::tally::Tally;
 use crate::token_ids;
 use crate::write::{Object, array, string, whole};
@@ -259,7 +260,7 @@ impl Encode for StreamEncoder {
                 if let Some(picture) = Picture::of(name, json) {
                     self.role(0, out);
                     self.chunk(0, None, out, |delta| {
-                        array(delta.key("images"), [picture], |out, picture| picture.write(out));
+                        array(delta.key("images"), [picture], |out, picture| picture::write(out, &picture));
                     });
                 }
             }

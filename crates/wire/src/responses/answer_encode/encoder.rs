@@ -190,7 +190,7 @@ impl Encoder {
         }
     }
 
-    fn part_end(&mut self, out: &mut BytesMut) {
+    pub(super) fn part_end(&mut self, out: &mut BytesMut) {
         let has_written = match &self.item {
             Item::Message(message) => message.content.is_some(),
             Item::Reasoning(_) | Item::Call(_) => true,
@@ -240,13 +240,7 @@ impl Encode for Encoder {
                 self.close_item(out);
             }
             Event::Usage(usage) => self.output.usage = Some(*usage),
-            Event::Extra { name, json } if crate::responses::is_item(name, json) => {
-                self.part_end(out);
-                self.close_item(out);
-                let item = BytesMut::from(json.text().replace(['\n', '\r'], " ").as_bytes());
-                self.added(out, |out| out.extend_from_slice(&item));
-                self.done(&item, out);
-            }
+            Event::Extra { name, json } => self.extra(name, json, out),
             // One answer per response; what others know beside it has no place here.
             Event::PartStart { .. }
             | Event::Delta { .. }
@@ -256,7 +250,6 @@ impl Encode for Encoder {
             | Event::Finish { .. }
             | Event::Embedding { .. }
             | Event::Ranked { .. }
-            | Event::Extra { .. }
             | Event::End => {}
         }
     }

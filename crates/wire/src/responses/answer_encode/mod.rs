@@ -6,6 +6,7 @@
 mod call;
 mod encoder;
 mod message;
+mod picture;
 mod reasoning;
 
 pub(super) use encoder::Encoder;
