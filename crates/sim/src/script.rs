@@ -83,6 +83,9 @@ pub enum BatchManner {
     Zhipu,
     /// Counts in place of states, pages of results in place of files.
     Xai,
+    /// Lines in the order, results in the batch, no files; nothing stops one.
+    #[serde(rename = "openrouter")]
+    OpenRouter,
 }
 
 /// How a batch ends.

@@ -52,6 +52,11 @@ pub(super) trait Form: Sync {
         Some(BatchRequest { method: Method::POST, ..get(&api.batches, &[id, "cancel"], "", "")? })
     }
 
+    /// See [`BatchApi::unseen`].
+    fn unseen(&self) -> u64 {
+        0
+    }
+
     /// Where batches are listed.
     fn listed_at(&self, api: &BatchApi) -> String {
         api.batches.clone()

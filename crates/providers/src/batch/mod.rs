@@ -5,6 +5,7 @@
 //! ([`BatchRequest`]), so that whoever sends them needs to know no form.
 
 mod bucket;
+mod bundles;
 mod files;
 mod form;
 mod inline;
@@ -117,6 +118,8 @@ pub enum BatchForm {
     Jobs,
     /// Lines go up as a file, results come down as pages of a list (`/batches/{id}/results` of xAI).
     Pages,
+    /// Lines go up in the request, results come down in the batch itself (`/batches` of OpenRouter).
+    Bundles,
     /// Lines go into a bucket, a job invokes one model for each and writes beside them (`/model-invocation-job` of Bedrock).
     Invocations,
     /// The same with jobs that predict (`/batchPredictionJobs` of Vertex).
@@ -127,7 +130,7 @@ impl BatchForm {
     /// Whether lines go up as files.
     #[must_use]
     pub const fn needs_files(self) -> bool {
-        !matches!(self, Self::Inline) && !self.needs_bucket()
+        !matches!(self, Self::Inline | Self::Bundles) && !self.needs_bucket()
     }
 
     /// Whether lines go into a bucket of the user.
@@ -143,6 +146,7 @@ impl BatchForm {
             Self::Operations => &operations::Operations,
             Self::Jobs => &jobs::Jobs,
             Self::Pages => &pages::Pages,
+            Self::Bundles => &bundles::Bundles,
             Self::Invocations => &invocations::Invocations,
             Self::Predictions => &predictions::Predictions,
         }
@@ -449,10 +453,16 @@ impl BatchApi {
         get(&self.batches, &[id], "", "")
     }
 
-    /// The call that stops a batch.
+    /// The call that stops a batch; `None` where nothing does.
     #[must_use]
     pub fn cancel(&self, id: &str) -> Option<BatchRequest> {
         self.form().cancel(self, id)
+    }
+
+    /// How long after it was made a batch may not be found, in seconds.
+    #[must_use]
+    pub fn unseen(&self) -> u64 {
+        self.form().unseen()
     }
 
     /// Reads a batch from the answer to [`BatchApi::submit`] or [`BatchApi::look`].

@@ -3,12 +3,13 @@
 use super::*;
 use proptest::prelude::*;
 
-const FORMS: [BatchForm; 7] = [
+const FORMS: [BatchForm; 8] = [
     BatchForm::Files,
     BatchForm::Inline,
     BatchForm::Operations,
     BatchForm::Jobs,
     BatchForm::Pages,
+    BatchForm::Bundles,
     BatchForm::Invocations,
     BatchForm::Predictions,
 ];
@@ -531,6 +532,8 @@ fn presets_that_have_one_reach_it() {
         ("zhipu", "a-model", "/batches"),
         ("parasail", "a-model", "/batches"),
         ("xai", "grok-4.3", "/batches"),
+        ("openrouter", "openai/gpt-4o", "/batches"),
+        ("doubleword", "a-model", "/batches"),
     ] {
         let (api, dialect) = of_preset(id, model);
         assert!(api.endpoint(dialect, Operation::Chat).is_some(), "{id}");

@@ -381,7 +381,7 @@ impl Preset {
             (self.data.claims_anything() && self.data.source.is_none(), "data claims need their source"),
             (
                 self.is_batch_incomplete(),
-                "a batch API needs the endpoints batches and, but for the form inline, files",
+                "a batch API needs the endpoints batches and, but for the forms inline and bundles, files",
             ),
             (
                 self.batch.as_ref().is_some_and(|batch| batch.form.needs_bucket() != batch.store.is_some()),
@@ -620,7 +620,7 @@ chat = "/chat/completions"
         "chatter = ": unknown variant `chatter`, expected one of `chat`, `chat_stream`, `responses`, `completions`, `embeddings`, `count_tokens`, `moderations`, `images`, `image_edits`, `image_variations`, `transcriptions`, `translations`, `speech`, `rerank`, `models`, `files`, `batches`
         "[limits]\nstyle = \"named\"\n[endpoints]": read the preset `acme`: limit headers go with the style named, and only with it
         "[data]\nzdr = true\n[endpoints]": read the preset `acme`: data claims need their source
-        "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]": read the preset `acme`: a batch API needs the endpoints batches and, but for the form inline, files
+        "[batch]\nform = \"files\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\n[endpoints]": read the preset `acme`: a batch API needs the endpoints batches and, but for the forms inline and bundles, files
         "[batch]\nform = \"inline\"\nendpoints = [\"chat\"]\nmost_lines = 1\nmost_bytes = 1\nsource = \"\"\nmanner = { window = 48 }\n[endpoints]\nbatches = \"/b\"": read the preset `acme`: batch.manner says how the form files is spoken differently: paths that start with a slash, a window
         "[parameters]\nrefuse = [\"n\"]\n[endpoints]": unknown field `refuse`, expected one of `output_limit`, `stream_usage`, `json_schema`, `image_urls`, `developer_role`, `reasoning_field`, `reasoning_object`, `refused`, `ignored`, `stop_texts`, `renamed`
         "\"telnet\"": unknown variant `telnet`, expected one of `openai`, `anthropic`, `gemini`, `responses`, `converse`, `cohere`, `mistral`

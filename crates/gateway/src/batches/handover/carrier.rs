@@ -213,6 +213,17 @@ impl Carrier<'_> {
         exchange::whole(self.gateway, self.upstream, request, &HeaderMap::new()).await
     }
 
+    /// The batch as the provider has it now, which may hold its results.
+    async fn theirs(&self, id: &str) -> Result<Bytes, Trouble> {
+        let (look, none) = (self.api.look(id), HeaderMap::new());
+        exchange::whole_within(self.gateway, self.upstream, look, &none, LARGEST_RESULT).await
+    }
+
+    /// Whether it is so new that the provider may not find it yet.
+    fn is_unseen(&self) -> bool {
+        age(self.handover.made) < Duration::from_secs(self.api.unseen())
+    }
+
     /// Searches the provider's batches for this one.
     async fn find(&self) -> Result<Carried, Trouble> {
         let since = self.handover.made.saturating_sub(SKEW);
@@ -241,7 +252,7 @@ impl Carrier<'_> {
             // One of them may be it, and shows that only with its results.
             return Ok(Carried::Again(interval(age(self.handover.made)).max(SETTLED)));
         }
-        if !is_unsure && age(self.handover.made) < SETTLED {
+        if !is_unsure && (age(self.handover.made) < SETTLED || self.is_unseen()) {
             return Ok(Carried::Again(SETTLED));
         }
         tracing::info!(
@@ -287,27 +298,42 @@ impl Carrier<'_> {
         }
         // Its lines have our names, or they have not: the first one tells.
         for request in self.api.results(theirs) {
-            let body = exchange::call(self.gateway, self.upstream, Some(request), &HeaderMap::new()).await;
-            let mut lines = match body {
-                Ok(body) => Lines::new(body),
-                Err(trouble) if trouble.is_missing() => continue,
+            match self.first_name(theirs, request).await {
+                Ok(None) => {}
+                Ok(Some(name)) => return Ok(Some(line_number(&self.handover.id, &name).is_some())),
+                Err(trouble) if trouble.is_missing() => {}
                 Err(trouble) => return Err(trouble),
-            };
-            if let Some(line) = lines.next().await? {
-                let name = self.api.read_result(&line).map(|result| result.name).unwrap_or_default();
-                return Ok(Some(line_number(&self.handover.id, &name).is_some()));
             }
         }
         Ok(Some(false))
     }
 
+    /// The name of the first of a batch's results; empty where that cannot be read.
+    async fn first_name(
+        &self,
+        theirs: &TheirBatch,
+        request: BatchRequest,
+    ) -> Result<Option<String>, Trouble> {
+        let (request, none) = (Some(request), HeaderMap::new());
+        let first = if self.api.has_result_pages() {
+            let body =
+                exchange::whole_within(self.gateway, self.upstream, request, &none, LARGEST_RESULT).await?;
+            let page = self.api.read_result_page(theirs, &body).map_err(|error| unreadable(&error))?;
+            page.results.into_iter().next()
+        } else {
+            let body = exchange::call(self.gateway, self.upstream, request, &none).await?;
+            Lines::new(body).next().await?.map(|line| self.api.read_result(&line))
+        };
+        Ok(first.map(|result| result.map(|result| result.name).unwrap_or_default()))
+    }
+
     /// Asks how far it is, and fetches what there is once it is over.
     async fn look(&self, troubles: u32) -> Result<Carried, Trouble> {
         let id = self.handover.upstream.as_deref().unwrap_or_default();
-        let body = match self.whole(self.api.look(id)).await {
+        let body = match self.theirs(id).await {
             Ok(body) => body,
             // What is gone twice is gone.
-            Err(trouble) if trouble.is_missing() && troubles > 0 => {
+            Err(trouble) if trouble.is_missing() && troubles > 0 && !self.is_unseen() => {
                 tell(self.desk, self.handover, "find a provider's batch", &trouble);
                 end(self.gateway, self.desk, self.handover, Return::Unknown).await;
                 return Ok(Carried::Again(Duration::ZERO));
@@ -322,7 +348,11 @@ impl Carrier<'_> {
                 Ok(Carried::Again(Duration::ZERO))
             }
             Progress::Running if self.is_stopped() => {
-                match self.whole(self.api.cancel(id)).await {
+                let Some(cancel) = self.api.cancel(id) else {
+                    // Nothing stops it: what it answers is waited for, and kept.
+                    return Ok(Carried::Again(next));
+                };
+                match self.whole(Some(cancel)).await {
                     // Refused means that it ended meanwhile.
                     Err(trouble) if trouble.may_be_done => Err(trouble),
                     _ => Ok(Carried::Again(Duration::from_secs(1))),
@@ -437,7 +467,7 @@ impl Carrier<'_> {
     /// Deletes what is left at the provider.
     async fn discard(&self) -> Result<Carried, Trouble> {
         let left = match self.handover.upstream.as_deref() {
-            Some(id) => match self.whole(self.api.look(id)).await {
+            Some(id) => match self.theirs(id).await {
                 Ok(body) => Some(self.api.read(&body).map_err(|error| unreadable(&error))?),
                 // What it read and wrote is not the provider's to forget.
                 Err(trouble) if trouble.is_missing() => self.api.leaves_objects().then(TheirBatch::nothing),

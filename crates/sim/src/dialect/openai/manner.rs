@@ -26,7 +26,7 @@ impl BatchManner {
         let purpose = text(parts, "purpose").unwrap_or_default();
         let expected = match self {
             // The other one asks for no purpose.
-            Self::OpenAi | Self::Xai => return Ok(()),
+            Self::OpenAi | Self::Xai | Self::OpenRouter => return Ok(()),
             Self::Together => "batch-api",
             Self::Novita | Self::Zhipu => "batch",
         };
@@ -61,6 +61,7 @@ impl BatchManner {
         match self {
             // A method is for sound alone there, and an address is not documented.
             Self::Together => url.is_none() && line.get("method").is_none(),
+            Self::OpenRouter => url.is_none(),
             Self::Novita => url.is_none_or(|url| url == ordered),
             Self::OpenAi | Self::Zhipu | Self::Xai => url == Some(ordered),
         }
@@ -70,7 +71,7 @@ impl BatchManner {
     pub(super) fn told(self, batch: Value) -> Value {
         let mut batch = batch;
         match self {
-            Self::OpenAi | Self::Zhipu | Self::Xai => {}
+            Self::OpenAi | Self::Zhipu | Self::Xai | Self::OpenRouter => {}
             Self::Together => {
                 let created = dated(&batch["created_at"]);
                 let status = match batch["status"].as_str().unwrap_or_default() {
@@ -131,7 +132,7 @@ impl BatchManner {
     /// A line of results, or of what failed.
     pub(super) fn result(self, line: &Value) -> Value {
         match self {
-            Self::OpenAi | Self::Novita | Self::Xai => line.clone(),
+            Self::OpenAi | Self::Novita | Self::Xai | Self::OpenRouter => line.clone(),
             Self::Together => {
                 let status = line["response"]["status_code"].as_u64();
                 if status == Some(200) {

@@ -8,6 +8,7 @@ mod answer;
 mod audio;
 mod azure;
 mod batches;
+mod bundled;
 mod chat;
 mod check;
 mod completions;
@@ -128,6 +129,9 @@ impl Dialect for OpenAi {
             Endpoint::Files => return batches::files(inbound, context),
             Endpoint::Batches if context.script.batches.manner == BatchManner::Xai => {
                 return counted::answer(inbound, context);
+            }
+            Endpoint::Batches if context.script.batches.manner == BatchManner::OpenRouter => {
+                return bundled::answer(inbound, context);
             }
             Endpoint::Batches => return batches::batches(inbound, context),
             _ => Method::POST,
