@@ -6,7 +6,6 @@
 
 use crate::body::Rope;
 use crate::continuation::{Prose, Splice, Unfinished};
-use crate::headers;
 use crate::inspect::Inspector;
 use crate::makers::Watch;
 use bytes::{Bytes, BytesMut};
@@ -257,12 +256,6 @@ impl Relay {
                 if !self.closed {
                     if let (true, Some(usage)) = (self.delivery.is_stream(), &translation.summary.usage) {
                         translation.encoder.tally(self.bill.tally(usage, self.request_id));
-                    }
-                    if self.delivery.is_stream() {
-                        let lost = translation.encoder.warnings();
-                        if !lost.is_empty() {
-                            translation.out.extend_from_slice(&headers::lost(&lost));
-                        }
                     }
                     translation.encoder.finish(&mut translation.out);
                     translation.flush(out);
