@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::directives::{Directives, stripped};
 use super::prompt::{Choice, Format, Offer, Prompt};
+use super::sources::{CITING, Source, sources};
 use crate::chance::Chance;
 use crate::schema_instance::instance;
 use crate::tokens;
@@ -21,6 +22,8 @@ pub(crate) struct Turn {
     pub(crate) refusal: Option<String>,
     pub(crate) calls: Vec<Call>,
     pub(crate) finish: Finish,
+    /// Whether it says what its text rests on.
+    pub(crate) cites: bool,
 }
 
 /// A call of a tool.
@@ -44,6 +47,11 @@ pub(crate) enum Finish {
 }
 
 impl Turn {
+    /// What the text rests on.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        if self.cites { sources(&self.text) } else { Vec::new() }
+    }
+
     pub(crate) fn reasoning_tokens(&self) -> u64 {
         tokens::count(&self.reasoning)
     }
@@ -78,6 +86,7 @@ pub(crate) fn plan(prompt: &Prompt, choice: usize) -> Turn {
         turn.finish = Finish::Refused;
         return turn;
     }
+    turn.cites = directives.has("cite");
     turn.calls = calls(prompt, &directives, &user);
     if turn.calls.is_empty() {
         turn.text = text(prompt, &directives, &user, choice);
@@ -164,6 +173,9 @@ fn unfenced(prompt: &Prompt, directives: &Directives, user: &str, choice: usize)
     }
     if directives.has("echo") {
         return user.to_owned();
+    }
+    if directives.has("cite") {
+        return CITING.to_owned();
     }
     if directives.has("unicode") {
         return UNICODE.to_owned();
