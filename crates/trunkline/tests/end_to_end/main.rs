@@ -22,6 +22,7 @@ mod busy_polling;
 mod cancellation;
 mod cascade;
 mod choosing;
+mod citations;
 mod clouds;
 mod command_line;
 mod completions;
