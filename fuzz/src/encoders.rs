@@ -6,6 +6,7 @@
 
 use super::{PIECES, begun, events, finish, is_plain_json, path};
 use bytes::BytesMut;
+use trunkline_model::citation::{Citation, CitedSource, Claim, Within};
 use trunkline_model::content::{
     Content, Media, MediaSource, Message, Opaque, Part, Role, ToolCall, ToolResult,
 };
@@ -83,6 +84,30 @@ impl Source<'_> {
             _ => MediaSource::Text(self.text().into()),
         };
         Media { source, media_type: self.some(Self::text), name: self.some(Self::text), detail: None }
+    }
+
+    /// A source, cited anywhere: in the text, across its parts, or beyond its end.
+    fn citation(&mut self) -> Citation {
+        let title = self.some(Self::text);
+        let start = usize::from(self.byte());
+        let range = start..start + usize::from(self.byte());
+        let source = match self.byte() % 4 {
+            0 => CitedSource::Web { url: self.text(), title },
+            1 => CitedSource::Document {
+                index: self.some(|source| source.byte().into()),
+                title,
+                id: self.some(Self::text),
+                within: self.some(|_| Within::Pages(1..2)),
+            },
+            2 => CitedSource::SearchResult { index: 0, source: self.text(), title, blocks: 0..1 },
+            _ => CitedSource::Other,
+        };
+        let claim = match self.byte() % 3 {
+            0 => Claim::Unsaid,
+            1 => Claim::Part(range),
+            _ => Claim::Stretch(range),
+        };
+        Citation { source, quote: self.some(Self::text), claim, native: None }
     }
 
     fn content(&mut self) -> Content {
@@ -272,6 +297,10 @@ fn made_up_answer(source: &mut Source<'_>) -> (Vec<Event>, Said) {
                     push(Delta::Text(text));
                 }
             }
+        }
+        if kind == PartKind::Text && source.flag() {
+            let citation = Box::new(source.citation());
+            events.push(Event::Citation { choice: 0, part, citation });
         }
         events.push(Event::PartEnd { choice: 0, part });
         part += 1;

@@ -42,6 +42,7 @@ import more_cases  # noqa: F401
 import openai_cases  # noqa: F401
 import relayed_cases  # noqa: F401
 import responses_cases  # noqa: F401
+import sources_cases  # noqa: F401
 
 # Clients wait far more than they compute.
 WORKERS = 8

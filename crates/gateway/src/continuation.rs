@@ -217,6 +217,7 @@ impl Splice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trunkline_model::citation::{Citation, CitedSource};
     use trunkline_model::event::Finish;
 
     fn start(part: u32, kind: PartKind) -> Event {
@@ -287,6 +288,28 @@ mod tests {
             finish(),
         ];
         assert_eq!(fitted(rest), [text(0, "three"), end(0), finish()]);
+    }
+
+    #[test]
+    fn citations_of_the_rest_count_on() {
+        let cited = |part, claim| {
+            let source = CitedSource::Web { url: "https://a".to_owned(), title: None };
+            Event::Citation {
+                choice: 0,
+                part,
+                citation: Box::new(Citation { source, quote: None, claim, native: None }),
+            }
+        };
+        let rest = vec![
+            start(0, PartKind::Thinking),
+            end(0),
+            start(1, PartKind::Text),
+            text(1, "three"),
+            cited(1, Claim::Stretch(1..3)),
+            end(1),
+        ];
+        // The client had four characters.
+        assert_eq!(fitted(rest), [text(0, "three"), cited(0, Claim::Stretch(5..7)), end(0)]);
     }
 
     #[test]

@@ -166,19 +166,8 @@ impl Written {
     }
 }
 
-/// The warnings in one header.
+/// The warnings in one header, cut to a length that every proxy lets through.
 fn warnings_header(warnings: &[Warning]) -> Option<HeaderValue> {
-    HeaderValue::from_str(&warnings_text(warnings)).ok()
-}
-
-/// What of a streamed answer had no place in the client's dialect, as a comment of the stream: headers are gone, and a comment is
-/// what every client of server-sent events skips.
-pub(crate) fn comment(warnings: &[Warning]) -> Bytes {
-    Bytes::from(format!(": trunkline-warnings {}\n\n", warnings_text(warnings)))
-}
-
-/// The warnings on one line of printable ASCII, cut to a length that every proxy lets through.
-fn warnings_text(warnings: &[Warning]) -> String {
     let mut text = String::new();
     for warning in warnings {
         let one = warning.to_string();
@@ -191,5 +180,7 @@ fn warnings_text(warnings: &[Warning]) -> String {
         }
         text.push_str(&one);
     }
-    text.chars().map(|letter| if (' '..='~').contains(&letter) { letter } else { '?' }).collect()
+    let plain: String =
+        text.chars().map(|letter| if (' '..='~').contains(&letter) { letter } else { '?' }).collect();
+    HeaderValue::from_str(&plain).ok()
 }

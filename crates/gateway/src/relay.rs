@@ -6,7 +6,6 @@
 
 use crate::body::Rope;
 use crate::continuation::{Prose, Splice, Unfinished};
-use crate::headers;
 use crate::inspect::Inspector;
 use crate::makers::Watch;
 use crate::tokens::Prompt;
@@ -451,14 +450,10 @@ impl Translation {
         warnings
     }
 
-    /// Says at the end of a stream what is told beside it: in a comment, and where its usage is told, if the client wants that.
+    /// Says at the end of a stream what is told beside it, where its usage is told.
     fn conclude(&mut self, bill: &Bill, request_id: RequestId) {
-        let warnings = self.warnings();
-        if !warnings.is_empty() {
-            self.out.extend_from_slice(&headers::comment(&warnings));
-        }
         if let Some(usage) = &self.summary.usage {
-            self.encoder.tally(Tally { warnings, ..bill.tally(usage, request_id) });
+            self.encoder.tally(Tally { warnings: self.warnings(), ..bill.tally(usage, request_id) });
         }
     }
 

@@ -9,6 +9,7 @@
 //! | `words=N` | N words of text |
 //! | `echo` | the prompt itself, without the directive |
 //! | `unicode` | text of two-, three- and four-byte characters |
+//! | `cite` | two claims, each with the page of the web it rests on (Mistral: the claims alone) |
 //! | `empty` | nothing at all |
 //! | `refuse` | the model declines |
 //! | `filter` | some text, then the content filter ends it |
@@ -22,7 +23,9 @@
 mod directives;
 mod plan;
 mod prompt;
+mod sources;
 
 pub(crate) use directives::Directives;
 pub(crate) use plan::{Call, Finish, Turn, plan};
 pub(crate) use prompt::{Choice, Format, Offer, Prompt, ToolOutcome};
+pub(crate) use sources::{Source, cut};

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::directives::{Directives, stripped};
 use super::prompt::{Choice, Format, Offer, Prompt};
+use super::sources::{CITING, Source, sources};
 use crate::chance::Chance;
 use crate::schema_instance::instance;
 use crate::tokens;
@@ -23,6 +24,8 @@ pub(crate) struct Turn {
     pub(crate) picture: bool,
     pub(crate) calls: Vec<Call>,
     pub(crate) finish: Finish,
+    /// Whether it says what its text rests on.
+    pub(crate) cites: bool,
 }
 
 /// A call of a tool.
@@ -46,6 +49,11 @@ pub(crate) enum Finish {
 }
 
 impl Turn {
+    /// What the text rests on.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        if self.cites { sources(&self.text) } else { Vec::new() }
+    }
+
     pub(crate) fn reasoning_tokens(&self) -> u64 {
         tokens::count(&self.reasoning)
     }
@@ -81,6 +89,7 @@ pub(crate) fn plan(prompt: &Prompt, choice: usize) -> Turn {
         return turn;
     }
     turn.picture = directives.has("picture");
+    turn.cites = directives.has("cite");
     turn.calls = calls(prompt, &directives, &user);
     if turn.calls.is_empty() {
         turn.text = text(prompt, &directives, &user, choice);
@@ -167,6 +176,9 @@ fn unfenced(prompt: &Prompt, directives: &Directives, user: &str, choice: usize)
     }
     if directives.has("echo") {
         return user.to_owned();
+    }
+    if directives.has("cite") {
+        return CITING.to_owned();
     }
     if directives.has("unicode") {
         return UNICODE.to_owned();

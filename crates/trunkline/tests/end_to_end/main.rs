@@ -24,6 +24,7 @@ mod call_ids;
 mod cancellation;
 mod cascade;
 mod choosing;
+mod citations;
 mod clouds;
 mod command_line;
 mod completions;

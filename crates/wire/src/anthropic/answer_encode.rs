@@ -349,6 +349,7 @@ impl Encode for StreamEncoder {
     fn finish(&mut self, out: &mut BytesMut) {
         self.start(out);
         self.part_end(out);
+        self.lost.comment(out);
         open_event("message_delta", out);
         out.key("delta");
         out.open_object();

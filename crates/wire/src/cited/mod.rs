@@ -11,6 +11,7 @@ mod widths;
 pub(crate) use held::Held;
 pub(crate) use widths::Widths;
 
+use bytes::BytesMut;
 use trunkline_model::citation::{Citation, CitedSource, Claim};
 use trunkline_model::warning::Warning;
 
@@ -51,11 +52,24 @@ impl Lost {
         self.details |= has_stretch || (citation.quote.is_some() && !quotes);
     }
 
+    /// Tells it in a stream, whose headers are gone: as a comment. Google's own client takes one for a broken answer; its dialect
+    /// tells it otherwise.
+    pub(crate) fn comment(self, out: &mut BytesMut) {
+        let warnings = self.warnings();
+        if warnings.is_empty() {
+            return;
+        }
+        let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        out.extend_from_slice(b": trunkline-warnings ");
+        out.extend_from_slice(told.join("; ").as_bytes());
+        out.extend_from_slice(b"\n\n");
+    }
+
     /// What the client is told.
     pub(crate) fn warnings(self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.sources > 0 {
-            let reason = format!("{} of the answer's have no place in the client's dialect", self.sources);
+            let reason = format!("the client's dialect has no place for {} of them", self.sources);
             warnings.push(Warning::dropped(FEATURE, reason));
         }
         if self.stretches {

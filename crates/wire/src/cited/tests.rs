@@ -1,9 +1,10 @@
 //! Whoever cites and whoever reads it: the same words of the answer rest on the same sources.
 
+use crate::codec::{PathParts, Profile};
 use crate::dispatch;
 use crate::testing::{context, frames};
 use bytes::BytesMut;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use trunkline_model::citation::{Citation, CitedSource, Claim};
 use trunkline_model::dialect::{Delivery, Dialect, Operation};
@@ -259,4 +260,34 @@ fn what_has_no_place_is_told() {
         }
     }
     insta::assert_snapshot!(lines.join("\n"));
+}
+
+/// What a client sends back: pages that we cited have no index that their provider could read.
+#[test]
+fn what_we_cited_does_not_go_to_who_could_not_read_it() {
+    let web = CitedSource::Web { url: "https://a".to_owned(), title: None };
+    let mut cited = answer(&[]);
+    let citation = Citation { source: web, quote: None, claim: Claim::Part(4..8), native: None };
+    let at = cited.len() - 3;
+    cited.insert(at, Event::Citation { choice: 0, part: 1, citation: Box::new(citation) });
+    let (message, warnings) = written(Dialect::Anthropic, Delivery::Plain, &cited);
+    assert_eq!(warnings, [""; 0]);
+    let message: Value = serde_json::from_str(&message).unwrap();
+    let request = json!({"model": "m", "max_tokens": 9, "messages": [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": message["content"]},
+        {"role": "user", "content": "b"},
+    ]});
+    let body = request.to_string();
+    assert!(body.contains("\"encrypted_index\":\"trunkline:none\""), "{body}");
+    let path = PathParts::default();
+    let envelope = dispatch::envelope(Dialect::Anthropic, Operation::Chat, body.as_bytes(), &path).unwrap();
+    let profile = Profile::new("m");
+    assert!(!dispatch::may_pass(Dialect::Anthropic, Operation::Chat, &envelope, body.as_bytes(), &profile));
+    let request =
+        dispatch::decode_request(Dialect::Anthropic, Operation::Chat, body.as_bytes(), &path).unwrap();
+    let encoded = dispatch::encode_request(Dialect::Anthropic, &request, &profile, Delivery::Plain).unwrap();
+    assert!(!String::from_utf8_lossy(&encoded.whole()).contains("encrypted_index"));
+    let told: Vec<String> = encoded.warnings.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"));
 }

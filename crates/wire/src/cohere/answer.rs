@@ -41,7 +41,7 @@ struct Message<'a> {
     #[serde(borrow, default)]
     tool_calls: Option<Vec<Call<'a>>>,
     #[serde(borrow, default)]
-    citations: Option<Vec<&'a RawValue>>,
+    citations: Option<&'a RawValue>,
 }
 
 /// A piece of content, whole or the difference to the one before.
@@ -213,7 +213,8 @@ impl<'e> Parts<'e> {
         let is_text = |block: &&Block<'_>| !block.is_thinking();
         let texts = message.content.as_deref().unwrap_or_default();
         let first = texts.iter().position(|block| is_text(&block)).unwrap_or(0);
-        let told = message.citations.iter().flatten().filter_map(|raw| Wire::read(raw));
+        let told = message.citations.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
+        let told = told.unwrap_or_default().into_iter().filter_map(Wire::read);
         let about = |wire: Wire| match wire.about() {
             About::Content(None) => (About::Content(Some(first)), wire),
             about => (about, wire),

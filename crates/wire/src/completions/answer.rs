@@ -155,6 +155,7 @@ impl Encode for Encoder {
             body.close();
             return;
         }
+        self.lost.comment(out);
         if let Some(usage) = self.usage.filter(|_| self.context.stream_usage) {
             out.extend_from_slice(b"data: ");
             let mut body = self.head(out);

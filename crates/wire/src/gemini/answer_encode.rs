@@ -128,6 +128,14 @@ impl Encode for StreamEncoder {
                 tally.write(out);
             }
         }
+        let warnings = self.warnings();
+        if !warnings.is_empty() && (self.usage.is_none() || self.tally.is_none()) {
+            // Headers are gone, and Google's own client takes a comment for a broken answer.
+            out.key("trunklineWarnings");
+            out.open_array();
+            warnings.iter().for_each(|warning| out.string(&*warning.to_string()));
+            out.close_array();
+        }
         out.extend_from_slice(&self.tail);
         close_chunk(out);
     }

@@ -287,8 +287,7 @@ impl Writer<'_> {
             "thinking" => self.thinking_block(block),
             "refusal" => self.text(Open::Refusal, block.refusal.as_str()),
             "reference" => {
-                let ids = block.reference_ids.iter().flatten();
-                ids.into_iter().try_for_each(|id| self.cite(citation::referred(id.as_str())))
+                citation::referred(block.reference_ids).into_iter().try_for_each(|one| self.cite(one))
             }
             "tool_reference" => self.cite(citation::found(block.url.as_str(), block.title.as_str())),
             _ => self.text(Open::Text, block.text.as_str()),

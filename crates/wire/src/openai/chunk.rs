@@ -106,7 +106,7 @@ pub(super) struct Block<'a> {
     pub(super) refusal: Text<'a>,
     /// Mistral: which of the sources that tools gave.
     #[serde(borrow, default)]
-    pub(super) reference_ids: Option<Vec<Text<'a>>>,
+    pub(super) reference_ids: Option<&'a RawValue>,
     /// Mistral: a source that a tool of its own found.
     #[serde(borrow, default)]
     pub(super) url: Text<'a>,

@@ -87,11 +87,15 @@ pub(super) fn listed(citations: Option<&RawValue>, results: Option<&RawValue>) -
     addresses.into_iter().filter_map(titled).collect()
 }
 
-/// A source that Mistral names by the id it was given in a tool's result.
-pub(super) fn referred(id: &str) -> Citation {
-    let source =
-        CitedSource::Document { index: id.parse().ok(), title: None, id: Some(id.to_owned()), within: None };
-    Citation { source, quote: None, claim: Claim::Unsaid, native: None }
+/// Sources that Mistral names by the ids, texts or numbers, that they were given in a tool's result.
+pub(super) fn referred(ids: Option<&RawValue>) -> Vec<Citation> {
+    let ids: Vec<Value> = ids.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let citation = |id: Value| {
+        let name = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+        let source = CitedSource::Document { index: id.as_u64(), title: None, id: Some(name), within: None };
+        Citation { source, quote: None, claim: Claim::Unsaid, native: None }
+    };
+    ids.into_iter().map(citation).collect()
 }
 
 /// A source that one of Mistral's own tools found.

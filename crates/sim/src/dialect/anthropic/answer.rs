@@ -8,18 +8,28 @@ use serde_json::{Value, json};
 
 use super::super::{Context, Output, Piece};
 use super::event;
-use super::messages::{Messages, REDACTED, THINKING};
+use super::messages::{CITATION, Messages, REDACTED, THINKING};
 use crate::chance::{ALPHANUMERIC, Chance};
 use crate::opaque::seal;
 use crate::tokens;
-use crate::turn::{Finish, Turn, plan};
+use crate::turn::{Finish, Turn, cut, plan};
 
 /// One content block of the answer.
 enum Block {
-    Thinking { text: String, signature: String },
-    Redacted { data: String },
-    Text(String),
-    Tool { id: String, name: String, input: Value },
+    Thinking {
+        text: String,
+        signature: String,
+    },
+    Redacted {
+        data: String,
+    },
+    /// With the citation it rests on.
+    Text(String, Option<Value>),
+    Tool {
+        id: String,
+        name: String,
+        input: Value,
+    },
 }
 
 pub(super) fn message(request: &Messages, context: &Context<'_>) -> Output {
@@ -80,7 +90,13 @@ fn blocks(turn: &Turn, request: &Messages, context: &Context<'_>, chance: &mut C
         blocks.push(Block::Thinking { text, signature });
     }
     if !turn.text.is_empty() {
-        blocks.push(Block::Text(turn.text.clone()));
+        for (piece, source) in cut(&turn.text, &turn.sources()) {
+            let citation = source.map(|source| {
+                json!({"type": "web_search_result_location", "cited_text": source.quote, "title": source.title,
+                    "url": source.url, "encrypted_index": seal(secret, CITATION, source.url, chance)})
+            });
+            blocks.push(Block::Text(piece.to_owned(), citation));
+        }
     }
     for call in &turn.calls {
         let id = chance.identifier("toolu_01", ALPHANUMERIC, 22);
@@ -132,7 +148,8 @@ fn whole(block: &Block) -> Value {
             json!({"type": "thinking", "thinking": text, "signature": signature})
         }
         Block::Redacted { data } => json!({"type": "redacted_thinking", "data": data}),
-        Block::Text(text) => json!({"type": "text", "text": text}),
+        Block::Text(text, None) => json!({"type": "text", "text": text}),
+        Block::Text(text, Some(citation)) => json!({"type": "text", "text": text, "citations": [citation]}),
         Block::Tool { id, name, input } => {
             json!({"type": "tool_use", "id": id, "name": name, "input": input})
         }
@@ -143,7 +160,8 @@ fn stream_block(index: usize, block: &Block, piece_tokens: usize, pieces: &mut V
     let opening = match block {
         Block::Thinking { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
         Block::Redacted { data } => json!({"type": "redacted_thinking", "data": data}),
-        Block::Text(_) => json!({"type": "text", "text": ""}),
+        Block::Text(_, None) => json!({"type": "text", "text": ""}),
+        Block::Text(_, Some(_)) => json!({"type": "text", "text": "", "citations": []}),
         Block::Tool { id, name, .. } => json!({"type": "tool_use", "id": id, "name": name, "input": {}}),
     };
     let start = event(
@@ -169,7 +187,14 @@ fn stream_block(index: usize, block: &Block, piece_tokens: usize, pieces: &mut V
             pieces.push(Piece::frame(delta(json!({"type": "signature_delta", "signature": signature}))));
         }
         Block::Redacted { .. } => {}
-        Block::Text(text) => each(text, "text_delta", "text"),
+        Block::Text(text, None) => each(text, "text_delta", "text"),
+        Block::Text(text, Some(citation)) => {
+            // Before the text that rests on it.
+            let cited = delta(json!({"type": "citations_delta", "citation": citation}));
+            each(text, "text_delta", "text");
+            let at = pieces.len() - tokens::pieces(text, piece_tokens).count();
+            pieces.insert(at, Piece::frame(cited));
+        }
         Block::Tool { input, .. } => {
             let input = input.to_string();
             // The first delta of a tool's input is empty, as the vendor sends it.

@@ -26,6 +26,9 @@ pub(super) const THINKING: &str = "anthropic thinking";
 /// The seal on redacted thoughts.
 pub(super) const REDACTED: &str = "anthropic redacted thinking";
 
+/// The seal on citations of the web.
+pub(super) const CITATION: &str = "anthropic citation";
+
 /// Reads and checks the request.
 pub(super) fn read(
     body: &Map<String, Value>,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use std::collections::HashSet;
 
 use super::super::Refusal;
-use super::messages::{REDACTED, Reader, THINKING};
+use super::messages::{CITATION, REDACTED, Reader, THINKING};
 use super::{ApiVersion, check};
 use crate::opaque;
 use crate::turn::ToolOutcome;
@@ -289,6 +289,7 @@ impl Reader<'_> {
             match kind_of(block).as_str() {
                 "text" => {
                     self.text(block, &place, "messages")?;
+                    cited(block, &place, secret)?;
                 }
                 "thinking" => {
                     let thought = text("thinking")
@@ -342,6 +343,18 @@ impl Reader<'_> {
         }
         Ok(calls)
     }
+}
+
+/// Pages that a text of the model cites carry an index that only this service makes.
+fn cited(block: &Value, place: &str, secret: u64) -> Result<(), Refusal> {
+    for citation in block.get("citations").and_then(Value::as_array).into_iter().flatten() {
+        let field = |name: &str| citation.get(name).and_then(Value::as_str).unwrap_or_default();
+        let is_page = field("type") == "web_search_result_location";
+        if is_page && !opaque::genuine(secret, CITATION, field("url"), field("encrypted_index")) {
+            return Err(Refusal::invalid(format!("{place}.text.citations: Invalid `encrypted_index`")));
+        }
+    }
+    Ok(())
 }
 
 fn unanswered(index: usize, id: &str) -> Refusal {

@@ -10,7 +10,7 @@ use super::chat::Chat;
 use super::event;
 use crate::chance::{ALPHANUMERIC, Chance, HEXADECIMAL};
 use crate::tokens;
-use crate::turn::{Finish, Turn, plan};
+use crate::turn::{Finish, Source, Turn, plan};
 
 pub(super) fn chat(chat: &Chat, context: &Context<'_>) -> Output {
     let mut chance = context.chance();
@@ -36,6 +36,9 @@ pub(super) fn chat(chat: &Chat, context: &Context<'_>) -> Output {
         });
         message["tool_calls"] = calls.collect();
     }
+    if turn.cites {
+        message["citations"] = citations(&turn, content.len().saturating_sub(1));
+    }
     if !content.is_empty() {
         message["content"] = Value::Array(content);
     }
@@ -48,6 +51,18 @@ const PLAN: &str = "I will use the tools.";
 
 fn said(turn: &Turn) -> &str {
     turn.refusal.as_deref().unwrap_or(&turn.text)
+}
+
+/// What the text rests on, in characters of it.
+fn citations(turn: &Turn, content: usize) -> Value {
+    let citation = |source: Source| {
+        let place = source.characters(&turn.text);
+        let document =
+            json!({"id": source.url, "title": source.title, "url": source.url, "snippet": source.quote});
+        json!({"start": place.start, "end": place.end, "text": turn.text[source.bytes.clone()], "content_index": content,
+            "type": "TEXT_CONTENT", "sources": [{"type": "document", "id": source.url, "document": document}]})
+    };
+    turn.sources().into_iter().map(citation).collect()
 }
 
 fn call_id(name: &str, chance: &mut Chance) -> String {
@@ -92,6 +107,12 @@ fn stream(turn: &Turn, id: &str, usage: &Value, piece_tokens: usize, chance: &mu
         for (piece, number) in tokens::pieces(text, piece_tokens) {
             let delta = json!({"type": "content-delta", "index": index, "delta": {"message": {"content": {kind: piece}}}});
             pieces.push(Piece::token(event(&delta), number));
+        }
+        let cited = if kind == "text" { citations(turn, index) } else { Value::Null };
+        for (number, citation) in cited.as_array().into_iter().flatten().enumerate() {
+            let begun = json!({"type": "citation-start", "index": number, "delta": {"message": {"citations": citation}}});
+            pieces.push(Piece::frame(event(&begun)));
+            pieces.push(Piece::frame(event(&json!({"type": "citation-end", "index": number}))));
         }
         pieces.push(Piece::frame(event(&json!({"type": "content-end", "index": index}))));
         index += 1;

@@ -13,14 +13,22 @@ use super::turns::{REDACTED, THINKING};
 use crate::chance::{ALPHANUMERIC, Chance};
 use crate::opaque::seal;
 use crate::tokens;
-use crate::turn::{Finish, Turn, plan};
+use crate::turn::{Finish, Turn, cut, plan};
 
 /// One content block of the answer.
 enum Block {
-    Thinking { text: String, signature: String },
+    Thinking {
+        text: String,
+        signature: String,
+    },
     Redacted(String),
-    Text(String),
-    Tool { id: String, name: String, input: Value },
+    /// With the citation it rests on.
+    Text(String, Option<Value>),
+    Tool {
+        id: String,
+        name: String,
+        input: Value,
+    },
 }
 
 pub(super) fn message(request: &Request, streamed: bool, context: &Context<'_>) -> Output {
@@ -74,7 +82,13 @@ fn blocks(turn: &Turn, request: &Request, context: &Context<'_>, chance: &mut Ch
     }
     let said = turn.refusal.as_ref().unwrap_or(&turn.text);
     if !said.is_empty() {
-        blocks.push(Block::Text(said.clone()));
+        for (piece, source) in cut(said, &turn.sources()) {
+            let citation = source.map(|source| {
+                json!({"title": source.title, "sourceContent": [{"text": source.quote}],
+                    "location": {"web": {"url": source.url, "domain": "wetter.example"}}})
+            });
+            blocks.push(Block::Text(piece.to_owned(), citation));
+        }
     }
     for call in &turn.calls {
         let id = chance.identifier("tooluse_", ALPHANUMERIC, 22);
@@ -123,7 +137,10 @@ fn whole(block: &Block) -> Value {
             json!({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}})
         }
         Block::Redacted(data) => json!({"reasoningContent": {"redactedContent": data}}),
-        Block::Text(text) => json!({"text": text}),
+        Block::Text(text, None) => json!({"text": text}),
+        Block::Text(text, Some(citation)) => {
+            json!({"citationsContent": {"content": [{"text": text}], "citations": [citation]}})
+        }
         Block::Tool { id, name, input } => {
             json!({"toolUse": {"toolUseId": id, "name": name, "input": input}})
         }
@@ -151,9 +168,12 @@ fn stream_block(
         Block::Redacted(data) => {
             pieces.push(delta(json!({"reasoningContent": {"redactedContent": data}}), 1))
         }
-        Block::Text(text) => {
+        Block::Text(text, citation) => {
             for (piece, number) in tokens::pieces(text, piece_tokens) {
                 pieces.push(delta(json!({"text": piece}), number));
+            }
+            if let Some(citation) = citation {
+                pieces.push(delta(json!({"citation": citation}), 0));
             }
         }
         Block::Tool { id, name, input } => {

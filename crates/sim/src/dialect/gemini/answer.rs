@@ -86,12 +86,37 @@ fn finish(turn: &Turn) -> &'static str {
     }
 }
 
+/// What the text rests on, in bytes of the part it is.
+fn grounding(turn: &Turn, part: usize) -> Value {
+    let sources = turn.sources();
+    let chunks: Vec<Value> =
+        sources.iter().map(|source| json!({"web": {"uri": source.url, "title": source.title}})).collect();
+    let supports: Vec<Value> = sources
+        .iter()
+        .enumerate()
+        .map(|(index, source)| {
+            let mut segment = json!({"endIndex": source.bytes.end, "text": turn.text[source.bytes.clone()]});
+            // Zeros are left out.
+            for (name, value) in [("partIndex", part), ("startIndex", source.bytes.start)] {
+                if value > 0 {
+                    segment[name] = json!(value);
+                }
+            }
+            json!({"segment": segment, "groundingChunkIndices": [index]})
+        })
+        .collect();
+    json!({"groundingChunks": chunks, "groundingSupports": supports, "webSearchQueries": ["wetter"]})
+}
+
 /// Whether the turn has content at all.
 fn speaks(turn: &Turn) -> bool {
     !matches!(turn.finish, Finish::Refused | Finish::MalformedCall)
 }
 
-fn decorate(candidate: &mut Value, turn: &Turn) {
+fn decorate(candidate: &mut Value, turn: &Turn, part: usize) {
+    if turn.cites {
+        candidate["groundingMetadata"] = grounding(turn, part);
+    }
     match turn.finish {
         Finish::Filtered | Finish::Refused => {
             candidate["safetyRatings"] = json!([{"category": "HARM_CATEGORY_DANGEROUS_CONTENT", "probability": "HIGH", "blocked": true}]);
@@ -141,7 +166,8 @@ impl<'a> Writer<'a> {
                 json!({"parts": parts, "role": "model"})
             };
         }
-        decorate(&mut candidate, turn);
+        let has_thoughts = self.request.thoughts_shown && !turn.reasoning.is_empty();
+        decorate(&mut candidate, turn, usize::from(has_thoughts));
         if let Some(alternatives) = self.request.logprobs.filter(|_| !turn.text.is_empty()) {
             candidate["avgLogprobs"] = json!(logprobs::mean(&turn.text));
             candidate["logprobsResult"] = logprobs::result(&turn.text, alternatives);
@@ -183,7 +209,8 @@ impl<'a> Writer<'a> {
             }
             last["content"] = json!({"parts": [part], "role": "model"});
         }
-        decorate(&mut last, turn);
+        let has_thoughts = self.request.thoughts_shown && !turn.reasoning.is_empty();
+        decorate(&mut last, turn, usize::from(has_thoughts));
         if self.request.logprobs.is_some() && !turn.text.is_empty() {
             last["avgLogprobs"] = json!(logprobs::mean(&turn.text));
         }

@@ -12,7 +12,7 @@ use super::chat::Chat;
 use super::{event, identifier};
 use crate::chance::{Chance, HEXADECIMAL, fingerprint};
 use crate::tokens;
-use crate::turn::{Finish, Turn, plan};
+use crate::turn::{Finish, Source, Turn, plan};
 
 pub(super) fn chat(chat: &Chat, context: &Context<'_>) -> Result<Output, Refusal> {
     let mut chance = context.chance();
@@ -65,7 +65,7 @@ fn message(chat: &Chat, turn: &Turn, chance: &mut Chance) -> Value {
         "refusal": turn.refusal,
     });
     if !chat.compatible {
-        message["annotations"] = json!([]);
+        message["annotations"] = annotations(turn);
     } else if !turn.reasoning.is_empty() {
         message["reasoning_content"] = json!(turn.reasoning);
     }
@@ -77,6 +77,16 @@ fn message(chat: &Chat, turn: &Turn, chance: &mut Chance) -> Value {
         message["tool_calls"] = calls.collect();
     }
     message
+}
+
+/// The pages that the text rests on, in characters of it.
+fn annotations(turn: &Turn) -> Value {
+    let annotation = |source: Source| {
+        let place = source.characters(&turn.text);
+        json!({"type": "url_citation", "url_citation": {
+            "start_index": place.start, "end_index": place.end, "url": source.url, "title": source.title}})
+    };
+    turn.sources().into_iter().map(annotation).collect()
 }
 
 fn finish(turn: &Turn) -> &'static str {
@@ -188,6 +198,9 @@ impl Chunks<'_> {
             let listed =
                 self.chat.logprobs.map(|top| json!({"content": logprobs(piece, top), "refusal": null}));
             push(self, json!({"content": piece}), listed, number);
+        }
+        if turn.cites && !self.chat.compatible {
+            push(self, json!({"annotations": annotations(turn)}), None, 0);
         }
         for (piece, number) in tokens::pieces(turn.refusal.as_deref().unwrap_or_default(), piece_tokens) {
             push(self, json!({"refusal": piece}), None, number);

@@ -273,6 +273,7 @@ impl Encode for StreamEncoder {
     }
 
     fn finish(&mut self, out: &mut BytesMut) {
+        self.lost.comment(out);
         if let (true, Some(usage)) = (self.context.stream_usage, self.usage) {
             out.extend_from_slice(b"data: ");
             let mut object = Object::open(out);

@@ -267,6 +267,7 @@ impl Encode for Encoder {
             self.output.write(&Status::Ended, out);
             return;
         }
+        self.lost.comment(out);
         let name = match self.output.ended().0 {
             "incomplete" => "response.incomplete",
             "failed" => "response.failed",

@@ -157,7 +157,14 @@ fn items(request: &Request, turn: &Turn, context: &Context<'_>, chance: &mut Cha
         });
     } else if turn.calls.is_empty() && (turn.finish != Finish::Length || !turn.text.is_empty()) {
         let listed = request.logprobs.map_or_else(Vec::new, |top| logprobs(&turn.text, top));
-        let part = json!({"type": "output_text", "annotations": [], "logprobs": listed, "text": turn.text});
+        let cited = turn.sources().into_iter().map(|source| {
+            let place = source.characters(&turn.text);
+            json!({"type": "url_citation", "start_index": place.start, "end_index": place.end, "url": source.url,
+                "title": source.title})
+        });
+        let cited: Vec<Value> = cited.collect();
+        let part =
+            json!({"type": "output_text", "annotations": cited, "logprobs": listed, "text": turn.text});
         items.push(Item {
             whole: message(json!([part]), status),
             empty: message(json!([]), "in_progress"),
@@ -267,6 +274,10 @@ impl Story {
                     self.delta("response.output_text.delta", &content, more, number);
                 }
                 let part = item.whole["content"][0].clone();
+                for (number, annotation) in part["annotations"].as_array().into_iter().flatten().enumerate() {
+                    let more = json!({"annotation_index": number, "annotation": annotation});
+                    self.frame("response.output_text.annotation.added", &content, more);
+                }
                 let done = json!({"text": text, "logprobs": part["logprobs"]});
                 self.frame("response.output_text.done", &content, done);
                 self.frame("response.content_part.done", &content, json!({"part": part}));
