@@ -31,6 +31,7 @@ mod conversations;
 mod counting;
 mod crash;
 mod decisions;
+mod downloads;
 mod effort;
 mod encoders;
 mod eval;
