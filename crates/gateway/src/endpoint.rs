@@ -89,8 +89,8 @@ pub(crate) enum NoEndpoint {
     Method {
         /// The protocol the path belongs to.
         dialect: Dialect,
-        /// The method it takes.
-        allowed: &'static str,
+        /// The methods it takes, as the header `allow` lists them.
+        allowed: String,
     },
     /// The path is unknown.
     Path {
@@ -109,8 +109,34 @@ pub(crate) fn find(
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<Endpoint, NoEndpoint> {
+    let (endpoint, allowed) = look(method, path, headers, query)?;
+    if *method == allowed || (allowed == Method::GET && *method == Method::HEAD) {
+        return Ok(endpoint);
+    }
+    let dialect = match &endpoint {
+        Endpoint::Inference { dialect, .. } | Endpoint::Models(dialect) | Endpoint::Model(dialect, _) => {
+            *dialect
+        }
+        Endpoint::Response(..) | Endpoint::Conversations(_) => Dialect::Responses,
+        Endpoint::Batches(call) => call.dialect(),
+        _ => spoken(headers, query),
+    };
+    let takes = |method: &Method| look(method, path, headers, query).is_ok_and(|(_, taken)| taken == *method);
+    let allowed: Vec<Method> =
+        [Method::GET, Method::POST, Method::DELETE].into_iter().filter(takes).collect();
+    let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    Err(NoEndpoint::Method { dialect, allowed })
+}
+
+/// The endpoint of a path and the method it takes there: the one given, where it is one of several.
+fn look(
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<(Endpoint, Method), NoEndpoint> {
     let spoken = || spoken(headers, query);
-    let (endpoint, allowed) = match path {
+    Ok(match path {
         "/v1/chat/completions" | "/chat/completions" => {
             (inference(Dialect::OpenAi, Operation::Chat), Method::POST)
         }
@@ -149,19 +175,7 @@ pub(crate) fn find(
             None => return Err(NoEndpoint::Path { dialect: spoken() }),
         },
         _ => prefixed(method, path, spoken).ok_or_else(|| NoEndpoint::Path { dialect: spoken() })?,
-    };
-    if *method == allowed || (allowed == Method::GET && *method == Method::HEAD) {
-        return Ok(endpoint);
-    }
-    let dialect = match &endpoint {
-        Endpoint::Inference { dialect, .. } | Endpoint::Models(dialect) | Endpoint::Model(dialect, _) => {
-            *dialect
-        }
-        Endpoint::Response(..) | Endpoint::Conversations(_) => Dialect::Responses,
-        Endpoint::Batches(call) => call.dialect(),
-        _ => spoken(),
-    };
-    Err(NoEndpoint::Method { dialect, allowed: if allowed == Method::GET { "GET" } else { "POST" } })
+    })
 }
 
 /// The endpoints whose bodies are relayed.
@@ -334,7 +348,7 @@ mod tests {
     fn wrong_methods_and_paths_are_told_apart() {
         assert_eq!(
             at(&Method::GET, "/v1/messages"),
-            Err(NoEndpoint::Method { dialect: Dialect::Anthropic, allowed: "POST" })
+            Err(NoEndpoint::Method { dialect: Dialect::Anthropic, allowed: "POST".to_owned() })
         );
         assert_eq!(at(&Method::GET, "/nothing"), Err(NoEndpoint::Path { dialect: Dialect::OpenAi }));
         let nowhere = Err(NoEndpoint::Path { dialect: Dialect::Responses });
@@ -342,5 +356,21 @@ mod tests {
         let unserved = at(&Method::POST, "/v1beta/models/gemini-x:batchGenerateContent");
         assert_eq!(unserved, Err(NoEndpoint::Path { dialect: Dialect::OpenAi }));
         assert_eq!(at(&Method::HEAD, "/"), Ok(Endpoint::Door));
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_every_right_one() {
+        for (path, methods) in [
+            ("/v1/models", "GET"),
+            ("/v1/files", "GET, POST"),
+            ("/v1/files/file-x", "GET, DELETE"),
+            ("/v1/batches", "GET, POST"),
+            ("/v1/batches/batch_x/cancel", "POST"),
+            ("/v1/conversations/conv_x", "GET, POST, DELETE"),
+            ("/v1/responses/resp_x", "GET, DELETE"),
+        ] {
+            let Err(NoEndpoint::Method { allowed, .. }) = at(&Method::PATCH, path) else { panic!("{path}") };
+            assert_eq!(allowed, methods, "{path}");
+        }
     }
 }

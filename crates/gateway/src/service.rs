@@ -186,10 +186,12 @@ fn no_endpoint(none: &NoEndpoint, path: &str, method: &Method) -> Response<Answe
     let path: String = path.chars().take(200).collect();
     match none {
         NoEndpoint::Method { dialect, allowed } => {
-            let message = format!("`{path}` takes {allowed}, not {method}");
+            let message = format!("`{path}` takes {}, not {method}", allowed.replace(", ", " or "));
             let mut response =
                 respond::error(*dialect, id, &ClientError::new(ErrorCode::MethodNotAllowed, message));
-            response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static(allowed));
+            if let Ok(allowed) = http::HeaderValue::from_str(allowed) {
+                response.headers_mut().insert(http::header::ALLOW, allowed);
+            }
             response
         }
         NoEndpoint::Path { dialect } => {

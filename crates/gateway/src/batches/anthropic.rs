@@ -220,7 +220,7 @@ pub(super) async fn results(visit: &Visit, id: &str) -> Result<Response<AnswerBo
     }
     let (store, wanted) = (visit.store(), batch.id.clone());
     let length = look(move || store.results_length(&wanted, trunkline_store::Results::All)).await?;
-    Ok(download::results(visit.store(), batch.id, length))
+    download::results(visit.store(), batch.id, length, &visit.headers)
 }
 
 async fn find(visit: &Visit, id: &str) -> Result<StoredBatch, ClientError> {

@@ -61,7 +61,7 @@ pub(super) async fn delete(visit: &Visit, id: &str) -> Result<Response<AnswerBod
 
 pub(super) async fn content(visit: &Visit, id: &str) -> Result<Response<AnswerBody>, ClientError> {
     let file = find(visit, id).await?;
-    Ok(download::file(visit.store(), file))
+    download::file(visit.store(), file, &visit.headers)
 }
 
 /// A file of the caller's.

@@ -136,7 +136,7 @@ pub(crate) fn start(gateway: &Arc<Gateway>, admitted: Box<Admitted>, case: Case)
     let key = (turn.owner.clone(), id);
     {
         let mut running = gateway.running.live.lock();
-        if running.len() >= MOST {
+        if running.len() >= MOST && !make_room(&mut running) {
             drop(running);
             let message = format!(
                 "{MOST} responses run in the background already, the most there may be; try again later"
@@ -165,6 +165,17 @@ pub(crate) fn start(gateway: &Arc<Gateway>, admitted: Box<Admitted>, case: Case)
     response.headers_mut().extend(limits);
     respond::identify(response.headers_mut(), dialect, request_id);
     response
+}
+
+/// Lets one go that is over: what it said is in the store.
+fn make_room(running: &mut HashMap<(String, String), Arc<Live>>) -> bool {
+    let Some(key) = running.iter().find(|(_, live)| live.is_over()).map(|(key, _)| key.clone()) else {
+        return false;
+    };
+    if let Some(live) = running.remove(&key) {
+        live.abort();
+    }
+    true
 }
 
 fn refuse(case: Case, error: &ClientError) -> Response<AnswerBody> {

@@ -20,7 +20,9 @@ use std::sync::Arc;
 use trunkline_model::dialect::Dialect;
 use trunkline_model::error::{ClientError, ErrorCode};
 use trunkline_store::{Conversation, MOST_ITEMS};
+use trunkline_wire::codec::BadRequest;
 use trunkline_wire::responses::{input_items, stable_tail};
+use trunkline_wire::scan;
 
 /// Most items that a client adds at once, as the vendor has it.
 const MOST_AT_ONCE: usize = 20;
@@ -242,13 +244,10 @@ fn read(body: &Bytes) -> Result<Map<String, Value>, ClientError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(ClientError::new(ErrorCode::InvalidRequest, "the body: expected an object".to_owned())),
-        Err(error) => {
-            Err(ClientError::new(ErrorCode::InvalidRequest, format!("the body is not JSON: {error}")))
-        }
-    }
+    scan::object(body).map_err(BadRequest::into_client_error)?;
+    serde_json::from_slice(body).map_err(|error| {
+        ClientError::new(ErrorCode::InvalidRequest, format!("the body is not valid JSON: {error}"))
+    })
 }
 
 /// The metadata, if any is given.

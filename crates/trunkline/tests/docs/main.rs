@@ -130,6 +130,20 @@ fn every_example_of_the_documentation_works() {
 }
 
 /// The pages that list what the code defines must list all of it.
+/// curl calls what it sends a form, which is refused.
+#[test]
+fn every_body_that_a_page_sends_says_that_it_is_json() {
+    let mut wrong = Vec::new();
+    for page in pages(&PathBuf::from(ROOT).join("docs")) {
+        let text = std::fs::read_to_string(&page).expect("a readable page").replace("\\\n", " ");
+        let sends = |line: &&str| line.contains("curl ") && line.contains(" -d ");
+        let silent =
+            text.lines().filter(sends).filter(|line| !line.contains("content-type: application/json"));
+        wrong.extend(silent.map(|line| format!("{}: {line}", page.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn reference_pages_name_everything_there_is() {
     let page =

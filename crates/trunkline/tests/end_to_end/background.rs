@@ -6,6 +6,8 @@ use http::{Method, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 use trunkline_sim::{Delay, DialectName, Simulator};
@@ -126,5 +128,28 @@ async fn who_follows_is_told_of_the_stop() {
             (&json!("failed"), &json!("server_error")),
             "{kept}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_takes_no_place_from_what_comes() {
+    let (_simulator, gateway) = served(DialectName::OpenAi).await;
+    let gateway = Arc::new(gateway);
+    let body = json!({"model": format!("only/{}", model(DialectName::OpenAi)), "input": "Hello", "background": true, "stream": true});
+    // One more than there may be at the same time, each looked at to its end.
+    let left = Arc::new(AtomicUsize::new(2_049));
+    let asking = (0..8).map(|_| {
+        let (gateway, left, body) = (Arc::clone(&gateway), Arc::clone(&left), body.to_string());
+        tokio::spawn(async move {
+            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+            {
+                let answer = gateway.post("/v1/responses", body.clone()).await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                assert!(answer.text().contains("response.completed"), "{}", answer.text());
+            }
+        })
+    });
+    for asked in asking.collect::<Vec<_>>() {
+        asked.await.unwrap();
     }
 }

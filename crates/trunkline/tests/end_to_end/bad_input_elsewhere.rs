@@ -249,6 +249,7 @@ async fn a_key_given_twice_is_refused_wherever_bodies_are_json() {
             json!({"completion_window": "24h", "endpoint": "/v1/chat/completions", "input_file_id": "f"}),
         ),
         ("/v1/messages/batches", json!({"requests": []})),
+        ("/v1/conversations", json!({"metadata": {}})),
         ("/v1/feedback", json!({"score": 1})),
     ] {
         let text = body.to_string();

@@ -33,6 +33,7 @@ mod conversations;
 mod counting;
 mod crash;
 mod decisions;
+mod downloads;
 mod effort;
 mod encoders;
 mod eval;

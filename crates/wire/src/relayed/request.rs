@@ -73,6 +73,7 @@ fn of_form(operation: Operation, content_type: &str, body: &[u8]) -> Result<Enve
     let mut has_model = false;
     for field in &fields {
         let value = &body[field.value.clone()];
+        once(field, &fields, body)?;
         match &body[field.name.clone()] {
             b"model" => {
                 shape.model = text("model", value)?.trim().to_owned();
@@ -105,6 +106,19 @@ fn of_form(operation: Operation, content_type: &str, body: &[u8]) -> Result<Enve
         ));
     }
     Ok(Envelope { shape, fields, wants_stream_usage: true, strings: LongStrings::default() })
+}
+
+/// Parts of which an endpoint takes one: another reader may take the first where this one takes the last.
+const SINGLE: [&[u8]; 6] = [b"model", b"stream", b"user", b"prompt", b"n", b"response_format"];
+
+fn once(field: &Field, fields: &[Field], body: &[u8]) -> Result<(), BadRequest> {
+    let name = &body[field.name.clone()];
+    let is_again = |other: &&Field| body[other.name.clone()] == *name;
+    if SINGLE.contains(&name) && fields.iter().filter(is_again).count() > 1 {
+        let name = String::from_utf8_lossy(name);
+        return Err(BadRequest::at(&*name, format!("{name}: the form has more than one such part")));
+    }
+    Ok(())
 }
 
 fn text<'a>(name: &str, value: &'a [u8]) -> Result<&'a str, BadRequest> {

@@ -45,6 +45,20 @@ fn only_the_model_changes_and_nothing_is_copied() {
 }
 
 #[test]
+fn a_part_that_there_is_once_may_not_stand_twice() {
+    let part = |name: &str| format!("--b\r\nContent-Disposition: form-data; name={name}\r\n\r\n1\r\n");
+    let told = |name: &str| {
+        let body = [part("model"), part(name), part(name), "--b--".to_owned()].concat();
+        look("multipart/form-data; boundary=b", &body).map(|envelope| envelope.fields.len())
+    };
+    for name in ["model", "stream", "user", "prompt", "n", "response_format"] {
+        assert_eq!(told(name), Err(format!("{name}: the form has more than one such part")));
+    }
+    // Several pictures, several details to add.
+    assert_eq!([told("image[]"), told("image"), told("include[]")], [Ok(3), Ok(3), Ok(3)]);
+}
+
+#[test]
 fn forms_that_can_be_read_otherwise_are_refused() {
     let part = |head: &str| format!("--b\r\n{head}\r\n\r\nm\r\n--b--");
     let named = "Content-Disposition: form-data; name=\"model\"";
@@ -81,9 +95,10 @@ fn forms_that_can_be_read_otherwise_are_refused() {
 
 #[test]
 fn a_form_has_a_bounded_number_of_parts() {
-    let part = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n";
-    let within = format!("{}--b--", part.repeat(MOST_PARTS));
-    let beyond = format!("{}--b--", part.repeat(MOST_PARTS + 1));
+    let model = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n";
+    let part = model.replace("model", "image[]");
+    let within = format!("{model}{}--b--", part.repeat(MOST_PARTS - 1));
+    let beyond = format!("{model}{}--b--", part.repeat(MOST_PARTS));
     assert!(look("multipart/form-data; boundary=b", &within).is_ok());
     assert!(look("multipart/form-data; boundary=b", &beyond).unwrap_err().contains("256 parts"));
 }
