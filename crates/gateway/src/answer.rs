@@ -26,6 +26,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
+use trunkline_model::dialect::Dialect;
 use trunkline_model::error::ClientError;
 use trunkline_model::failure::{Failure, FailureClass};
 use trunkline_model::record::Outcome;
@@ -412,8 +413,13 @@ impl Streaming {
             match opening.await {
                 Ok(begun) => {
                     let reason = format!("the answer broke off and was continued by {}", deployment.id);
-                    self.case.record.warnings.push(Warning::emulated("continuation", reason));
-                    self.deliver(Rope::from_iter([continuation::mark(&deployment.id)]));
+                    let warning = Warning::emulated("continuation", reason);
+                    self.case.record.warnings.push(warning.clone());
+                    self.relay.note(warning);
+                    // Google's own client takes a comment for a broken answer.
+                    if admitted.dialect != Dialect::Gemini {
+                        self.deliver(Rope::from_iter([continuation::mark(&deployment.id)]));
+                    }
                     self.go_on(admitted, begun);
                     return Ok(());
                 }

@@ -165,6 +165,8 @@ struct Translation {
     uncounted: Option<(Prompt, Usage)>,
     /// The client was told an estimate.
     has_estimated: bool,
+    /// What the record says already and the end of the stream is to say.
+    noted: Option<Warning>,
 }
 
 impl Relay {
@@ -193,6 +195,7 @@ impl Relay {
                 operation,
                 uncounted: context.uncounted.clone(),
                 has_estimated: false,
+                noted: None,
             }))
         };
         let framing = match context.asked {
@@ -339,6 +342,13 @@ impl Relay {
         }
     }
 
+    /// Has the end of the stream say what the record says.
+    pub(crate) fn note(&mut self, warning: Warning) {
+        if let Way::Translate(translation) = &mut self.way {
+            translation.noted = Some(warning);
+        }
+    }
+
     /// From here on takes a second answer, which goes on in the given part of the client's stream. What was learnt begins anew.
     pub(crate) fn join(&mut self, context: &RelayContext, so_far: &Unfinished) {
         let Way::Translate(translation) = &mut self.way else { return };
@@ -453,7 +463,8 @@ impl Translation {
     /// Says at the end of a stream what is told beside it, where its usage is told.
     fn conclude(&mut self, bill: &Bill, request_id: RequestId) {
         if let Some(usage) = &self.summary.usage {
-            self.encoder.tally(Tally { warnings: self.warnings(), ..bill.tally(usage, request_id) });
+            let warnings = self.noted.take().into_iter().chain(self.warnings()).collect();
+            self.encoder.tally(Tally { warnings, ..bill.tally(usage, request_id) });
         }
     }
 

@@ -93,6 +93,10 @@ fn one_answer(face: Face, answer: &Answer, deployment: &str) {
     let values: Vec<Value> =
         answer.events().iter().filter_map(|(_, data)| serde_json::from_str(data).ok()).collect();
     let count = |test: &dyn Fn(&Value) -> bool| values.iter().filter(|value| test(value)).count();
+    let told = |value: &&Value| {
+        value["trunkline"]["warnings"][0].as_str().is_some_and(|told| told.contains(deployment))
+    };
+    assert_eq!(values.iter().filter(told).count(), 1, "{}", answer.text());
     let once: Vec<usize> = match face {
         Face::OpenAi => vec![
             count(&|value| value["choices"][0]["delta"]["role"].is_string()),
@@ -229,4 +233,21 @@ async fn a_continuation_that_fails_is_told() {
             }
         }
     }
+}
+
+/// Google's own client takes a comment for a broken answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_gemini_is_told_of_a_continuation_without_a_comment() {
+    let stage = stage(DialectName::OpenAi, "continuation: true").await;
+    let path = format!("/v1beta/models/{}:streamGenerateContent?alt=sse", route(Face::OpenAi, 0, 0));
+    let body = json!({"contents": [{"role": "user", "parts": [{"text": "[[sim: words=200]]"}]}]});
+    let answer = stage.gateway.post(&path, body.to_string()).await;
+    let lines = answer.text();
+    assert!(answer.status == 200 && answer.whole, "{lines}");
+    assert!(lines.lines().all(|line| line.is_empty() || line.starts_with("data: ")), "{lines}");
+    let (_, last) = answer.events().into_iter().next_back().unwrap();
+    let last: Value = serde_json::from_str(last).unwrap();
+    assert_eq!(last["candidates"][0]["finishReason"], "STOP", "{last}");
+    let told = last["trunkline"]["warnings"][0].as_str().unwrap();
+    assert!(told.starts_with("continuation emulated: ") && told.contains("second-0/"), "{told}");
 }
