@@ -245,7 +245,7 @@ async fn a_client_of_gemini_is_told_of_a_continuation_without_a_comment() {
     let lines = answer.text();
     assert!(answer.status == 200 && answer.whole, "{lines}");
     assert!(lines.lines().all(|line| line.is_empty() || line.starts_with("data: ")), "{lines}");
-    let (_, last) = answer.events().into_iter().next_back().unwrap();
+    let last = lines.lines().rev().find_map(|line| line.strip_prefix("data: ")).unwrap();
     let last: Value = serde_json::from_str(last).unwrap();
     assert_eq!(last["candidates"][0]["finishReason"], "STOP", "{last}");
     let told = last["trunkline"]["warnings"][0].as_str().unwrap();
