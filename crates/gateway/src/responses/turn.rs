@@ -10,6 +10,7 @@ use crate::accept::Accepted;
 use crate::authenticate::Identified;
 use crate::state::Gateway;
 use bytes::Bytes;
+use memchr::memmem;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -185,7 +186,7 @@ async fn references(
     chain: &[Arc<StoredResponse>],
     stored: Option<&Conversation>,
 ) -> Result<Option<Bytes>, ClientError> {
-    if !turn.input.starts_with(b"[") || find(&turn.input, b"item_reference").is_none() {
+    if !turn.input.starts_with(b"[") || memmem::find(&turn.input, b"item_reference").is_none() {
         return Ok(None);
     }
     let Ok(mut items) = serde_json::from_slice::<Vec<Value>>(&turn.input) else { return Ok(None) };
@@ -202,13 +203,15 @@ async fn references(
             found_any = true;
             continue;
         }
-        let response = match chain.iter().find(|response| find(&response.object, id.as_bytes()).is_some()) {
-            Some(response) => Some(Arc::clone(response)),
-            None => {
-                let (responses, owner, wanted) = (gateway.responses.clone(), turn.owner.clone(), id.clone());
-                look(move || responses.with_item(&owner, &wanted)).await?
-            }
-        };
+        let response =
+            match chain.iter().find(|response| memmem::find(&response.object, id.as_bytes()).is_some()) {
+                Some(response) => Some(Arc::clone(response)),
+                None => {
+                    let (responses, owner, wanted) =
+                        (gateway.responses.clone(), turn.owner.clone(), id.clone());
+                    look(move || responses.with_item(&owner, &wanted)).await?
+                }
+            };
         let stored = response.and_then(|response| {
             outputs(&response.object)
                 .into_iter()
@@ -226,10 +229,6 @@ async fn references(
     Ok(found_any.then(|| Bytes::from(Value::Array(items).to_string())))
 }
 
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
-}
-
 /// The items of a response's output.
 pub(super) fn outputs(object: &[u8]) -> Vec<Value> {
     let object: Value = serde_json::from_slice(object).unwrap_or_default();
@@ -243,8 +242,10 @@ fn sealed_in(stored: &Conversation) -> Option<Bound> {
 
 /// Where the newest sealed state was made.
 fn bound(chain: &[Arc<StoredResponse>]) -> Option<Bound> {
-    let sealed =
-        chain.iter().rev().find(|response| find(&response.object, b"\"encrypted_content\":\"").is_some())?;
+    let sealed = chain
+        .iter()
+        .rev()
+        .find(|response| memmem::find(&response.object, b"\"encrypted_content\":\"").is_some())?;
     Some(Bound { deployment: sealed.deployment.clone()?, provider: sealed.provider.clone()? })
 }
 

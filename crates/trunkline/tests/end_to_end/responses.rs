@@ -242,6 +242,11 @@ async fn a_conversation_goes_on_by_its_id_whatever_is_behind() {
             {"role": "user", "content": "Say more"}]);
         let referring = stage.create(json!({"model": model, "input": reference})).await;
         assert_eq!(referring.status, 200, "{model}: {}", referring.text());
+        let nameless = json!([{"type": "item_reference", "id": ""}]);
+        let nameless = stage
+            .create(json!({"model": model, "previous_response_id": first["id"], "input": nameless}))
+            .await;
+        assert_eq!(nameless.status, 404, "{model}: {}", nameless.text());
     }
 }
 
